@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from verify import profile
+from verify import profile, yaml_lines
 from verify.errors import UserError
 from verify.lock import Lock, render
 
@@ -94,5 +94,5 @@ def test_editing_a_requirements_file_makes_every_lock_out_of_date(tmp_path: Path
         (tmp_path / path.name).write_bytes(path.read_bytes())
     with (tmp_path / "mlx.in").open("a", encoding="utf-8") as file:
         file.write("mlx-lm\n")
-    moved = profile._build(tmp_path, profile.yaml_lines.load(tmp_path / "profile.yml").data)
+    moved = profile._build(tmp_path, yaml_lines.load(tmp_path / "profile.yml").data)
     assert all(moved.lock_inputs(name) != before[name] for name in moved.platforms)

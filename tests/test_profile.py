@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from verify import profile
+from verify import ROOT, profile
 from verify.errors import UserError
 
 
@@ -64,7 +64,7 @@ def test_a_version_differs_between_platforms_only_where_there_is_no_twin() -> No
 
 
 def test_no_lock_holds_an_address() -> None:
-    for path in profile.ROOT.glob("**/*.lock"):
+    for path in ROOT.glob("**/*.lock"):
         assert "://" not in path.read_text(encoding="utf-8")
 
 
@@ -100,7 +100,7 @@ def test_a_malformed_profile_is_refused_where_it_is_wrong(profiles: Path, old: s
 
 
 def test_an_unknown_profile_is_refused_with_those_that_exist(profiles: Path) -> None:
-    with pytest.raises(UserError, match="no profile 'ml-m2'.*ml-m1"):
+    with pytest.raises(UserError, match=r"no profile 'ml-m2'.*ml-m1"):
         profile.load("ml-m2", profiles)
 
 
@@ -112,7 +112,7 @@ def test_a_profile_name_cannot_leave_its_folder(profiles: Path) -> None:
 def test_frameworks_come_in_the_profiles_order_and_unknown_ones_are_refused() -> None:
     loaded = profile.load("ml-m1")
     assert loaded.select(["mlx", "tensorflow"], "darwin-arm64") == ["tensorflow", "mlx"]
-    with pytest.raises(UserError, match="'caffe' is unknown.*tensorflow, pytorch, jax, mlx"):
+    with pytest.raises(UserError, match=r"'caffe' is unknown.*tensorflow, pytorch, jax, mlx"):
         loaded.select(["mlx", "caffe"], "darwin-arm64")
     with pytest.raises(UserError, match="'pytorch' is not available on linux-aarch64"):
         loaded.select(["pytorch"], "linux-aarch64")

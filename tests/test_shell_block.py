@@ -1,6 +1,5 @@
 """The managed block: one of it, and not a byte of the rest changed."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -70,7 +69,7 @@ def test_permissions_and_bytes_that_are_no_utf8_are_kept(tmp_path: Path) -> None
     _store(path, edit(text, "ml-m1", BLOCK), remove=False)
     assert path.read_bytes() == b"# caf\xe9\n" + OURS.encode()
     assert path.stat().st_mode & 0o777 == 0o600
-    assert os.listdir(tmp_path) == ["rc"]
+    assert [one.name for one in tmp_path.iterdir()] == ["rc"]
 
 
 def test_the_record_says_whether_the_file_was_made_for_the_block() -> None:

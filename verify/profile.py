@@ -1,7 +1,7 @@
 """The profile: what a machine must be. Read by the roles, the locks, the checks and the report alike."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -209,7 +209,7 @@ def _explain(path: Path, document: yaml_lines.Located, error: ValidationError) -
     at = tuple(error.path)
     within = ".".join(str(part) for part in at) or "the profile"
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        known = sorted(dict(error.schema).get("properties", {}))
+        known = sorted(error.schema["properties"]) if isinstance(error.schema, Mapping) else []
         unknown = [key for key in error.instance if key not in known]
         return "\n".join(
             f"{path}:{document.lines.get((*at, key), 1)}: unknown key '{key}' in {within}; known are {', '.join(known)}"
