@@ -99,6 +99,17 @@ def test_uninstall_takes_only_what_the_record_names(home: Path) -> None:
     assert uv_env_absent.ours("ml-m1", home / "env") == [home / "env", data / "ml-m1.json"]
 
 
+def test_only_empty_folders_below_the_home_are_pruned(home: Path) -> None:
+    (home / "a" / "b" / "c").mkdir(parents=True)
+    (home / "a" / "kept").touch()
+    lab_record.prune(home / "a" / "b" / "c")
+    assert sorted(path.name for path in home.rglob("*")) == ["a", "kept"]
+    (home / "a" / "kept").unlink()
+    lab_record.prune(home / "a")
+    assert home.exists()
+    assert list(home.iterdir()) == []
+
+
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "record"
     path.write_bytes(b"old")

@@ -7,7 +7,8 @@ Options:
     platform: the target's platform, for example darwin-arm64; "" asks the target.
 
 The lock is read on the controller. The target is first asked what it lacks (one round trip, milliseconds, no pip
-and no uv); only then, and not in check mode, it is told to install just that.
+and no uv); only then, and not in check mode, it is told to install just that. A package that several sets share is
+looked after by the first of them in a play: the fact metal_lab_ensured tells the next ones.
 """
 
 from __future__ import annotations
@@ -58,10 +59,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         except UserError as error:
             raise AnsibleActionFail(str(error)) from error
         package_set = profile.package_set(options["set"])
-        pins = {pin.name: pin for pin in lock.closure(package_set.requirements)}
+        prefix = options["env"]["prefix"]
+        ensured = (task_vars or {}).get("ansible_facts", {}).get("metal_lab_ensured", {}).get(prefix, [])
+        pins = {pin.name: pin for pin in lock.closure(package_set.requirements) if pin.name not in ensured}
         arguments = {
             "name": package_set.name,
-            "prefix": options["env"]["prefix"],
+            "prefix": prefix,
             "packages": {pin.name: pin.version for pin in pins.values()},
             "variables": package_set.environment,
         }
@@ -72,6 +75,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             arguments["find_links"] = platform.find_links or ""
             asked = self._execute_module("locked_set", {**arguments, "apply": True}, task_vars=task_vars)
         result.update(asked)
+        result["ansible_facts"] = {"metal_lab_ensured": {prefix: sorted([*ensured, *pins])}}
         return result
 
     def _ask_platform(self) -> str:

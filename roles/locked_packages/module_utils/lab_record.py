@@ -87,6 +87,14 @@ def replace(place: Path, content: bytes, mode: int | None = None) -> None:
         raise
 
 
+def prune(folder: Path) -> None:
+    """Take away a folder and those above it that are empty then, up to the user's home."""
+    for one in (folder, *folder.parents):
+        if one == Path.home() or not one.is_dir() or any(one.iterdir()):
+            return
+        one.rmdir()
+
+
 def part(header: object, before: str, after: str) -> dict[str, str]:
     """One entry of a module's diff."""
     return {"before_header": str(header), "after_header": str(header), "before": before, "after": after}

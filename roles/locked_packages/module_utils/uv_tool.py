@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import NoReturn, Protocol
 
 try:
-    from ansible.module_utils.lab_record import data_folder
+    from ansible.module_utils.lab_record import data_folder, prune
 except ImportError:  # imported by a test, without Ansible's packaging
-    from lab_record import data_folder
+    from lab_record import data_folder, prune
 
 
 class Module(Protocol):
@@ -73,9 +73,7 @@ def forget(lock: str) -> None:
     """Take the pinned uv away again, with the folders that are empty then."""
     home = path(lock).parent.parent
     shutil.rmtree(home, ignore_errors=True)
-    for folder in (home.parent, data_folder()):
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+    prune(home.parent)
 
 
 def run(arguments: list[str], find_links: str) -> subprocess.CompletedProcess[str]:

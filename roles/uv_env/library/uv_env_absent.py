@@ -47,9 +47,8 @@ def main() -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink()
-        for folder in (lab_record.data_folder() / "envs", lab_record.data_folder()):
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
+        lab_record.prune(prefix.parent)
+        lab_record.prune(lab_record.data_folder())
     listed = "".join(f"{path}\n" for path in doomed)
     module.exit_json(changed=True, diff=[lab_record.part("put here by metal-lab", listed, "")])
 
