@@ -13,8 +13,11 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from verify import ROOT
 from verify.errors import UserError
 
+UV_LOCK = ROOT / "roles" / "locked_packages" / "files" / "uv.txt"
+"""The lock of the one package that installs all others."""
 RENEW = "run `.venv/bin/python -m verify lock`"
 _HEADER = (
     "# Written by `python -m verify lock` from the .in files beside it. Edit those and run it again.\n"
@@ -22,7 +25,9 @@ _HEADER = (
     "# content sha256: {content}\n"
 )
 _HEADER_LINES = _HEADER.count("\n")
-_PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(\[[a-z,]+\])?==(?P<version>[^\s;]+)(?: ; (?P<marker>.+?))?(?P<more> \\)?$")
+_PIN = re.compile(
+    r"^(?P<name>[A-Za-z0-9._-]+)(\[[a-z,]+\])?==(?P<version>[^\s;]+)(?: ; (?P<marker>.+?))?(?P<more> \\)?$"
+)
 _HASH = re.compile(r"^    --hash=sha256:(?P<hash>[0-9a-f]{64})(?P<more> \\)?$")
 _VIA = re.compile(r"^    #(?: via)?\s*(?P<parent>.*)$")
 _ROOT = re.compile(r"^-r (?:.*/)?(?P<file>[^/]+)$")
@@ -45,6 +50,11 @@ class Pin:
     hashes: tuple[str, ...]
     parents: frozenset[str]
     roots: frozenset[str]
+
+    def requirement(self) -> str:
+        """The pin as lines of a requirements file, with its hashes."""
+        hashes = "".join(f" \\\n    --hash=sha256:{one}" for one in self.hashes)
+        return f"{self.name}=={self.version}{hashes}\n"
 
 
 @dataclass(frozen=True)
@@ -147,9 +157,7 @@ def _pin(path: Path, block: list[tuple[int, str]]) -> Pin:
             parents.add(canonicalize_name(parent))
     if not hashes:
         raise UserError(f"{path}:{block[0][0]}: {first['name']} has no hash; {RENEW}")
-    return Pin(
-        canonicalize_name(first["name"]), first["version"], tuple(hashes), frozenset(parents), frozenset(roots)
-    )
+    return Pin(canonicalize_name(first["name"]), first["version"], tuple(hashes), frozenset(parents), frozenset(roots))
 
 
 def _match(pattern: re.Pattern[str], path: Path, number: int, line: str) -> re.Match[str]:

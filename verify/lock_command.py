@@ -21,10 +21,9 @@ from uv import find_uv_bin
 
 from verify import ROOT, profile
 from verify.errors import UserError
-from verify.lock import RENEW, render
+from verify.lock import RENEW, UV_LOCK, render
 from verify.profile import Profile
 
-UV_LOCK = ROOT / "roles" / "locked_packages" / "files" / "uv.txt"
 _GENERATED = "# Written by `python -m verify lock` from pyproject.toml.\n"
 
 

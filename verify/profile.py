@@ -1,7 +1,7 @@
 """The profile: what a machine must be. Read by the roles, the locks, the checks and the report alike."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,9 +85,7 @@ class Profile:
             UserError: the profile is not locked for it.
         """
         if name not in self.platforms:
-            raise UserError(
-                f"The profile '{self.name}' is not made for {name}. It knows {', '.join(self.platforms)}."
-            )
+            raise UserError(f"The profile '{self.name}' is not made for {name}. It knows {', '.join(self.platforms)}.")
         return self.platforms[name]
 
     def frameworks_on(self, platform: str) -> list[str]:
@@ -211,13 +209,13 @@ def _explain(path: Path, document: yaml_lines.Located, error: ValidationError) -
     at = tuple(error.path)
     within = ".".join(str(part) for part in at) or "the profile"
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        known = sorted(error.schema.get("properties", {}))
+        known = sorted(error.schema["properties"]) if isinstance(error.schema, Mapping) else []
         unknown = [key for key in error.instance if key not in known]
         return "\n".join(
             f"{path}:{document.lines.get((*at, key), 1)}: unknown key '{key}' in {within}; known are {', '.join(known)}"
             for key in unknown
         )
     line = document.lines.get(at, 1)
-    if error.parent is None and error.validator == "propertyNames" or "propertyNames" in error.schema_path:
+    if (error.parent is None and error.validator == "propertyNames") or "propertyNames" in error.schema_path:
         line = document.lines.get((*at, str(error.instance)), line)
     return f"{path}:{line}: {within}: {error.message}"

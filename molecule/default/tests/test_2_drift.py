@@ -1,0 +1,85 @@
+"""Drift is named without touching anything, and mended without touching the rest."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from lab import Lab
+
+
+@pytest.fixture
+def drifted(lab: Lab) -> Lab:
+    """Four drifts: mlx removed, another numpy, an edited shell block, a changed variable."""
+    uv = next((lab.home / ".local" / "share" / "metal-lab" / "uv").glob("*/bin/uv"))
+    pip = [str(uv), "pip"]
+    subprocess.run([*pip, "uninstall", "--python", lab.python, "mlx"], env=lab.environment(), check=True)
+    subprocess.run([*pip, "install", "--python", lab.python, "numpy==1.26.3"], env=lab.environment(), check=True)
+    shell_file = lab.home / ".bashrc"
+    text = shell_file.read_text(encoding="utf-8")
+    assert "unset metal_lab_part" in text
+    shell_file.write_text(text.replace("unset metal_lab_part", "echo drifted"), encoding="utf-8")
+    (lab.prefix / "etc" / "metal-lab" / "tensorflow.sh").write_text("export KERAS_BACKEND='torch'\n", encoding="utf-8")
+    return lab
+
+
+def outside(lab: Lab, *drifts: Path) -> dict[str, str]:
+    """All files but those that belong to the drifts, and what Python caches of modules."""
+    shown = tuple(str(path.relative_to(lab.home)) for path in drifts)
+    return {
+        path: what for path, what in lab.files().items() if not path.startswith(shown) and "__pycache__" not in path
+    }
+
+
+def test_four_drifts_are_named_and_mended_and_nothing_else(drifted: Lab) -> None:
+    site = drifted.prefix / "lib" / "python3.11" / "site-packages"
+    spots = [
+        site / "numpy",
+        site / "mlx",
+        drifted.home / ".bashrc",
+        drifted.prefix / "etc" / "metal-lab" / "tensorflow.sh",
+    ]
+    # Scripts and folders whose time changes when those packages come and go.
+    spots += [
+        drifted.prefix / "bin" / "f2py",
+        drifted.prefix / "metal-lab-transaction.json",
+        drifted.prefix / "bin" / "mlx",
+    ]
+    before = drifted.files()
+    rest = outside(drifted, *spots)
+
+    checked = drifted.converge("--check", "--diff")
+    assert checked.code == 0, checked.output
+    assert checked.changed == 4
+    for line in (
+        "+mlx==0.32.4",
+        "-numpy==1.26.3",
+        "+numpy==1.26.4",
+        "-    echo drifted",
+        "-export KERAS_BACKEND='torch'",
+    ):
+        assert line in checked.output, line
+    added = [line for line in checked.output.splitlines() if line.startswith("+") and not line.startswith("+++")]
+    assert len(added) == 4
+    assert drifted.files() == before
+
+    mended = drifted.converge("--skip-tags", "verify")
+    assert mended.code == 0, mended.output
+    assert mended.changed == 4
+    assert outside(drifted, *spots) == rest
+    assert drifted.converge("--skip-tags", "verify").changed == 0
+
+
+def test_a_package_whose_folder_was_deleted_is_laid_down_again(lab: Lab) -> None:
+    shutil.rmtree(lab.prefix / "lib" / "python3.11" / "site-packages" / "pandas")
+    assert lab.converge("--skip-tags", "verify").changed == 1
+    subprocess.run([lab.python, "-c", "import pandas"], check=True)
+
+
+def test_a_tag_mends_its_part_alone(lab: Lab) -> None:
+    shutil.rmtree(lab.prefix / "lib" / "python3.11" / "site-packages" / "pandas")
+    (lab.prefix / "etc" / "metal-lab" / "jax.sh").unlink()
+    assert lab.converge("--tags", "jax").changed == 1
+    assert (lab.prefix / "etc" / "metal-lab" / "jax.sh").exists()
+    assert lab.converge("--tags", "base").changed == 1
+    assert lab.converge("--skip-tags", "verify").changed == 0

@@ -1,0 +1,39 @@
+"""Uninstall gives back the home as it was, and a check run leaves it as it is."""
+
+from lab import Lab
+
+
+def test_check_mode_on_a_fresh_home_leaves_no_file(fresh: Lab) -> None:
+    run = fresh.converge("--check", "--diff")
+    assert run.code == 0, run.output
+    assert run.changed == 7
+    assert fresh.files() == {}
+
+
+def test_uninstall_takes_what_was_put_there_and_nothing_else(fresh: Lab) -> None:
+    notes = fresh.home / "notes.txt"
+    notes.write_text("mine", encoding="utf-8")
+    before = fresh.files()
+    assert fresh.converge("--skip-tags", "verify", "-e", '{"frameworks": ["mlx"]}').code == 0
+    assert fresh.python.exists()
+    assert (fresh.home / ".bashrc").exists()
+
+    previewed = fresh.play("uninstall.yml", "--check", "--diff")
+    assert previewed.code == 0, previewed.output
+    assert fresh.python.exists()
+
+    done = fresh.play("uninstall.yml")
+    assert done.code == 0, done.output
+    assert fresh.files() == before
+    assert fresh.play("uninstall.yml").changed == 0
+
+
+def test_frameworks_can_be_left_out_and_added_later(fresh: Lab) -> None:
+    site = fresh.prefix / "lib" / "python3.11" / "site-packages"
+    assert fresh.converge("--skip-tags", "verify", "-e", '{"frameworks": ["mlx"]}').code == 0
+    assert (site / "mlx").exists()
+    assert not (site / "jax").exists()
+    added = fresh.converge("--skip-tags", "verify", "-e", '{"frameworks": ["mlx", "jax"]}')
+    # The record and JAX; MLX stays as it is.
+    assert added.changed == 2
+    assert (site / "jax").exists()

@@ -1,0 +1,100 @@
+"""The record of an environment: what was put on this machine, and where. Runs on the target's Python (3.8+).
+
+It lies in ~/.local/share/metal-lab/PROFILE.json, independent of where the environment is, so that verify and
+uninstall need nothing but the profile's name. Keys: schema, profile, provider, prefix, frameworks, and shell and
+shell_created where a shell file has our block.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+SCHEMA = 1
+
+
+class RecordError(Exception):
+    """The record is not one that this version wrote; the message says what to do."""
+
+
+def data_folder() -> Path:
+    """The project's own folder in the user's home, on the target."""
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "metal-lab"
+
+
+def path(profile: str) -> Path:
+    """Where a profile's record is."""
+    return data_folder() / f"{profile}.json"
+
+
+def read(profile: str) -> dict[str, Any]:
+    """Return the record, {} where there is none.
+
+    Raises:
+        RecordError: it is there and not usable.
+    """
+    place = path(profile)
+    try:
+        record = json.loads(place.read_text(encoding="utf-8"))
+        if record["schema"] != SCHEMA:
+            raise ValueError(f"schema {record['schema']!r}")
+        if not all(isinstance(record[key], str) for key in ("profile", "provider", "prefix")):
+            raise ValueError("profile, provider and prefix must be texts")
+    except FileNotFoundError:
+        return {}
+    except (ValueError, KeyError, TypeError) as error:
+        raise RecordError(f"{place} is not a record of this version of metal-lab ({error!r}). Move it away.") from error
+    return dict(record)
+
+
+def text(record: dict[str, Any]) -> str:
+    """The record as it is stored."""
+    return json.dumps(record, indent=2) + "\n" if record else ""
+
+
+def write(profile: str, record: dict[str, Any]) -> None:
+    """Store the record."""
+    replace(path(profile), text(record).encode())
+
+
+def replace(place: Path, content: bytes, mode: int | None = None) -> None:
+    """Write a file whole or not at all: beside its place, then over it.
+
+    Args:
+        place: the file; a symbolic link is not followed.
+        content: all of it.
+        mode: its permissions; None means those of a new file.
+    """
+    place.parent.mkdir(parents=True, exist_ok=True)
+    number, beside = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)
+    try:
+        with os.fdopen(number, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if mode is None:
+            mask = os.umask(0)
+            os.umask(mask)
+            mode = 0o666 & ~mask
+        os.chmod(beside, mode)  # noqa: PTH101
+        os.replace(beside, place)  # noqa: PTH105
+    except BaseException:
+        os.unlink(beside)  # noqa: PTH108
+        raise
+
+
+def prune(folder: Path) -> None:
+    """Take away a folder and those above it that are empty then, up to the user's home."""
+    for one in (folder, *folder.parents):
+        if one == Path.home() or not one.is_dir() or any(one.iterdir()):
+            return
+        one.rmdir()
+
+
+def part(header: object, before: str, after: str) -> dict[str, str]:
+    """One entry of a module's diff."""
+    return {"before_header": str(header), "after_header": str(header), "before": before, "after": after}

@@ -1,0 +1,149 @@
+"""The pinned uv on the target: where it is, how it gets there, how it is run. Runs on the target's Python (3.8+)."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+try:
+    from ansible.module_utils.lab_record import data_folder, prune
+except ImportError:  # imported by a test, without Ansible's packaging
+    from lab_record import data_folder, prune
+
+
+class Module(Protocol):
+    """The part of AnsibleModule that is used here."""
+
+    tmpdir: str
+
+    def fail_json(self, msg: str, **details: object) -> NoReturn:
+        """End the module with a message."""
+
+
+def version(lock: str) -> str:
+    """The version that the text of a one-package lock pins."""
+    found = re.search(r"^uv==(\S+)", lock, re.MULTILINE)
+    if found is None:
+        raise ValueError("the uv lock names no version")
+    return found[1]
+
+
+def path(lock: str) -> Path:
+    """Where the pinned uv belongs."""
+    data: Path = data_folder()
+    return data / "uv" / version(lock) / "bin" / "uv"
+
+
+def ensure(module: Module, lock: str) -> Path:
+    """Return the pinned uv; get it first where it is missing.
+
+    It appears whole or not at all: it is made beside its place and moved there.
+
+    Args:
+        module: for its temporary folder and its failure.
+        lock: requirements text with uv's version and hashes.
+    """
+    wanted = path(lock)
+    if wanted.exists():
+        return wanted
+    home = wanted.parent.parent
+    home.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".new-", dir=home.parent))
+    try:
+        own = _beside_this_python(version(lock))
+        if own is not None:
+            (staging / "bin").mkdir()
+            shutil.copy2(own, staging / "bin" / "uv")
+        else:
+            _fetch(module, lock, staging)
+        staging.chmod(0o755)
+        staging.rename(home)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return wanted
+
+
+def forget(lock: str) -> None:
+    """Take the pinned uv away again, with the folders that are empty then."""
+    home = path(lock).parent.parent
+    shutil.rmtree(home, ignore_errors=True)
+    prune(home.parent)
+
+
+def run(arguments: list[str], find_links: str) -> subprocess.CompletedProcess[str]:
+    """Run uv with captured output.
+
+    Args:
+        arguments: uv's path and arguments.
+        find_links: wheels outside the index ("" for none); the machine's own setting comes first.
+    """
+    links = os.environ.get("UV_FIND_LINKS") or os.environ.get("PIP_FIND_LINKS") or find_links
+    environment = {
+        **os.environ,
+        # A Python that uv has to fetch stays in the project's folder, where uninstall finds it.
+        "UV_PYTHON_INSTALL_DIR": str(data_folder() / "python"),
+        "UV_NO_PROGRESS": "1",
+    }
+    if links:
+        environment["UV_FIND_LINKS"] = links
+    return subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
+
+
+def explain(done: subprocess.CompletedProcess[str]) -> str:
+    """What went wrong in a uv run, and what to do; ends with what uv said."""
+    said = done.stderr.strip()
+    if "Hash mismatch" in said:
+        cause = (
+            "A file that the package index (or a mirror or cache before it) gave is not the one that is locked, so "
+            "nothing of this set was installed. If the lock was edited, restore it; if a mirror altered the file, "
+            "repair the mirror, then clear uv's cache of it with `uv cache clean PACKAGE`."
+        )
+    elif "No space left on device" in said:
+        cause = "The disk is full. Free some space and run again: what is whole already stays."
+    elif re.search(
+        r"Failed to fetch|error sending request|dns error|Connection refused|timed out", said, re.IGNORECASE
+    ):
+        cause = (
+            "The package index does not answer (uv tried several times; UV_HTTP_RETRIES sets how often). Check the "
+            "network. Behind a mirror set package_index to its address, behind a proxy set HTTPS_PROXY in "
+            "target_environment, then run again."
+        )
+    else:
+        cause = "uv failed."
+    return f"{cause}\nuv said (exit code {done.returncode}):\n{said}"
+
+
+def _beside_this_python(wanted: str) -> str | None:
+    """On the controller itself the same uv is already in .venv, where its hash was checked."""
+    beside = Path(sys.executable).parent / "uv"
+    if not beside.exists():
+        return None
+    done = subprocess.run([str(beside), "--version"], capture_output=True, text=True, check=False)
+    return str(beside) if done.stdout.split()[1:2] == [wanted] else None
+
+
+def _fetch(module: Module, lock: str, target: Path) -> None:
+    requirements = Path(module.tmpdir) / "uv.txt"
+    requirements.write_text(lock, encoding="utf-8")
+    options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:", "--require-hashes"]
+    command = [sys.executable, "-m", "pip", "install", *options, "--target", str(target), "-r", str(requirements)]
+    # PIP_USER would contradict --target.
+    environment = {**os.environ, "PIP_USER": "0"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return
+    if "No module named pip" in done.stderr:
+        module.fail_json(
+            f"{sys.executable} has no pip, which fetches uv once. Install it (Debian: apt install python3-pip)."
+        )
+    module.fail_json(
+        "Could not fetch uv. If the package index does not answer, check the network; behind a mirror set "
+        "package_index to its address, behind a proxy set HTTPS_PROXY in target_environment, then run again.\n"
+        f"pip said (exit code {done.returncode}):\n{done.stderr.strip()}"
+    )

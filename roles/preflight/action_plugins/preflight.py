@@ -1,0 +1,193 @@
+"""Action `preflight`: read a machine's state in one round trip, without Python there, and refuse it or describe it.
+
+Options: profile (name), prefix (folder of the environment, "" for the default), frameworks (list, [] for all).
+Returns the fact `preflight_host`; fails with every problem of the host in one message.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+# The profile's loader is the project's own, wherever this role is used from.
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+
+from verify import profile as profiles
+from verify.errors import UserError
+from verify.profile import Profile
+
+SCRIPT = Path(__file__).resolve().parent.parent / "files" / "facts.sh"
+KIB, GB = 1024, 10**9
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What files/facts.sh printed, checked and typed. Sizes are in KiB."""
+
+    system: str
+    machine: str
+    user: str
+    home: str
+    data: str
+    shell: str
+    zdotdir: str
+    prefix: str
+    env_present: bool
+    disk_at: str
+    disk_free_kib: int
+    writable: bool
+    macos: str
+    translated: bool
+    arm64_hardware: bool
+    glibc: str
+
+    @property
+    def platform(self) -> str:
+        """Kernel and machine as the profile names them, for example linux-x86_64."""
+        return f"{self.system.lower()}-{self.machine}"
+
+
+def parse(output: str) -> Facts:
+    """Read the script's answer strictly.
+
+    Raises:
+        UserError: the answer is cut off or has a value of another form; the message shows what was seen.
+    """
+    pairs = dict(line.split("=", 1) for line in output.splitlines() if re.match(r"^[a-z0-9_]+=", line))
+    try:
+        if pairs["end"] != "1":
+            raise ValueError("end")
+        return Facts(
+            **{name: pairs[name] for name in ("system", "machine", "user", "home", "data", "shell", "zdotdir")},
+            prefix=pairs["prefix"],
+            env_present={"0": False, "1": True}[pairs["env_present"]],
+            disk_at=pairs["disk_at"],
+            disk_free_kib=int(pairs["disk_free_kib"]),
+            writable={"0": False, "1": True}[pairs["writable"]],
+            macos=pairs.get("macos", ""),
+            translated=pairs.get("translated", "") == "1",
+            arm64_hardware=pairs.get("arm64_hardware", "") == "1",
+            glibc=pairs.get("glibc", ""),
+        )
+    except (KeyError, ValueError) as error:
+        raise UserError(f"The machine's answer to preflight is not complete ({error}). It said:\n{output}") from error
+
+
+def judge(facts: Facts, profile: Profile, frameworks: list[str]) -> list[str]:
+    """Everything that stands in the way: what was found, what is needed, what to do. Empty: nothing does."""
+    return [
+        *_platform_problems(facts, profile, frameworks),
+        *_macos_problems(facts, profile),
+        *_disk_problems(facts, profile),
+    ]
+
+
+def _platform_problems(facts: Facts, profile: Profile, frameworks: list[str]) -> list[str]:
+    if facts.system == "Darwin" and facts.translated:
+        return [
+            "This shell runs translated by Rosetta, so everything would be installed for Intel. Needed: a native "
+            "shell. In Finder choose Get Info on your terminal, clear 'Open using Rosetta', and start it again."
+        ]
+    if facts.platform not in profile.platforms:
+        return [
+            f"Found {facts.system} on {facts.machine}. The profile '{profile.name}' is made for "
+            f"{', '.join(profile.platforms)}: use such a machine, or another profile."
+        ]
+    try:
+        profile.select(frameworks, facts.platform)
+        profile.lock(facts.platform)
+    except UserError as error:
+        return [str(error)]
+    return []
+
+
+def _macos_problems(facts: Facts, profile: Profile) -> list[str]:
+    target = profile.platforms.get(facts.platform)
+    floor = target.macos_floor if target else None
+    if floor is None:
+        return []
+    if not re.fullmatch(r"\d+(\.\d+)+", facts.macos):
+        return [f"sw_vers -productVersion printed {facts.macos!r}, which is no macOS version."]
+    if _version(facts.macos) < _version(floor):
+        return [
+            f"Found macOS {facts.macos}. Needed: {floor} or newer. Update it in System Settings > General > "
+            "Software Update."
+        ]
+    return []
+
+
+def _disk_problems(facts: Facts, profile: Profile) -> list[str]:
+    problems = []
+    free_gb = facts.disk_free_kib * KIB / GB
+    if not facts.env_present and free_gb < profile.disk_gb:
+        problems.append(
+            f"Found {free_gb:.1f} GB free at {facts.disk_at}. Needed for a first installation: {profile.disk_gb} GB. "
+            "Free some space, or set env_prefix to a folder on another disk."
+        )
+    if not facts.writable:
+        problems.append(
+            f"{facts.disk_at} cannot be written to by {facts.user}, and {facts.prefix} lies below it. Needed: a "
+            "folder of your own. Set env_prefix to one."
+        )
+    return problems
+
+
+def _version(text: str) -> tuple[int, ...]:
+    """A macOS version: numbers between dots, nothing else."""
+    return tuple(int(part) for part in text.split("."))
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    """The action plugin: one command on the target, judged on the controller."""
+
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Read the machine and judge it; see the module's docstring."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, options = self.validate_argument_spec(
+            {
+                "profile": {"type": "str", "required": True},
+                "prefix": {"type": "str", "required": True},
+                "frameworks": {"type": "list", "elements": "str", "required": True},
+            }
+        )
+        try:
+            profile = profiles.load(options["profile"])
+            facts = parse(self._read(options["profile"], options["prefix"]))
+        except UserError as error:
+            raise AnsibleActionFail(str(error)) from error
+        wanted = options["frameworks"] or profile.frameworks_on(facts.platform)
+        if problems := judge(facts, profile, wanted):
+            count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+            lines = "".join(f"\n- {problem}" for problem in problems)
+            raise AnsibleActionFail(f"Nothing was changed: {count} to solve first.{lines}")
+        host = {
+            "profile": profile.name,
+            "python_version": profile.python,
+            "platform": facts.platform,
+            "frameworks": profile.select(wanted, facts.platform),
+            **{key: getattr(facts, key) for key in ("system", "machine", "user", "home", "data", "shell")},
+            **{key: getattr(facts, key) for key in ("zdotdir", "prefix", "env_present")},
+        }
+        result.update(changed=False, ansible_facts={"preflight_host": host})
+        return result
+
+    def _read(self, profile: str, prefix: str) -> str:
+        command = " ".join(["/bin/sh", "-s", "--", shlex.quote(profile), shlex.quote(prefix)])
+        # The play's `environment` reaches a raw command only when it is put before it.
+        done = self._low_level_execute_command(
+            f"{self._compute_environment_string()} {command}".strip(), in_data=SCRIPT.read_bytes(), executable="/bin/sh"
+        )
+        if done["rc"] != 0:
+            said = f"{done['stdout']}\n{done['stderr']}".strip()
+            raise UserError(f"Preflight's script ended with exit code {done['rc']}. It said:\n{said}")
+        return str(done["stdout"])
