@@ -16,6 +16,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
 
+try:
+    from ansible.module_utils import lab_record
+except ImportError:  # imported by a test, without Ansible's packaging
+    import lab_record
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -67,8 +72,19 @@ options:
     description: Whether an environment with another Python is moved aside and made anew, instead of refused.
     type: bool
     default: false
+  profile:
+    description: Name under which the environment is recorded in C(~/.local/share/metal-lab/PROFILE.json).
+    type: str
+    required: true
+  frameworks:
+    description: The frameworks that the machine is to have; the record notes them for the verification.
+    type: list
+    elements: str
+    default: []
   state:
-    description: Whether the environment is to be there.
+    description:
+      - Whether the environment is to be there. V(absent) takes away the environment that the record names, if this
+        module made it; one that was there before is left, and only our own files in it go.
     type: str
     choices: [present, absent]
     default: present
@@ -87,6 +103,7 @@ EXAMPLES = r"""
   conda_env:
     conda_root: /Users/ana/miniforge3
     prefix: /Users/ana/miniforge3/envs/ml-m1
+    profile: ml-m1
     python: "3.11"
     packages: [pip]
 """
@@ -115,6 +132,8 @@ asked = json.load(sys.stdin)
 json.dump({spec: [one["name"] for one in asked["records"] if MatchSpec(spec).match(one)]
            for spec in asked["specs"]}, sys.stdout)
 """
+
+PROVIDER = "conda"
 
 RECORD_FIELDS = (
     "name",
@@ -154,9 +173,7 @@ class Environment(NamedTuple):
 
     def describe(self) -> str:
         """Packages and variables, one a line, for a diff."""
-        packages = [
-            f"{record['name']} {record['version']} {record['build']}" for record in self.records.values()
-        ]
+        packages = [f"{record['name']} {record['version']} {record['build']}" for record in self.records.values()]
         variables = [f"{name}={value}" for name, value in self.variables.items()]
         return "".join(f"{line}\n" for line in sorted(packages) + sorted(variables))
 
@@ -202,26 +219,15 @@ def read_json(path: Path) -> dict[str, Any]:
             "remove the environment and run again."
         ) from error
     if not isinstance(data, dict):
-        raise CondaEnvError(
-            f"{path} holds no JSON object. Mend the file, or remove the environment and run again."
-        )
+        raise CondaEnvError(f"{path} holds no JSON object. Mend the file, or remove the environment and run again.")
     return data
 
 
 def record_identity(record: Mapping[str, Any]) -> str:
     """What tells one installed package from any other: where it came from, its file name, its digest."""
     return " ".join(
-        str(record.get(key, ""))
-        for key in ("channel", "subdir", "name", "version", "build", "fn", "sha256", "md5")
+        str(record.get(key, "")) for key in ("channel", "subdir", "name", "version", "build", "fn", "sha256", "md5")
     )
-
-
-def write_atomically(module: AnsibleModule, path: Path, text: str) -> None:
-    """Replace a file in one step; whoever reads it meanwhile sees the old or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    module.atomic_move(str(temporary), str(path))
 
 
 class Conda:
@@ -242,9 +248,7 @@ class Conda:
             "specs": specs,
             "records": [{key: one[key] for key in RECORD_FIELDS if key in one} for one in records],
         }
-        code, out, err = self._run(
-            [str(self._root / "bin" / "python"), "-I", "-c", MATCHER], json.dumps(asked)
-        )
+        code, out, err = self._run([str(self._root / "bin" / "python"), "-I", "-c", MATCHER], json.dumps(asked))
         if code != 0:
             last = (err.strip().splitlines() or ["no message"])[-1]
             raise CondaEnvError(
@@ -285,9 +289,7 @@ class Conda:
 
     def _run(self, line: list[str], data: str | None = None) -> tuple[int, str, str]:
         if not os.access(line[0], os.X_OK):
-            raise CondaEnvError(
-                f"{line[0]} is not there. Needed: a conda installation; run the role miniforge."
-            )
+            raise CondaEnvError(f"{line[0]} is not there. Needed: a conda installation; run the role miniforge.")
         code, out, err = self._module.run_command(line, data=data, handle_exceptions=True)
         return code, out, err
 
@@ -304,6 +306,8 @@ class Keeper:
         self.specs = [f"python={self.python}", *options["packages"]]
         self.absent: list[str] = options["absent_packages"]
         self.variables: dict[str, Any] = options["variables"]
+        self.profile: str = options["profile"]
+        self.frameworks: list[str] = options["frameworks"]
         self.recreate: bool = options["recreate"]
         self.channels = [
             "--override-channels",
@@ -317,21 +321,36 @@ class Keeper:
         self.evidence = self.prefix / "etc" / "metal-lab" / "conda-specs.json"
 
     def absent_state(self) -> dict[str, Any]:
-        """Remove the environment."""
-        found = self._find()
-        if found is not None:
-            self._guard_base()
-            self._changed(found.describe(), "")
-            if not self.module.check_mode:
+        """Take away what the record says is ours."""
+        record = lab_record.read(self.profile)
+        if not record or record["provider"] != PROVIDER:
+            self.result["msg"] = f"There is no conda environment '{self.profile}' made by metal-lab on this machine."
+            return self.result
+        self.prefix = Path(record["prefix"])
+        self._guard_base()
+        data, mine = lab_record.data_folder(), lab_record.path(self.profile)
+        others = [path for path in data.glob("*.json") if path != mine]
+        # uv serves the environments of all profiles.
+        shared = [] if others else [data / "uv", data / "python"]
+        ours = [self.prefix] if record.get("created") else [self.prefix / "etc" / "metal-lab"]
+        doomed = [path for path in (*ours, *shared, mine) if path.exists()]
+        self._changed("".join(f"{path}\n" for path in doomed), "")
+        if not self.module.check_mode:
+            if record.get("created") and (self.prefix / "conda-meta" / "history").exists():
                 # --all takes the folder too, with what pip and uv put there (conda/cli/main_remove.py).
                 self.conda.change("remove", self.prefix, ["--all"])
-                if os.path.lexists(self.prefix):
-                    shutil.rmtree(self.prefix)
+            for path in doomed:
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
+            lab_record.prune(data)
         return self.result
 
     def present_state(self) -> dict[str, Any]:
         """Create the environment, or make it right."""
         self._guard_base()
+        self._refuse_elsewhere()
         found = self._find()
         if found is not None and found.python_series != self.python:
             self._set_aside(found)
@@ -348,12 +367,59 @@ class Keeper:
         python = self.prefix / "bin" / "python"
         if not self.module.check_mode and not os.access(python, os.X_OK):
             raise CondaEnvError(
-                f"The environment {self.prefix} says that it has Python, but {python} cannot be run. "
-                "Move the environment away and run again."
+                f"The environment {self.prefix} says that it has Python, but {python} cannot be run. Move the "
+                "environment away and run again."
             )
-        facts = {"provider": "conda", "prefix": str(self.prefix), "python": str(python)}
+        self._note(created=found is None)
+        facts = {"provider": PROVIDER, "prefix": str(self.prefix), "python": str(python)}
         self.result["ansible_facts"] = {"metal_lab_env": facts}
         return self.result
+
+    def _note(self, *, created: bool) -> None:
+        """Keep the record and the file that shells read to get into the environment."""
+        old = lab_record.read(self.profile)
+        same_place = old.get("prefix") == str(self.prefix)
+        record = {
+            **old,
+            "schema": lab_record.SCHEMA,
+            "profile": self.profile,
+            "provider": PROVIDER,
+            "prefix": str(self.prefix),
+            "frameworks": self.frameworks,
+            "created": created or bool(same_place and old.get("created")),
+        }
+        start = self.prefix / "etc" / "metal-lab" / "00-env.sh"
+        start_before = start.read_text(encoding="utf-8") if start.exists() else ""
+        if record != old:
+            self._add_diff(
+                lab_record.part(lab_record.path(self.profile), lab_record.text(old), lab_record.text(record))
+            )
+            if not self.module.check_mode:
+                lab_record.write(self.profile, record)
+        if start_before != self._activation():
+            self._add_diff(lab_record.part(start, start_before, self._activation()))
+            if not self.module.check_mode:
+                lab_record.replace(start, self._activation().encode())
+
+    def _activation(self) -> str:
+        """Shell lines that put a POSIX shell, bash or zsh into the environment.
+
+        etc/profile.d/conda.sh is what conda's own block in a shell file falls back to; it defines `conda` where that
+        block has not run (conda/conda, conda/core/initialize.py and conda/shell/etc/profile.d/conda.sh).
+        """
+        hook = shlex.quote(str(self.root / "etc" / "profile.d" / "conda.sh"))
+        return (
+            f"command -v __conda_activate >/dev/null 2>&1 || . {hook}\nconda activate {shlex.quote(str(self.prefix))}\n"
+        )
+
+    def _refuse_elsewhere(self) -> None:
+        record = lab_record.read(self.profile)
+        if record and (record["provider"], record["prefix"]) != (PROVIDER, str(self.prefix)):
+            raise CondaEnvError(
+                f"The environment '{self.profile}' is already at {record['prefix']} (made by {record['provider']}); "
+                f"asked for is {self.prefix} (made by {PROVIDER}). Set conda_env_prefix and env_provider to those, or "
+                "run playbooks/uninstall.yml first."
+            )
 
     def _guard_base(self) -> None:
         if self.prefix.resolve() == self.root.resolve():
@@ -419,9 +485,7 @@ class Keeper:
         now = read_environment(self.prefix)
         missing = self.specs if now is None else self._unsatisfied(now)
         if missing:
-            raise CondaEnvError(
-                f"conda reported success, but {self.prefix} does not satisfy {', '.join(missing)}."
-            )
+            raise CondaEnvError(f"conda reported success, but {self.prefix} does not satisfy {', '.join(missing)}.")
 
     def _unsatisfied(self, found: Environment) -> list[str]:
         """Specifications that no installed package satisfies; remembers the others."""
@@ -431,12 +495,10 @@ class Keeper:
         unknown = [spec for spec in self.specs if spec not in known]
         if unknown:
             answer = self.conda.matches(unknown, list(found.records.values()))
-            known.update(
-                {spec: record_identity(found.records[names[0]]) for spec, names in answer.items() if names}
-            )
+            known.update({spec: record_identity(found.records[names[0]]) for spec, names in answer.items() if names})
         if known != remembered and not self.module.check_mode:
             text = json.dumps({"schema": 1, "satisfied": known}, indent=2, sort_keys=True)
-            write_atomically(self.module, self.evidence, f"{text}\n")
+            lab_record.replace(self.evidence, f"{text}\n".encode())
         return [spec for spec in self.specs if spec not in known]
 
     def _read_evidence(self) -> dict[str, str]:
@@ -456,7 +518,7 @@ class Keeper:
         if not self.module.check_mode:
             # The form that conda/core/prefix_data.py reads and writes.
             text = json.dumps({"version": 1, "env_vars": after})
-            write_atomically(self.module, self.prefix / "conda-meta" / "state", text)
+            lab_record.replace(self.prefix / "conda-meta" / "state", text.encode())
 
     def _variables_after(self, before: dict[str, str]) -> dict[str, str]:
         merged = {**before, **self.variables}
@@ -472,14 +534,11 @@ class Keeper:
         return kept.describe() + "".join(f"{spec} (to be chosen by conda)\n" for spec in missing)
 
     def _changed(self, before: str, after: str) -> None:
-        header = f"conda environment {self.prefix}"
+        self._add_diff(lab_record.part(f"conda environment {self.prefix}", before, after))
+
+    def _add_diff(self, part: dict[str, str]) -> None:
         self.result["changed"] = True
-        self.result["diff"] = {
-            "before": before,
-            "after": after,
-            "before_header": header,
-            "after_header": header,
-        }
+        self.result.setdefault("diff", []).append(part)
 
 
 def main() -> None:
@@ -493,6 +552,8 @@ def main() -> None:
             "absent_packages": {"type": "list", "elements": "str", "default": []},
             "channels": {"type": "list", "elements": "str", "default": ["conda-forge"]},
             "variables": {"type": "dict", "default": {}},
+            "profile": {"type": "str", "required": True},
+            "frameworks": {"type": "list", "elements": "str", "default": []},
             "recreate": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
@@ -502,8 +563,8 @@ def main() -> None:
     keeper = Keeper(module)
     try:
         result = keeper.present_state() if module.params["state"] == "present" else keeper.absent_state()
-    except CondaEnvError as trouble:
-        module.fail_json(msg=str(trouble), **keeper.result)
+    except (CondaEnvError, lab_record.RecordError) as error:
+        module.fail_json(msg=str(error), **keeper.result)
     module.exit_json(**result)
 
 
