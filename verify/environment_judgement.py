@@ -145,7 +145,11 @@ class EnvironmentJudge:
                 if stored.get(key) != value
             ]
             # A user's own variables share conda's file; the files of our own sets hold what the profile says only.
-            wrong += [f"{key} is stored for {name}, but not in the profile" for key in stored if not shared and key not in wanted]
+            wrong += [
+                f"{key} is stored for {name}, but not in the profile"
+                for key in stored
+                if not shared and key not in wanted
+            ]
         if wrong:
             return _fail("variables", "wrong-variables", _some(wrong, len(wrong)), _CONVERGE)
         return _pass("variables", "stored as the profile says")

@@ -60,7 +60,7 @@ class HostHealth:
 
     def check(self, name: str) -> CheckResult:
         """The answer to one check; noted in the report."""
-        group = name.split(".")[0]
+        group = name.split(".", maxsplit=1)[0]
         if PREFIX not in self._answers:
             self._started = time.monotonic()
             self._answers[PREFIX] = {one.check: one for one in self._check_environment()}
@@ -122,14 +122,16 @@ class HostHealth:
             path = f"{target.home}/.local/share/metal-lab/{name}.json"
             failed = CheckResult(recorded, "fail", f"{path}: {error}", "Run ./converge.", "bad-record")
             return [*found, *self._stop(failed, "not reached: the record cannot be used")]
-        found.append(CheckResult(recorded, "pass", f"{record.prefix}, with {', '.join(record.frameworks) or 'no frameworks'}"))
+        found.append(
+            CheckResult(recorded, "pass", f"{record.prefix}, with {', '.join(record.frameworks) or 'no frameworks'}")
+        )
         if target.platform not in self._settings.profile.platforms:
             known = ", ".join(self._settings.profile.platforms)
             failed = CheckResult(
                 f"{PREFIX}.platform",
                 "fail",
                 f"this is {target.platform}; the profile {name} is made for {known}",
-                "On an Apple-silicon Mac, open the terminal without Rosetta; other machines need a profile of their own.",
+                "On an Apple-silicon Mac, open the terminal without Rosetta; others need a profile of their own.",
                 "wrong-platform",
             )
             return [*found, *self._stop(failed, "not reached: the platform is not in the profile")]
@@ -178,7 +180,9 @@ class HostHealth:
 
     def _absent(self, name: str, platform: str) -> list[CheckResult]:
         """A framework that the environment does not have: a failure only where somebody asked for it by name."""
-        message = f"not in this environment; the record names {', '.join(self._record.frameworks) if self._record else ''}"
+        message = (
+            f"not in this environment; the record names {', '.join(self._record.frameworks) if self._record else ''}"
+        )
         skipped = judgement.skip_all(name, self._settings.level, message)
         if self._settings.frameworks is None or platform not in self._settings.profile.frameworks[name].device:
             return skipped

@@ -74,9 +74,7 @@ class FrameworkJudge:
         limit_s: the probe's time limit.
     """
 
-    def __init__(
-        self, name: str, *, level: str, required: bool, version: str, device: str, limit_s: float
-    ) -> None:
+    def __init__(self, name: str, *, level: str, required: bool, version: str, device: str, limit_s: float) -> None:
         self._name = name
         self._level = level
         self._version = version
@@ -177,9 +175,7 @@ class FrameworkJudge:
     def _execute(self, data: dict[str, Any], _seconds: float) -> list[CheckResult]:
         elsewhere = self._placed(data, data["ran_on"])
         expected = exact_result()
-        pairs = [
-            (i, j, want, data["result"][i][j]) for i, row in enumerate(expected) for j, want in enumerate(row)
-        ]
+        pairs = [(i, j, want, data["result"][i][j]) for i, row in enumerate(expected) for j, want in enumerate(row)]
         wrong = [one for one in pairs if one[2] != one[3]]
         if [len(row) for row in data["result"]] != [len(row) for row in expected]:
             raise ValueError("the result has another shape")
@@ -209,7 +205,11 @@ class FrameworkJudge:
         )
         if matmul.noisy:
             speed = CheckResult(
-                f"{self._name}.matmul.speed", "warn", f"noisy, spread {spread:.0%}: {message}", _ADVICE["noisy"], "noisy"
+                f"{self._name}.matmul.speed",
+                "warn",
+                f"noisy, spread {spread:.0%}: {message}",
+                _ADVICE["noisy"],
+                "noisy",
             )
             return [value, speed]
         return [value, self._pass("matmul.speed", message)]

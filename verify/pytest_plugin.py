@@ -5,7 +5,7 @@ with the same conftest) behave alike.
 """
 
 import functools
-from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -52,10 +52,13 @@ class Run:
     def say(self, line: str, result: str = "") -> None:
         """Print a line of progress at once, past pytest's capturing."""
         reporter = self._config.pluginmanager.getplugin("terminalreporter")
-        if reporter is not None and self._config.option.verbose <= 0:
-            colour = {"pass": "green", "warn": "yellow", "fail": "red"}.get(result)
+        capture = self._config.pluginmanager.getplugin("capturemanager")
+        if reporter is None or self._config.option.verbose > 0:
+            return
+        colour = {"pass": "green", "warn": "yellow", "fail": "red"}.get(result)
+        with capture.global_and_fixture_disabled() if capture else nullcontext():
             reporter.ensure_newline()
-            reporter.write_line(summary.plain(line), **({colour: True} if colour else {}))
+            reporter.write(summary.plain(line) + "\n", flush=True, **({colour: True} if colour else {}))
 
     def tell(self, health: HostHealth, answer: CheckResult) -> None:
         """Print a check's answer; a skipped one only when it follows from nothing that was told before."""
@@ -82,6 +85,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if option.collectonly or option.help:
         return
     option.hosts = option.hosts or options.DEFAULT_HOSTS
+    # Our lines of progress stand for pytest's; with -v its own are shown instead.
+    if option.verbose == 0:
+        option.verbose = -1
     try:
         settings = options.resolve(
             profile_name=option.profile,
@@ -121,9 +127,9 @@ def _host_of(item: pytest.Item) -> str:
 
 
 @pytest.fixture
-def health(host: Host, request: pytest.FixtureRequest) -> Iterator[HostHealth]:
+def health(host: Host, request: pytest.FixtureRequest) -> HostHealth:
     """The health of the test's host."""
-    yield request.config.stash[_STATE].health(host)
+    return request.config.stash[_STATE].health(host)
 
 
 def judge(health: HostHealth, check: str, config: pytest.Config) -> None:
@@ -171,7 +177,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     finished = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     reports = run.reports
-    if not finished or not reports or any(not one.checks for one in reports):
+    if not finished or not reports:
         session.exitstatus = COULD_NOT_RUN
         return
     run.written = [write(one, run.settings.results) for one in reports]
@@ -194,6 +200,4 @@ def _names(hosts: list[Host]) -> dict[str, str]:
     for host, address in zip(hosts, addresses, strict=True):
         name = "localhost" if address == "local" else host.backend.get_hostname()
         bare.setdefault(name, []).append(address)
-    return {
-        address: name if len(set(group)) == 1 else address for name, group in bare.items() for address in group
-    }
+    return {address: name if len(set(group)) == 1 else address for name, group in bare.items() for address in group}

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -208,20 +208,18 @@ def _limited(seconds: float) -> Iterator[None]:
             raise
         return self.result(process.returncode, encoded, output, errors)
 
-    BaseBackend.run_local = run_local  # type: ignore[method-assign]
+    BaseBackend.run_local = run_local
     try:
         yield
     finally:
-        BaseBackend.run_local = original  # type: ignore[method-assign]
+        BaseBackend.run_local = original
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Terminate first: on this machine the supervisor then takes its probe along."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
-        except (ProcessLookupError, PermissionError):
-            pass
         try:
             process.communicate(timeout=_TERMINATE_S)
             return

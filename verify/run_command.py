@@ -52,6 +52,7 @@ def main(arguments: list[str]) -> int:
             *(f"--{name}={value}" for name, value in passed_on.items() if value is not None),
             # Only our lines of progress and our summary.
             *("-qq", "--tb=no", "-rN", "--no-header", "--disable-warnings", "--color=auto"),
+            *("-o", "console_output_style=classic"),
             *("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "-p", "no:cacheprovider"),
             str(ROOT / "verify"),
         ]

@@ -45,9 +45,7 @@ class Settings:
         return self.frameworks or tuple(self.profile.frameworks)
 
 
-def resolve(
-    *, profile_name: str, level: str, frameworks: str | None, results: str, timeout: str | None
-) -> Settings:
+def resolve(*, profile_name: str, level: str, frameworks: str | None, results: str, timeout: str | None) -> Settings:
     """Check what the command line says, and load the profile.
 
     Args:

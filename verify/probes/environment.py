@@ -176,8 +176,10 @@ def shell() -> dict[str, Any]:
     except (OSError, subprocess.TimeoutExpired) as error:
         return {"shell": login_shell, "python": "", "error": str(error)}
     answers = re.findall(r"^metal-lab-python:(.*)$", done.stdout, re.MULTILINE)
-    error = "" if len(answers) == 1 else "no answer: " + (done.stderr[-500:] or "exit code " + str(done.returncode))
-    return {"shell": login_shell, "python": answers[0] if len(answers) == 1 else "", "error": error}
+    if len(answers) != 1:
+        seen = done.stderr[-500:] or "exit code " + str(done.returncode)
+        return {"shell": login_shell, "python": "", "error": "no answer: " + seen}
+    return {"shell": login_shell, "python": answers[0], "error": ""}
 
 
 def _sysctl(key: str) -> str:

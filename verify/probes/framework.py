@@ -24,7 +24,7 @@ class Probe(Protocol):
         """Return what it sees: present (names of devices), default (the one it takes unasked), settings."""
 
     def choose(self, wanted: str) -> str:
-        """Take the first device of the wanted kind; returns its name, as `Outcome.ran_on` would spell it."""
+        """Take the first device of the wanted kind; returns its name, spelled as in `exact`."""
 
     def exact(self, a: Any, b: Any) -> tuple[Any, str]:
         """Return relu(a @ b) on the device as numpy array, and where the result lived."""

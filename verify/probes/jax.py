@@ -14,11 +14,13 @@ class Jax:
     """JAX, on the first device of one platform."""
 
     def load(self) -> str:
+        """See framework.Probe."""
         self.jax = importlib.import_module("jax")
         self.numpy = importlib.import_module("jax.numpy")
         return str(self.jax.__version__)
 
     def devices(self) -> dict[str, Any]:
+        """See framework.Probe."""
         # Only the default backend's: a plugin that did not load is then missing, rather than replaced by the CPU.
         return {
             "present": sorted({device.platform for device in self.jax.devices()}),
@@ -27,18 +29,22 @@ class Jax:
         }
 
     def choose(self, wanted: str) -> str:
+        """See framework.Probe."""
         self.device = next(device for device in self.jax.devices() if device.platform == wanted)
         return str(self.device)
 
     def exact(self, a: Any, b: Any) -> tuple[Any, str]:
+        """See framework.Probe."""
         left, right = (self.jax.device_put(one, self.device) for one in (a, b))
         result = self.numpy.maximum(self.numpy.matmul(left, right), 0)
         return self.jax.device_get(result), _devices(result)
 
     def product(self) -> Product:
+        """See framework.Probe."""
         return _Product(self.jax, self.numpy, self.device)
 
     def train(self, x: Any, y: Any, steps: int, seed: int) -> list[float]:
+        """See framework.Probe."""
         jax, jnp = self.jax, self.numpy
         with jax.default_device(self.device):
             first, second = jax.random.split(jax.random.PRNGKey(seed))

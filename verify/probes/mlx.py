@@ -23,6 +23,7 @@ class Mlx:
     """MLX, on its default device."""
 
     def load(self) -> str:
+        """See framework.Probe."""
         os.environ[TF32] = "0"
         self.mx = importlib.import_module("mlx.core")
         self.nn = importlib.import_module("mlx.nn")
@@ -30,6 +31,7 @@ class Mlx:
         return str(self.mx.__version__)
 
     def devices(self) -> dict[str, Any]:
+        """See framework.Probe."""
         return {
             "present": ["cpu", *(["gpu"] if self.mx.metal.is_available() else [])],
             "default": str(self.mx.default_device().type).rsplit(".", 1)[-1],
@@ -37,19 +39,23 @@ class Mlx:
         }
 
     def choose(self, wanted: str) -> str:
+        """See framework.Probe."""
         # Nothing is switched: what is probed is the device that a user gets unasked.
         return str(self.mx.Device(getattr(self.mx, wanted), 0))
 
     def exact(self, a: Any, b: Any) -> tuple[Any, str]:
+        """See framework.Probe."""
         result = self.mx.maximum(self.mx.matmul(self.mx.array(a), self.mx.array(b)), 0)
         # Built so far, not computed: MLX is lazy.
         self.mx.eval(result)
         return result.tolist(), _place(self.mx)
 
     def product(self) -> Product:
+        """See framework.Probe."""
         return _Product(self.mx)
 
     def train(self, x: Any, y: Any, steps: int, seed: int) -> list[float]:
+        """See framework.Probe."""
         mx, nn = self.mx, self.nn
         mx.random.seed(seed)
         inputs, targets = mx.array(x), mx.array(y)

@@ -18,10 +18,12 @@ class PyTorch:
     """PyTorch, on one device."""
 
     def load(self) -> str:
+        """See framework.Probe."""
         self.torch = importlib.import_module("torch")
         return str(self.torch.__version__)
 
     def devices(self) -> dict[str, Any]:
+        """See framework.Probe."""
         mps = self.torch.backends.mps
         return {
             "present": ["cpu", *(["mps"] if mps.is_available() else [])],
@@ -30,20 +32,24 @@ class PyTorch:
         }
 
     def choose(self, wanted: str) -> str:
+        """See framework.Probe."""
         # A tensor made on it knows the device with its index ("mps:0"), the bare name does not.
         self.device = self.torch.empty(1, device=wanted).device
         return str(self.device)
 
     def exact(self, a: Any, b: Any) -> tuple[Any, str]:
+        """See framework.Probe."""
         torch = self.torch
         left, right = (torch.from_numpy(one).to(self.device) for one in (a, b))
         result = torch.relu(torch.matmul(left, right))
         return result.cpu().numpy(), str(result.device)
 
     def product(self) -> Product:
+        """See framework.Probe."""
         return _Product(self.torch, self.device)
 
     def train(self, x: Any, y: Any, steps: int, seed: int) -> list[float]:
+        """See framework.Probe."""
         torch = self.torch
         torch.manual_seed(seed)
         inputs, targets = (torch.from_numpy(one).to(self.device) for one in (x, y))

@@ -12,7 +12,8 @@ import math
 import os
 import time
 import traceback
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 Stage = Callable[[], "dict[str, Any]"]
 

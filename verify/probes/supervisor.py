@@ -16,6 +16,8 @@ import sys
 import tempfile
 import time
 import zlib
+from contextlib import suppress
+from pathlib import Path
 from typing import IO, Any
 
 EVIDENCE_BYTES = 3000
@@ -103,7 +105,7 @@ def supervise(order: dict[str, Any]) -> dict[str, Any]:
 
 
 def _activated_path() -> str:
-    return os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", os.defpath)
+    return str(Path(sys.executable).parent) + os.pathsep + os.environ.get("PATH", os.defpath)
 
 
 def _arm(seconds: float) -> None:
@@ -112,10 +114,9 @@ def _arm(seconds: float) -> None:
 
 def _kill_group(child: subprocess.Popen[bytes]) -> None:
     """Kill the probe, and what it may have left running in its session."""
-    try:
+    # Nobody may be left; macOS says EPERM where only a zombie is.
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass  # nobody is left; macOS says EPERM where only a zombie is
 
 
 def _give_up(child: subprocess.Popen[bytes]) -> None:

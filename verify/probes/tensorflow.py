@@ -14,10 +14,12 @@ class TensorFlow:
     """TensorFlow, on the first device of one kind."""
 
     def load(self) -> str:
+        """See framework.Probe."""
         self.tf = importlib.import_module("tensorflow")
         return str(self.tf.__version__)
 
     def devices(self) -> dict[str, Any]:
+        """See framework.Probe."""
         present = [device.device_type for device in self.tf.config.list_physical_devices()]
         return {
             "present": sorted(set(present)),
@@ -27,10 +29,12 @@ class TensorFlow:
         }
 
     def choose(self, wanted: str) -> str:
+        """See framework.Probe."""
         self.device = self.tf.config.list_logical_devices(wanted)[0].name
         return str(self.device)
 
     def exact(self, a: Any, b: Any) -> tuple[Any, str]:
+        """See framework.Probe."""
         tf = self.tf
         # Soft placement stays as users have it: what the device cannot do is moved to the CPU without an error, and
         # the result's own device tells.
@@ -39,9 +43,11 @@ class TensorFlow:
         return result.numpy(), _place(result)
 
     def product(self) -> Product:
+        """See framework.Probe."""
         return _Product(self.tf, self.device)
 
     def train(self, x: Any, y: Any, steps: int, seed: int) -> list[float]:
+        """See framework.Probe."""
         keras = self.tf.keras
         keras.utils.set_random_seed(seed)
         with self.tf.device(self.device):
