@@ -7,6 +7,7 @@ from verify.errors import UserError
 
 COMMANDS = {
     "lock": "verify.lock_command",
+    "run": "verify.run_command",
 }
 """Command to the module whose `main(arguments) -> exit code` runs it; imported only when asked for."""
 

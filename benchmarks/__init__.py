@@ -1,0 +1,1 @@
+"""Every figure that the README quotes, repeatable by one command each."""

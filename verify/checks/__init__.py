@@ -1,0 +1,1 @@
+"""The checks, as pytest-testinfra tests: one test per check and host."""

@@ -1,0 +1,266 @@
+"""What a framework's probe saw, judged: right or wrong, and what to do about it."""
+
+import math
+import statistics
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from verify.remote import Outcome
+from verify.results import CheckResult, FrameworkReport, Matmul, Training, worst
+
+RESIDUAL_LIMIT = 4.0
+"""Of Freivalds' check, in units of float32 rounding; verify/probes/freivalds.py has the measured figures."""
+NOISY = 0.1
+LEARNED = 0.5
+"""The share of the first loss below which the last one must be."""
+FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
+
+# The first check of a stage stands for it when the stage itself fails.
+_QUICK_STAGES = {"import": ("import", "version"), "device": ("device",), "execute": ("value", "placement")}
+_FULL_STAGES = {**_QUICK_STAGES, "matmul": ("matmul.value", "matmul.speed"), "training": ("training",)}
+EXIT = "exit"
+
+_ADVICE = {
+    "exception": "Run ./converge, which puts back what differs from the lock; if it stays, the message is a report.",
+    "hang": "Close what else uses the GPU and run it again; a slow first import may need a larger --timeout.",
+    "crash": "Run ./converge to mend the packages; if it crashes again, look into the system's crash reports.",
+    "no-answer": "Run the environment's Python by hand, and look at the connection to the machine.",
+    "malformed": "Something in the environment disturbs the probe: look for sitecustomize.py and .pth files there.",
+    "wrong-version": "Run ./converge: it installs the locked version. Look for PYTHONPATH if this stays.",
+    "no-device": "Run ./converge; on a Mac, check that the framework's Metal plugin or build is installed.",
+    "fallback-set": f"Take {FALLBACK} out of the environment and the shell's files.",
+    "other-device": "Numbers from this framework say nothing about the device: look for settings that move its work.",
+    "wrong-value": "Do not trust this framework's numbers here. Update macOS, run ./converge, and run the check again.",
+    "no-learning": "Training on this device goes wrong: compare with the CPU before trusting it.",
+    "noisy": "Close other programs, connect the power supply, let the machine cool down, and run it again.",
+}
+
+
+def check_names(framework: str, level: str) -> list[str]:
+    """The names of a framework's checks at a level, in the order in which they are reported."""
+    stages = _QUICK_STAGES if level == "quick" else _FULL_STAGES
+    return [f"{framework}.{check}" for checks in stages.values() for check in checks] + [f"{framework}.{EXIT}"]
+
+
+def exact_operands() -> tuple[list[list[int]], list[list[int]]]:
+    """Two matrices of small integers, 24 x 40 and 40 x 16: every product and sum of theirs is exact in float32."""
+    a = [[(7 * i + 3 * k) % 11 - 5 for k in range(40)] for i in range(24)]
+    b = [[(5 * k + 9 * j) % 13 - 6 for j in range(16)] for k in range(40)]
+    return a, b
+
+
+def exact_result() -> list[list[int]]:
+    """relu(a b) of `exact_operands`, in integers."""
+    a, b = exact_operands()
+    columns = list(zip(*b, strict=True))
+    return [[max(0, sum(x * y for x, y in zip(row, column, strict=True))) for column in columns] for row in a]
+
+
+def skip_all(framework: str, level: str, reason: str) -> list[CheckResult]:
+    """Every check of a framework, skipped for one reason."""
+    return [CheckResult(name, "skip", reason) for name in check_names(framework, level)]
+
+
+class FrameworkJudge:
+    """Judges one framework's probe.
+
+    Args:
+        name: the framework.
+        level: quick or full.
+        required: whether a failure counts.
+        version: the locked version.
+        device: the wanted kind of device, as the framework names it.
+        limit_s: the probe's time limit.
+    """
+
+    def __init__(self, name: str, *, level: str, required: bool, version: str, device: str, limit_s: float) -> None:
+        self._name = name
+        self._level = level
+        self._version = version
+        self._device = device
+        self._limit_s = limit_s
+        self.report = FrameworkReport(required=required)
+
+    def judge(self, outcome: Outcome) -> list[CheckResult]:
+        """The results of all checks of the level, in their order; `report` is filled on the way.
+
+        After the first stage with a failure the others are skipped: they would only fail with it.
+        """
+        self.report.seconds = outcome.seconds
+        stages = _QUICK_STAGES if self._level == "quick" else _FULL_STAGES
+        found: list[CheckResult] = []
+        broken = ""
+        for stage, checks in stages.items():
+            if broken:
+                found.extend(self._skip(check, f"not reached: {broken} failed") for check in checks)
+                continue
+            results = self._stage(stage, checks[0], outcome)
+            answered = {one.check for one in results}
+            failed = [one.check for one in results if one.result == "fail"]
+            missing = [check for check in checks if f"{self._name}.{check}" not in answered]
+            results.extend(self._skip(check, f"not reached: {failed[0]} failed") for check in missing if failed)
+            found.extend(results)
+            # A wrong version is worth a failure, and the rest is worth knowing all the same.
+            broken = next((one for one in failed if not one.endswith(".version")), "")
+        found.append(self._skip(EXIT, f"not reached: {broken} failed") if broken else self._exit(outcome))
+        self.report.result = worst([one.result for one in found])
+        if not self.report.required:
+            found = [_optional(one) for one in found]
+            self.report.result = worst([one.result for one in found])
+        return found
+
+    def _stage(self, stage: str, first: str, outcome: Outcome) -> list[CheckResult]:
+        records = {one.get("event"): one for one in outcome.records if one["stage"] == stage}
+        if "error" in records:
+            return [self._fail(first, "exception", str(records["error"].get("error", "an unnamed error")))]
+        if "end" not in records:
+            return [self._cut_short(first, stage, outcome, started="start" in records)]
+        judges: dict[str, Callable[[dict[str, Any], float], list[CheckResult]]] = {
+            "import": self._import,
+            "device": self._devices,
+            "execute": self._execute,
+            "matmul": self._matmul,
+            "training": self._training,
+        }
+        try:
+            return judges[stage](records["end"]["data"], float(records["end"]["seconds"]))
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError) as error:
+            return [self._fail(first, "malformed", f"the probe's report makes no sense ({error!r})")]
+
+    def _cut_short(self, check: str, stage: str, outcome: Outcome, *, started: bool) -> CheckResult:
+        seen = f"; it wrote: {outcome.evidence.strip()[-600:]}" if outcome.evidence.strip() else ""
+        when = f"during '{stage}'" if started else f"before '{stage}'"
+        if outcome.ended == "timeout":
+            return self._fail(check, "hang", f"no end within {self._limit_s:g} s, killed {when}{seen}")
+        if outcome.ended == "signal":
+            return self._fail(check, "crash", f"killed by {outcome.signal} {when}{seen}")
+        return self._fail(check, "no-answer", f"ended {when} with exit code {outcome.status}{seen}")
+
+    def _exit(self, outcome: Outcome) -> CheckResult:
+        if outcome.ended == "exit" and outcome.status == 0:
+            return self._pass(EXIT, f"ended by itself after {outcome.seconds:.1f} s")
+        return self._cut_short(EXIT, "exit", outcome, started=True)
+
+    def _import(self, data: dict[str, Any], seconds: float) -> list[CheckResult]:
+        self.report.version = str(data["version"])
+        return [
+            self._pass("import", f"imported in {seconds:.1f} s"),
+            self._pass("version", f"{data['version']}, as locked")
+            if data["version"] == self._version
+            else self._fail("version", "wrong-version", f"{data['version']} instead of the locked {self._version}"),
+        ]
+
+    def _devices(self, data: dict[str, Any], _seconds: float) -> list[CheckResult]:
+        self.report.settings = {str(name): value for name, value in data["settings"].items()}
+        present, default = list(data["present"]), data["default"]
+        if self.report.settings.get(FALLBACK) is not None:
+            value = self.report.settings[FALLBACK]
+            message = f"{FALLBACK}={value} is set: work that MPS cannot do moves to the CPU without a word"
+            return [self._fail("device", "fallback-set", message)]
+        if self._device not in present:
+            message = f"no device '{self._device}': it sees {', '.join(present) or 'none'}"
+            return [self._fail("device", "no-device", message)]
+        # PyTorch alone takes the CPU unless told otherwise.
+        if default != self._device and self._name != "pytorch":
+            message = f"it takes '{default}' by default although '{self._device}' is there"
+            return [self._fail("device", "other-device", message)]
+        self.report.device = str(data["asked"])
+        return [self._pass("device", f"'{self._device}' is there ({data['asked']})")]
+
+    def _placed(self, data: dict[str, Any], ran_on: str) -> str:
+        """What is wrong with the place of a result, or ""."""
+        return "" if ran_on == data["asked"] else f"asked for {data['asked']}, but the result is on {ran_on}"
+
+    def _execute(self, data: dict[str, Any], _seconds: float) -> list[CheckResult]:
+        elsewhere = self._placed(data, data["ran_on"])
+        expected = exact_result()
+        pairs = [(i, j, want, data["result"][i][j]) for i, row in enumerate(expected) for j, want in enumerate(row)]
+        wrong = [one for one in pairs if one[2] != one[3]]
+        if [len(row) for row in data["result"]] != [len(row) for row in expected]:
+            raise ValueError("the result has another shape")
+        if wrong:
+            i, j, want, got = wrong[0]
+            message = f"{len(wrong)} of {len(pairs)} entries are wrong, the first [{i}, {j}]: {got} instead of {want}"
+            value = self._fail("value", "wrong-value", message)
+        else:
+            value = self._pass("value", f"all {len(pairs)} entries of relu(a b) are exact")
+        if elsewhere:
+            return [value, self._fail("placement", "other-device", elsewhere)]
+        return [value, self._pass("placement", f"the result is on {data['ran_on']}")]
+
+    def _matmul(self, data: dict[str, Any], _seconds: float) -> list[CheckResult]:
+        self.report.matmul = matmul = _statistics(data)
+        if elsewhere := self._placed(data, data["device"]):
+            return [self._fail("matmul.value", "other-device", elsewhere)]
+        if matmul.residual is None or matmul.residual > RESIDUAL_LIMIT:
+            size = "not finite" if matmul.residual is None else f"{matmul.residual:.3g}"
+            message = f"the timed product is wrong: residual {size}, limit {RESIDUAL_LIMIT:g} (n={matmul.n})"
+            return [self._fail("matmul.value", "wrong-value", message)]
+        value = self._pass("matmul.value", f"residual {matmul.residual:.2f}, limit {RESIDUAL_LIMIT:g}")
+        spread = (matmul.p75_s - matmul.p25_s) / matmul.median_s
+        message = (
+            f"{matmul.tflops:.3g} TFLOPS (quartiles {matmul.tflops_low:.3g} to {matmul.tflops_high:.3g}), "
+            f"n={matmul.n}, {len(matmul.samples_s)} samples, seed {matmul.seed}"
+        )
+        if matmul.noisy:
+            speed = CheckResult(
+                f"{self._name}.matmul.speed",
+                "warn",
+                f"noisy, spread {spread:.0%}: {message}",
+                _ADVICE["noisy"],
+                "noisy",
+            )
+            return [value, speed]
+        return [value, self._pass("matmul.speed", message)]
+
+    def _training(self, data: dict[str, Any], seconds: float) -> list[CheckResult]:
+        losses = [float(loss) for loss in data["losses"]]
+        if not all(math.isfinite(loss) for loss in losses):
+            return [self._fail("training", "no-learning", "the loss became a number that is not finite")]
+        self.report.training = Training(int(data["seed"]), losses)
+        message = f"loss {losses[0]:.3g} to {losses[-1]:.3g} in {len(losses)} steps, {seconds:.1f} s"
+        if losses[-1] > LEARNED * losses[0]:
+            return [self._fail("training", "no-learning", f"it did not learn: {message}")]
+        return [self._pass("training", message)]
+
+    def _pass(self, check: str, message: str) -> CheckResult:
+        return CheckResult(f"{self._name}.{check}", "pass", message)
+
+    def _skip(self, check: str, message: str) -> CheckResult:
+        return CheckResult(f"{self._name}.{check}", "skip", message)
+
+    def _fail(self, check: str, fault: str, message: str) -> CheckResult:
+        return CheckResult(f"{self._name}.{check}", "fail", message, _ADVICE[fault], fault)
+
+
+def _optional(one: CheckResult) -> CheckResult:
+    if one.result != "fail":
+        return one
+    return replace(one, result="warn", message=f"optional, failed: {one.message}")
+
+
+def _statistics(data: dict[str, Any]) -> Matmul:
+    n, samples = int(data["n"]), [float(one) for one in data["samples"]]
+    if not samples or not all(math.isfinite(one) and one > 0 for one in samples):
+        raise ValueError("a sample is not a positive time")
+    low, median, high = statistics.quantiles(samples, n=4, method="inclusive")
+    residual = max(float(one) for one in data["residuals"])
+
+    def tflops(seconds: float) -> float:
+        return 2 * n**3 / seconds / 1e12
+
+    return Matmul(
+        n=n,
+        seed=int(data["seed"]),
+        samples_s=samples,
+        median_s=median,
+        p25_s=low,
+        p75_s=high,
+        min_s=min(samples),
+        tflops=tflops(median),
+        tflops_low=tflops(high),
+        tflops_high=tflops(low),
+        noisy=(high - low) / median > NOISY,
+        residual=residual if math.isfinite(residual) else None,
+    )

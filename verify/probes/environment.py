@@ -1,0 +1,196 @@
+"""The probe for the environment itself: the machine, the Python, the packages' files, variables, the shell.
+
+Standard library only: it must tell what is wrong with an environment in which even numpy is broken.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import platform
+import pwd
+import re
+import shlex
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+from verify.probes.reporting import Stage
+
+MAX_PROBLEMS = 20
+SHELL_TIMEOUT_S = 20
+_DIST_INFO = re.compile(r"^(?P<name>.+)-(?P<version>[^-]+)\.dist-info$")
+
+
+def stages(parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
+    """List the stages of this probe.
+
+    Args:
+        parameters: prefix (of the environment); packages (names, canonical, whose files are checked); provider, and
+            sets (whose stored variables are read); shell (whether to ask a new shell for its Python).
+    """
+    found: list[tuple[str, Stage]] = [
+        ("machine", machine),
+        ("python", lambda: python(parameters["prefix"])),
+        ("packages", lambda: packages(parameters["packages"])),
+        ("variables", lambda: variables(Path(parameters["prefix"]), parameters["provider"], parameters["sets"])),
+    ]
+    if parameters["shell"]:
+        found.append(("shell", shell))
+    return found
+
+
+def machine() -> dict[str, Any]:
+    """Facts about the machine: system, machine, os_version, cpu, cores, memory_bytes, translated (by Rosetta)."""
+    darwin = platform.system() == "Darwin"
+    if darwin:
+        cpu, os_version = _sysctl("machdep.cpu.brand_string"), platform.mac_ver()[0]
+    else:
+        cpu, os_version = _linux_cpu(), platform.release()
+    return {
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "os_version": os_version,
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        # 1 in a process that Rosetta translates; the key does not exist on Intel.
+        "translated": darwin and _sysctl("sysctl.proc_translated") == "1",
+    }
+
+
+def python(prefix: str) -> dict[str, Any]:
+    """Which Python this is: version, prefix and the wanted prefix, the links in both resolved."""
+    return {
+        "version": platform.python_version(),
+        "prefix": os.path.realpath(sys.prefix),
+        "wanted_prefix": os.path.realpath(prefix),
+    }
+
+
+def packages(names: list[str]) -> dict[str, Any]:
+    """What is installed.
+
+    Args:
+        names: canonical names of the packages whose files are checked.
+
+    Returns:
+        installed: canonical name to the versions of its dist-info folders; problems: files missing or of another
+        size than their package's RECORD says (at most MAX_PROBLEMS); problem_count; file_count (checked).
+    """
+    site = Path(sysconfig.get_path("purelib"))
+    installed: dict[str, list[str]] = {}
+    problems: list[str] = []
+    files = 0
+    for entry in sorted(site.iterdir()):
+        match = _DIST_INFO.match(entry.name)
+        if match is None:
+            continue
+        name = re.sub(r"[-_.]+", "-", match["name"]).lower()
+        installed.setdefault(name, []).append(match["version"])
+        if name in names:
+            checked, wrong = _check_record(site, entry, name)
+            files += checked
+            problems.extend(wrong)
+    return {
+        "installed": installed,
+        "problems": problems[:MAX_PROBLEMS],
+        "problem_count": len(problems),
+        "file_count": files,
+    }
+
+
+def _check_record(site: Path, dist_info: Path, name: str) -> tuple[int, list[str]]:
+    try:
+        rows = list(csv.reader((dist_info / "RECORD").read_text(encoding="utf-8").splitlines()))
+    except OSError:
+        return 0, [name + ": " + dist_info.name + "/RECORD is missing"]
+    problems = []
+    for row in rows:
+        path, size = row[0], row[2] if len(row) > 2 else ""  # noqa: PLR2004 - path, hash, size
+        # Compiled anew whenever Python likes.
+        if path.endswith(".pyc"):
+            continue
+        try:
+            actual = os.stat(os.path.join(str(site), path)).st_size  # noqa: PTH116, PTH118 - 50,000 of them
+        except OSError:
+            problems.append(name + ": " + path + " is missing")
+            continue
+        if size and int(size) != actual:
+            problems.append(name + ": " + path + " has " + str(actual) + " bytes instead of " + size)
+    return len(rows), problems
+
+
+def variables(prefix: Path, provider: str, sets: list[str]) -> dict[str, Any]:
+    """The environment variables that are stored with the environment, by package set.
+
+    A conda environment keeps those of all sets together; they stand under the key "".
+    """
+    if provider == "conda":
+        state = prefix / "conda-meta" / "state"
+        values = json.loads(state.read_text(encoding="utf-8")).get("env_vars", {}) if state.exists() else {}
+        return {"stored": {"": values}}
+    return {"stored": {name: _exports(prefix / "etc" / "metal-lab" / (name + ".sh")) for name in sets}}
+
+
+def _exports(path: Path) -> dict[str, str]:
+    """The variables that a file of lines `export NAME='value'` sets."""
+    if not path.exists():
+        return {}
+    values = {}
+    for words in (shlex.split(line, comments=True) for line in path.read_text(encoding="utf-8").splitlines()):
+        for word in words[1:] if words[:1] == ["export"] else []:
+            name, _, value = word.partition("=")
+            values[name] = value
+    return values
+
+
+def shell() -> dict[str, Any]:
+    """Ask a new shell, as a new terminal window starts it, for its Python.
+
+    macOS' terminals start login shells, those of Linux plain interactive ones, and the two read different files.
+
+    Returns:
+        shell: the user's login shell; python: what `command -v python` says there, "" for nothing;
+        error: why it did not answer, or "".
+    """
+    login_shell = pwd.getpwuid(os.getuid()).pw_shell or "/bin/sh"
+    options = "-lic" if platform.system() == "Darwin" else "-ic"
+    # What a login starts with: in this process' own environment the answer might come from an activated env.
+    fresh = {name: os.environ[name] for name in ("HOME", "USER", "LOGNAME", "LANG", "TMPDIR") if name in os.environ}
+    fresh.update(SHELL=login_shell, TERM="dumb", PATH="/usr/bin:/bin:/usr/sbin:/sbin")
+    command = [login_shell, options, 'printf "metal-lab-python:%s\\n" "$(command -v python)"']
+    try:
+        done = subprocess.run(
+            command,
+            env=fresh,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=SHELL_TIMEOUT_S,
+            check=False,
+            text=True,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return {"shell": login_shell, "python": "", "error": str(error)}
+    answers = re.findall(r"^metal-lab-python:(.*)$", done.stdout, re.MULTILINE)
+    if len(answers) != 1:
+        seen = done.stderr[-500:] or "exit code " + str(done.returncode)
+        return {"shell": login_shell, "python": "", "error": "no answer: " + seen}
+    return {"shell": login_shell, "python": answers[0], "error": ""}
+
+
+def _sysctl(key: str) -> str:
+    done = subprocess.run(["/usr/sbin/sysctl", "-in", key], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+def _linux_cpu() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.machine()
+    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return found[1] if found else platform.machine()

@@ -1,0 +1,113 @@
+"""The probe for JAX: platforms "METAL" (jax-metal) and "cpu"."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from verify.probes import framework
+from verify.probes.benchmark import Product
+from verify.probes.reporting import Stage
+
+
+class Jax:
+    """JAX, on the first device of one platform."""
+
+    def load(self) -> str:
+        """See framework.Probe."""
+        self.jax = importlib.import_module("jax")
+        self.numpy = importlib.import_module("jax.numpy")
+        return str(self.jax.__version__)
+
+    def devices(self) -> dict[str, Any]:
+        """See framework.Probe."""
+        # Only the default backend's: a plugin that did not load is then missing, rather than replaced by the CPU.
+        return {
+            "present": sorted({device.platform for device in self.jax.devices()}),
+            "default": self.jax.default_backend(),
+            "settings": {},
+        }
+
+    def choose(self, wanted: str) -> str:
+        """See framework.Probe."""
+        self.device = next(device for device in self.jax.devices() if device.platform == wanted)
+        return str(self.device)
+
+    def exact(self, a: Any, b: Any) -> tuple[Any, str]:
+        """See framework.Probe."""
+        left, right = (self.jax.device_put(one, self.device) for one in (a, b))
+        result = self.numpy.maximum(self.numpy.matmul(left, right), 0)
+        return self.jax.device_get(result), _devices(result)
+
+    def product(self) -> Product:
+        """See framework.Probe."""
+        return _Product(self.jax, self.numpy, self.device)
+
+    def train(self, x: Any, y: Any, steps: int, seed: int) -> list[float]:
+        """See framework.Probe."""
+        jax, jnp = self.jax, self.numpy
+        with jax.default_device(self.device):
+            first, second = jax.random.split(jax.random.PRNGKey(seed))
+            weights = {
+                "w1": jax.random.normal(first, (x.shape[1], 32)) * 0.3,
+                "b1": jnp.zeros(32),
+                "w2": jax.random.normal(second, (32, 1)) * 0.2,
+                "b2": jnp.zeros(1),
+            }
+            zeros = {name: jnp.zeros_like(value) for name, value in weights.items()}
+            inputs, targets = (jax.device_put(one, self.device) for one in (x, y))
+
+            def loss_of(values: Any) -> Any:
+                hidden = jnp.maximum(jnp.matmul(inputs, values["w1"]) + values["b1"], 0)
+                return jnp.mean((jnp.matmul(hidden, values["w2"]) + values["b2"] - targets) ** 2)
+
+            # Adam written out: optax is not in the environment.
+            def step(values: Any, means: Any, squares: Any, count: Any) -> Any:
+                loss, slopes = jax.value_and_grad(loss_of)(values)
+                means = {k: 0.9 * means[k] + 0.1 * slopes[k] for k in values}
+                squares = {k: 0.999 * squares[k] + 0.001 * slopes[k] ** 2 for k in values}
+                unbiased = {k: (means[k] / (1 - 0.9**count), squares[k] / (1 - 0.999**count)) for k in values}
+                values = {k: values[k] - 0.02 * m / (jnp.sqrt(s) + 1e-8) for k, (m, s) in unbiased.items()}
+                return values, means, squares, loss
+
+            step = jax.jit(step)
+            means, squares, losses = zeros, zeros, []
+            for count in range(1, steps + 1):
+                weights, means, squares, loss = step(weights, means, squares, float(count))
+                losses.append(float(loss))
+        return losses
+
+
+class _Product:
+    def __init__(self, jax: Any, numpy: Any, device: Any) -> None:
+        self._jax = jax
+        self._numpy = numpy
+        self._device = device
+
+    def prepare(self, n: int, seed: int) -> None:
+        with self._jax.default_device(self._device):
+            keys = self._jax.random.split(self._jax.random.PRNGKey(seed))
+            self._a, self._b = (self._jax.random.normal(key, (n, n)) for key in keys)
+        # Compiled ahead, so that no sample holds the compiler's time.
+        self._compiled = self._jax.jit(self._numpy.matmul).lower(self._a, self._b).compile()
+
+    def run(self) -> Any:
+        return self._compiled(self._a, self._b).block_until_ready()
+
+    def device_of(self, array: Any) -> str:
+        return _devices(array)
+
+    def to_numpy(self, array: Any) -> Any:
+        return self._jax.device_get(array)
+
+    def operands(self) -> tuple[Any, Any]:
+        return self._a, self._b
+
+
+def _devices(array: Any) -> str:
+    return ", ".join(sorted(str(device) for device in array.devices()))
+
+
+def stages(parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
+    """List the stages of this probe; see framework.stages."""
+    return framework.stages(Jax(), parameters)

@@ -1,0 +1,98 @@
+"""The probe for PyTorch: devices "mps" and "cpu"."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import Any
+
+from verify.probes import framework
+from verify.probes.benchmark import Product
+from verify.probes.reporting import Stage
+
+FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
+"""Where this is set, what MPS lacks runs on the CPU without a word: the probe never sets it, and reports it."""
+
+
+class PyTorch:
+    """PyTorch, on one device."""
+
+    def load(self) -> str:
+        """See framework.Probe."""
+        self.torch = importlib.import_module("torch")
+        return str(self.torch.__version__)
+
+    def devices(self) -> dict[str, Any]:
+        """See framework.Probe."""
+        mps = self.torch.backends.mps
+        return {
+            "present": ["cpu", *(["mps"] if mps.is_available() else [])],
+            "default": str(self.torch.get_default_device()),
+            "settings": {FALLBACK: os.environ.get(FALLBACK)},
+        }
+
+    def choose(self, wanted: str) -> str:
+        """See framework.Probe."""
+        # A tensor made on it knows the device with its index ("mps:0"), the bare name does not.
+        self.device = self.torch.empty(1, device=wanted).device
+        return str(self.device)
+
+    def exact(self, a: Any, b: Any) -> tuple[Any, str]:
+        """See framework.Probe."""
+        torch = self.torch
+        left, right = (torch.from_numpy(one).to(self.device) for one in (a, b))
+        result = torch.relu(torch.matmul(left, right))
+        return result.cpu().numpy(), str(result.device)
+
+    def product(self) -> Product:
+        """See framework.Probe."""
+        return _Product(self.torch, self.device)
+
+    def train(self, x: Any, y: Any, steps: int, seed: int) -> list[float]:
+        """See framework.Probe."""
+        torch = self.torch
+        torch.manual_seed(seed)
+        inputs, targets = (torch.from_numpy(one).to(self.device) for one in (x, y))
+        layers = (torch.nn.Linear(x.shape[1], 32), torch.nn.ReLU(), torch.nn.Linear(32, 1))
+        model = torch.nn.Sequential(*layers).to(self.device)
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+        losses = []
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss = torch.nn.functional.mse_loss(model(inputs), targets)
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        return losses
+
+
+class _Product:
+    def __init__(self, torch: Any, device: Any) -> None:
+        self._torch = torch
+        self._device = device
+
+    def prepare(self, n: int, seed: int) -> None:
+        torch = self._torch
+        generator = torch.Generator(device=self._device).manual_seed(seed)
+        self._a, self._b = (torch.randn(n, n, generator=generator, device=self._device) for _ in range(2))
+
+    def run(self) -> Any:
+        output = self._torch.matmul(self._a, self._b)
+        # Not torch.mps.Event, which may hang or run backwards (pytorch #162872).
+        if self._device.type == "mps":
+            self._torch.mps.synchronize()
+        return output
+
+    def device_of(self, array: Any) -> str:
+        return str(array.device)
+
+    def to_numpy(self, array: Any) -> Any:
+        return array.cpu().numpy()
+
+    def operands(self) -> tuple[Any, Any]:
+        return self._a, self._b
+
+
+def stages(parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
+    """List the stages of this probe; see framework.stages."""
+    return framework.stages(PyTorch(), parameters)

@@ -1,0 +1,137 @@
+"""Runs one probe in a process of its own, for a limited time, and reports how that ended.
+
+Sent as the main script to `<prefix>/bin/python -I -S`; standard library only. Python rather than `timeout`, because
+macOS has no such command. The probe's records come through a file descriptor of their own: frameworks write on
+stdout and stderr as they like, and the last lines of that are kept as evidence.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+EVIDENCE_BYTES = 3000
+GRACE_S = 5
+"""The kernel's own alarm ends the probe this much later, should this supervisor be killed before it could."""
+
+# What the probe's interpreter runs first. The modules become importable under the names that they have in the
+# project, and the empty entry that `python -` puts on sys.path (the current folder) goes: a stray torch.py in it
+# must not be taken for the framework.
+_START = """
+import json, sys, types
+order = json.loads(sys.stdin.read())
+sys.path[:] = [entry for entry in sys.path if entry]
+for name, source in order["modules"]:
+    module = types.ModuleType(name)
+    if source is None:
+        module.__path__ = []
+    sys.modules[name] = module
+    if source is not None:
+        exec(compile(source, "<" + name + ">", "exec"), module.__dict__)
+sys.modules["verify.probes.reporting"].start(order["entry"], order["descriptor"], order["parameters"])
+"""
+
+
+def main(packed: str) -> None:
+    """Run the order that `packed` holds (JSON, zlib, base64) and print one line: the nonce, a space, the outcome."""
+    order = json.loads(zlib.decompress(base64.b64decode(packed)))
+    outcome = supervise(order)
+    # A line of its own, even where a login shell left one unfinished.
+    sys.stdout.write("\n" + order["nonce"] + " " + json.dumps(outcome) + "\n")
+    sys.stdout.flush()
+
+
+def supervise(order: dict[str, Any]) -> dict[str, Any]:
+    """Run the probe of an order.
+
+    Returns:
+        records: the lines that the probe reported; ended: "exit", "signal" or "timeout"; status: its exit code or
+        the signal's number; signal: the signal's name or ""; evidence: the end of what it wrote; seconds.
+    """
+    with tempfile.TemporaryFile() as records, tempfile.TemporaryFile() as chatter:
+        os.set_inheritable(records.fileno(), True)
+        job = {
+            "modules": order["modules"],
+            "entry": order["entry"],
+            "parameters": order["parameters"],
+            "descriptor": records.fileno(),
+        }
+        started = time.monotonic()
+        # Output into files rather than pipes: nothing can block on a full one, nor wait for a grandchild to close it.
+        # A session of its own, so that the probe and its children can be killed together.
+        child = subprocess.Popen(
+            [sys.executable, "-c", _START],
+            stdin=subprocess.PIPE,
+            stdout=chatter,
+            stderr=subprocess.STDOUT,
+            pass_fds=[records.fileno()],
+            env={**os.environ, "PATH": _activated_path(), **order["environment"]},
+            start_new_session=True,
+            preexec_fn=lambda: _arm(order["seconds"]),  # noqa: PLW1509 - this process has a single thread
+        )
+        signal.signal(signal.SIGTERM, lambda *_: _give_up(child))
+        signal.signal(signal.SIGHUP, lambda *_: _give_up(child))
+        ended = "exit"
+        try:
+            child.communicate(json.dumps(job).encode(), timeout=order["seconds"])
+        except subprocess.TimeoutExpired:
+            ended = "timeout"
+        except BrokenPipeError:
+            child.wait()
+        _kill_group(child)
+        status = child.wait()
+        name = ""
+        if status < 0 and ended == "exit":
+            ended, status = "signal", -status
+            name = _signal_name(status)
+        return {
+            "records": _read(records, None).splitlines(),
+            "ended": ended,
+            "status": status,
+            "signal": name,
+            "evidence": _read(chatter, EVIDENCE_BYTES),
+            "seconds": round(time.monotonic() - started, 3),
+        }
+
+
+def _activated_path() -> str:
+    return str(Path(sys.executable).parent) + os.pathsep + os.environ.get("PATH", os.defpath)
+
+
+def _arm(seconds: float) -> None:
+    signal.alarm(int(seconds) + GRACE_S)
+
+
+def _kill_group(child: subprocess.Popen[bytes]) -> None:
+    """Kill the probe, and what it may have left running in its session."""
+    # Nobody may be left; macOS says EPERM where only a zombie is.
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+
+
+def _give_up(child: subprocess.Popen[bytes]) -> None:
+    _kill_group(child)
+    os._exit(1)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "signal " + str(number)
+
+
+def _read(file: IO[bytes], limit: int | None) -> str:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - limit) if limit is not None else 0)
+    return file.read().decode("utf-8", "replace")

@@ -1,0 +1,98 @@
+"""The probe for TensorFlow: devices "GPU" (tensorflow-metal) and "CPU"."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from verify.probes import framework
+from verify.probes.benchmark import Product
+from verify.probes.reporting import Stage
+
+
+class TensorFlow:
+    """TensorFlow, on the first device of one kind."""
+
+    def load(self) -> str:
+        """See framework.Probe."""
+        self.tf = importlib.import_module("tensorflow")
+        return str(self.tf.__version__)
+
+    def devices(self) -> dict[str, Any]:
+        """See framework.Probe."""
+        present = [device.device_type for device in self.tf.config.list_physical_devices()]
+        return {
+            "present": sorted(set(present)),
+            # Where TensorFlow puts an operation that nobody placed. On a GPU, which takes all it has a kernel for.
+            "default": "GPU" if "GPU" in present else "CPU",
+            "settings": {},
+        }
+
+    def choose(self, wanted: str) -> str:
+        """See framework.Probe."""
+        self.device = self.tf.config.list_logical_devices(wanted)[0].name
+        return str(self.device)
+
+    def exact(self, a: Any, b: Any) -> tuple[Any, str]:
+        """See framework.Probe."""
+        tf = self.tf
+        # Soft placement stays as users have it: what the device cannot do is moved to the CPU without an error, and
+        # the result's own device tells.
+        with tf.device(self.device):
+            result = tf.nn.relu(tf.matmul(tf.constant(a), tf.constant(b)))
+        return result.numpy(), _place(result)
+
+    def product(self) -> Product:
+        """See framework.Probe."""
+        return _Product(self.tf, self.device)
+
+    def train(self, x: Any, y: Any, steps: int, seed: int) -> list[float]:
+        """See framework.Probe."""
+        keras = self.tf.keras
+        keras.utils.set_random_seed(seed)
+        with self.tf.device(self.device):
+            layers = [keras.layers.Dense(32, activation="relu"), keras.layers.Dense(1)]
+            model = keras.Sequential([keras.Input((x.shape[1],)), *layers])
+            model.compile(optimizer=keras.optimizers.Adam(0.02), loss="mse")
+            # Keras' own loop, because it is what its users run; one batch an epoch makes an epoch a step.
+            history = model.fit(x, y, batch_size=len(x), epochs=steps, shuffle=False, verbose=0)
+        return [float(loss) for loss in history.history["loss"]]
+
+
+class _Product:
+    def __init__(self, tf: Any, device: str) -> None:
+        self._tf = tf
+        self._device = device
+
+    def prepare(self, n: int, seed: int) -> None:
+        tf = self._tf
+        with tf.device(self._device):
+            self._a, self._b = (tf.random.stateless_normal((n, n), seed=(seed, one)) for one in range(2))
+
+    def run(self) -> Any:
+        with self._tf.device(self._device):
+            output = self._tf.matmul(self._a, self._b)
+        # An eager operation returns before a GPU has done it. Reading one element waits for the device's stream,
+        # with any plugin; the whole matrix would time the copy as well.
+        output[0, 0].numpy()
+        return output
+
+    def device_of(self, array: Any) -> str:
+        return _place(array)
+
+    def to_numpy(self, array: Any) -> Any:
+        return array.numpy()
+
+    def operands(self) -> tuple[Any, Any]:
+        return self._a, self._b
+
+
+def _place(tensor: Any) -> str:
+    """The device that holds the tensor's memory, without job, replica and task."""
+    place = str(tensor.backing_device)
+    return place[place.find("/device:") :]
+
+
+def stages(parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
+    """List the stages of this probe; see framework.stages."""
+    return framework.stages(TensorFlow(), parameters)

@@ -1,0 +1,131 @@
+"""What a run is asked to check; the same for `python -m verify` and `pytest verify`."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import testinfra
+from testinfra.host import Host
+
+from verify import profile
+from verify.errors import UserError
+from verify.profile import Profile
+
+DEFAULT_HOSTS = "local://"
+DEFAULT_PROFILE = "ml-m1"
+DEFAULT_RESULTS = "results"
+LEVELS = ("quick", "full")
+DEFAULT_TIMEOUT_S = {"quick": 120.0, "full": 300.0}
+MATMUL_BUDGET_S = 10.0
+SEED = 20241
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A run's settings.
+
+    Attributes:
+        profile: what the machines must be.
+        level: quick or full.
+        frameworks: those asked for by name, or None for those in each target's record.
+        results: folder for the results.
+        timeout_s: limit for one probe.
+    """
+
+    profile: Profile
+    level: str
+    frameworks: tuple[str, ...] | None
+    results: Path
+    timeout_s: float
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The frameworks to make checks for."""
+        return self.frameworks or tuple(self.profile.frameworks)
+
+
+def resolve(*, profile_name: str, level: str, frameworks: str | None, results: str, timeout: str | None) -> Settings:
+    """Check what the command line says, and load the profile.
+
+    Args:
+        profile_name: a profile's folder.
+        level: one of LEVELS.
+        frameworks: names separated by commas, or None.
+        results: folder, made when missing.
+        timeout: seconds, or None for the level's default.
+
+    Raises:
+        UserError: one of them cannot be.
+    """
+    if level not in LEVELS:
+        raise UserError(f"The level '{level}' is unknown. Set --level to one of {', '.join(LEVELS)}.")
+    loaded = profile.load(profile_name)
+    chosen: tuple[str, ...] | None = None
+    if frameworks is not None:
+        wanted = [name.strip() for name in frameworks.split(",") if name.strip()]
+        unknown = [name for name in wanted if name not in loaded.frameworks]
+        if unknown or not wanted:
+            raise UserError(
+                f"--frameworks {frameworks!r} names {'what is unknown: ' + ', '.join(unknown) if unknown else 'none'}. "
+                f"The profile '{profile_name}' has {', '.join(loaded.frameworks)}."
+            )
+        chosen = tuple(name for name in loaded.frameworks if name in wanted)
+    return Settings(loaded, level, chosen, _folder(Path(results)), _seconds(timeout, level))
+
+
+def resolve_hosts(patterns: str, inventory: str | None) -> list[Host]:
+    """The hosts that --hosts names, in its order.
+
+    Args:
+        patterns: testinfra host specifications, separated by commas.
+        inventory: Ansible inventory for ansible:// patterns, or None.
+
+    Raises:
+        UserError: a pattern is malformed or matches nothing: a check of no machine must not look like a healthy one.
+    """
+    # testinfra finds ansible-inventory on PATH; ours stands beside the Python that runs this.
+    beside = str(Path(sys.executable).parent)
+    if beside not in os.environ.get("PATH", "").split(os.pathsep):
+        os.environ["PATH"] = os.pathsep.join([beside, os.environ.get("PATH", os.defpath)])
+    found: list[Host] = []
+    for pattern in patterns.split(","):
+        if "://" not in pattern:
+            raise UserError(
+                f"--hosts: {pattern!r} does not say how to connect. Write local://, ssh://USER@HOST, "
+                "or ansible://PATTERN?ansible_inventory=FILE."
+            )
+        try:
+            hosts = testinfra.get_hosts([pattern], ansible_inventory=inventory)
+        except Exception as error:  # an inventory that cannot be read raises what it likes
+            detail = (str(error).strip().splitlines() or [type(error).__name__])[-1][:300]
+            raise UserError(f"--hosts: {pattern!r} cannot be resolved: {detail}") from error
+        if not hosts:
+            raise UserError(
+                f"--hosts: {pattern!r} matches no host. Patterns are shell-style (lab-*), not Ansible's; "
+                "look at the inventory with ansible-inventory --list."
+            )
+        found.extend(hosts)
+    return found
+
+
+def _folder(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"The folder for results, {path}, cannot be made: {error}. Set --results.") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise UserError(f"The folder for results, {path}, cannot be written to. Set --results.")
+    return path.resolve()
+
+
+def _seconds(timeout: str | None, level: str) -> float:
+    if timeout is None:
+        return DEFAULT_TIMEOUT_S[level]
+    try:
+        seconds = float(timeout)
+    except ValueError:
+        seconds = 0.0
+    if not 1 <= seconds <= 86400:  # noqa: PLR2004 - a second to a day
+        raise UserError(f"--timeout {timeout}: needed are seconds, from 1 to 86400.")
+    return seconds
