@@ -243,9 +243,8 @@ def inside(folder: Path, name: str, cache: Path) -> None:
     os.chroot(root)
     os.chdir("/")
     # No variable of the machine that started this reaches a Mac.
-    os.execve(
-        "/usr/sbin/sshd", ["/usr/sbin/sshd", "-D", "-e", "-f", "/etc/ssh/sim_sshd_config"], {"PATH": "/usr/bin:/bin"}
-    )
+    server = ["/usr/sbin/sshd", "-D", "-e", "-f", "/etc/ssh/sim_sshd_config"]
+    os.execve(server[0], server, {"PATH": "/usr/bin:/bin"})  # noqa: S606 (becoming it is the point)
 
 
 def start(folder: Path, mac: Mac, cache: Path) -> None:
@@ -293,8 +292,9 @@ def up(folder: Path, cache: Path) -> None:
     os.chown(cache, UID, STAFF)
     make_shared(folder)
     with (folder / "web.log").open("wb") as log:
+        where = ["--bind", ADDRESS.format(10), "--directory", str(folder / "web"), str(WEB_PORT)]
         server = subprocess.Popen(
-            [sys.executable, "-m", "http.server", "--bind", ADDRESS.format(10), "--directory", str(folder / "web"), str(WEB_PORT)],
+            [sys.executable, "-m", "http.server", *where],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     (folder / "web.pid").write_text(f"{server.pid}\n", encoding="utf-8")
