@@ -70,10 +70,10 @@ def guarded(seconds: int, *command: str) -> str:
     macOS has no timeout(1); perl is in the system (perl -e 'alarm; exec' keeps the process, so the alarm ends it).
     """
     line = shlex.join(["/usr/bin/perl", "-e", "alarm shift; exec @ARGV or exit 127", str(seconds), *command])
-    place = shlex.quote(PLACEHOLDER)
     return (
-        f"trap 'rm -f {place}' EXIT; trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM; "
-        f"touch {place} && {line}"
+        f"""placeholder={shlex.quote(PLACEHOLDER)}; trap 'rm -f "$placeholder"' EXIT; """
+        "trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM; "
+        f'touch "$placeholder" && {line}'
     )
 
 
