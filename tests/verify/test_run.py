@@ -1,21 +1,17 @@
 """The health check from end to end, on a machine with fake frameworks: what it finds, and its exit code."""
 
 import json
+import os
 import shutil
 import socket
-import sys
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from tests.verify import faults
+from tests.verify.conftest import Machine
 from verify.results import SCHEMA
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-import faults
-from conftest import Machine
 
 
 def test_a_healthy_machine(machine: Machine) -> None:
@@ -85,7 +81,6 @@ def test_both_entries_agree(machine: Machine, fault: str) -> None:
     assert command.results == by_pytest.results
 
 
-@pytest.mark.parametrize("entry", ["command", "pytest"])
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -99,12 +94,19 @@ def test_both_entries_agree(machine: Machine, fault: str) -> None:
         (["--timeout", "soon"], "seconds"),
     ],
 )
-def test_what_cannot_run_is_2(machine: Machine, entry: str, arguments: list[str], said: str) -> None:
+def test_what_cannot_run_is_2(machine: Machine, arguments: list[str], said: str) -> None:
     inventory = machine.folder / "inventory.yml"
     inventory.write_text("all: {hosts: {lab-1: {ansible_connection: local}}}\n", encoding="utf-8")
-    done = machine.verify(*(one.format(inventory=inventory) for one in arguments), entry=entry)
+    done = machine.verify(*(one.format(inventory=inventory) for one in arguments))
     assert done.code == 2
     assert said in done.output
+    assert done.report == {}
+
+
+@pytest.mark.parametrize("arguments", [["--hosts", "ansible://nobody?ansible_inventory=/nowhere"], ["--level", "deep"]])
+def test_pytest_itself_ends_with_2_as_well(machine: Machine, arguments: list[str]) -> None:
+    done = machine.verify(*arguments, entry="pytest")
+    assert done.code == 2
     assert done.report == {}
 
 
@@ -220,3 +222,16 @@ def test_what_a_host_says_steers_nothing(machine: Machine) -> None:
     assert done.results["mlx.value"] == ("pass", "")
     assert "[bold]x[/bold][/nonsense]" in done.output
     assert "\x1b" not in done.output
+
+
+def test_a_new_shell_takes_the_environments_python(machine: Machine) -> None:
+    files = [machine.home / name for name in (".bashrc", ".bash_profile", ".zshrc")]
+    machine.record(shell=str(files[0]))
+    for path in files:
+        path.write_text("echo chatter\n", encoding="utf-8")
+    # In this process the environment is active: a new terminal window's answer must not come from that.
+    active = {"PATH": f"{machine.prefix}/bin:{os.environ['PATH']}"}
+    assert machine.verify("--frameworks", "mlx", **active).bad() == {"environment.shell": ("fail", "not-on-path")}
+    for path in files:
+        path.write_text(f"echo chatter\nexport PATH='{machine.prefix}/bin':\"$PATH\"\n", encoding="utf-8")
+    assert machine.verify("--frameworks", "mlx").bad() == {}

@@ -1,5 +1,6 @@
-import jax
 import numpy as np
+
+import jax
 
 
 def matmul(a, b):
