@@ -1,6 +1,8 @@
 """Four faults planted into real frameworks: four different findings, and the run goes on with the others."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,20 +49,29 @@ def test_a_fault_of_the_optional_framework_alone_leaves_the_machine_healthy(lab:
 
 
 def test_three_ways_to_ask_give_the_same_answer(lab: Lab, tmp_path: Path) -> None:
-    """python -m verify, playbooks/verify.yml, and the site's last play which imports it."""
+    """python -m verify, pytest verify --hosts=…, and playbooks/verify.yml, which ends site.yml too."""
 
     def answers(path: Path) -> list[tuple[str, str]]:
         return [(one["check"], one["result"]) for one in json.loads(path.read_text(encoding="utf-8"))["checks"]]
 
-    assert lab.verify("--results", str(tmp_path)).code == 0
-    asked = answers(tmp_path / "localhost.json")
-    played = lab.play("verify.yml")
-    assert played.code == 0, played.output
-    assert answers(lab.tree / "results" / "localhost.json") == asked
     faults.plant(lab.prefix, {"mlx": "wrong-value"})
     try:
-        played = lab.play("verify.yml")
-        assert played.code != 0
-        assert "A machine is unhealthy" in " ".join(played.output.split())
+        by_command = lab.verify("--results", str(tmp_path / "command"))
+        by_pytest = subprocess.run(
+            [sys.executable, "-m", "pytest", "verify", "--hosts=local://", f"--results={tmp_path / 'pytest'}"],
+            cwd=lab.tree,
+            env=lab.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        by_playbook = lab.play("verify.yml")
     finally:
         faults.remove(lab.prefix)
+    assert (by_command.code, by_pytest.returncode) == (1, 1)
+    assert by_playbook.code != 0
+    assert "A machine is unhealthy" in " ".join(by_playbook.output.split())
+    asked = answers(tmp_path / "command" / "localhost.json")
+    assert ("mlx.value", "fail") in asked
+    assert answers(tmp_path / "pytest" / "localhost.json") == asked
+    assert answers(lab.tree / "results" / "localhost.json") == asked
