@@ -55,6 +55,7 @@ def test_damaged_markers_are_refused_rather_than_guessed(text: str, said: str) -
 
 @settings(max_examples=500, derandomize=True)
 @example("\r")
+@example("\n\r")
 @example("one\r\ntwo")
 @example("one\x0btwo\x85")
 @given(st.text().filter(lambda text: "metal-lab" not in text))

@@ -70,7 +70,7 @@ def edit(before: str, profile: str, block: str) -> str:
     if place is None:
         place = len(kept)
         if kept and not kept[-1].endswith("\n"):
-            kept[-1] = kept[-1].removesuffix("\r") + newline
+            kept[-1] += "\n" if kept[-1].endswith("\r") else newline
     ours = f"{begin}\n{block}{end}\n".replace("\n", newline)
     return "".join([*kept[:place], ours, *kept[place:]])
 
