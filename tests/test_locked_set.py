@@ -30,27 +30,35 @@ def put(site: Path, name: str, version: str, *files: str) -> None:
     for file in files:
         (site / file).parent.mkdir(parents=True, exist_ok=True)
         (site / file).touch()
-    lines = [f"{file},sha256=x,1" for file in files]
-    (metadata / "RECORD").write_text("\n".join([*lines, f"{metadata.name}/RECORD,,", "../../../bin/tool,,"]) + "\n")
+    lines = [f"{file},sha256=x,0" for file in files]
+    (metadata / "RECORD").write_text(
+        "\n".join([*lines, f"{metadata.name}/RECORD,,", "gone/__pycache__/x.cpython-311.pyc,,"]) + "\n"
+    )
 
 
 def test_a_package_is_found_by_its_canonical_name(site: Path) -> None:
     put(site, "jupyter_Core.x", "5.9.1", "jupyter_core/__init__.py")
     put(site, "torch", "2.13.0+cpu", "torch/__init__.py")
-    assert installed(site) == {"jupyter-core-x": ["5.9.1"], "torch": ["2.13.0+cpu"]}
+    assert installed(site, {"jupyter-core-x", "torch"}) == {"jupyter-core-x": ["5.9.1"], "torch": ["2.13.0+cpu"]}
+    assert installed(site, {"torch"}) == {"torch": ["2.13.0+cpu"]}
 
 
-def test_a_package_whose_files_are_gone_is_not_installed(site: Path) -> None:
-    put(site, "mlx", "0.32.4", "mlx/core.so")
-    assert installed(site) == {"mlx": ["0.32.4"]}
+def test_a_package_of_which_a_file_is_gone_or_altered_is_not_installed(site: Path) -> None:
+    put(site, "mlx", "0.32.4", "mlx/core.so", "mlx/nn/layers.py")
+    assert installed(site, {"mlx"}) == {"mlx": ["0.32.4"]}
+    (site / "mlx/nn/layers.py").write_text("# edited")
+    assert installed(site, {"mlx"}) == {}
+    (site / "mlx/nn/layers.py").write_text("")
+    assert installed(site, {"mlx"}) == {"mlx": ["0.32.4"]}
     (site / "mlx" / "core.so").unlink()
-    (site / "mlx").rmdir()
-    assert installed(site) == {}
+    assert installed(site, {"mlx"}) == {}
 
 
 def test_metadata_without_a_record_is_not_a_package(site: Path) -> None:
     (site / "mlx-0.32.4.dist-info").mkdir()
-    assert installed(site) == {}
+    assert installed(site, {"mlx"}) == {}
+    (site / "mlx-0.32.4.dist-info" / "RECORD").write_text("not,a,record,at all\n")
+    assert installed(site, {"mlx"}) == {}
 
 
 def test_missing_wrong_doubled_and_interrupted_packages_are_pending() -> None:

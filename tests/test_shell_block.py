@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from roles.shell_profile.library.shell_block import DamagedError, _noted, _store, edit, markers
@@ -53,6 +53,11 @@ def test_damaged_markers_are_refused_rather_than_guessed(text: str, said: str) -
         edit(text, "ml-m1", BLOCK)
 
 
+@settings(max_examples=500, derandomize=True)
+@example("\r")
+@example("\n\r")
+@example("one\r\ntwo")
+@example("one\x0btwo\x85")
 @given(st.text().filter(lambda text: "metal-lab" not in text))
 def test_adding_twice_is_adding_once_and_removing_gives_the_rest_back(text: str) -> None:
     once = edit(text, "ml-m1", BLOCK)

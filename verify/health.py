@@ -110,7 +110,7 @@ class HostHealth:
             return self._stop(failed, "not reached: the host is unreachable")
         found = [CheckResult(reachable, "pass", f"answers, {target.platform}")]
         if not target.record:
-            message = f"no environment of the profile {name} in {target.home}"
+            message = f"no environment of the profile {name}: {target.record_path} is not there"
             failed = CheckResult(recorded, "fail", message, "Run ./converge: it makes one.", "no-environment")
             return [*found, *self._stop(failed, "not reached: no environment")]
         try:
@@ -119,8 +119,7 @@ class HostHealth:
             if strange:
                 raise BadRecordError(f"it names {', '.join(strange)}, which the profile {name} does not know")
         except BadRecordError as error:
-            path = f"{target.home}/.local/share/metal-lab/{name}.json"
-            failed = CheckResult(recorded, "fail", f"{path}: {error}", "Run ./converge.", "bad-record")
+            failed = CheckResult(recorded, "fail", f"{target.record_path}: {error}", "Run ./converge.", "bad-record")
             return [*found, *self._stop(failed, "not reached: the record cannot be used")]
         found.append(
             CheckResult(recorded, "pass", f"{record.prefix}, with {', '.join(record.frameworks) or 'no frameworks'}")

@@ -12,6 +12,7 @@ from verify.results import CheckResult, FrameworkReport, Matmul, Training, worst
 RESIDUAL_LIMIT = 4.0
 """Of Freivalds' check, in units of float32 rounding; verify/probes/freivalds.py has the measured figures."""
 NOISY = 0.1
+MIN_SAMPLES = 20
 LEARNED = 0.5
 """The share of the first loss below which the last one must be."""
 FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
@@ -175,10 +176,10 @@ class FrameworkJudge:
     def _execute(self, data: dict[str, Any], _seconds: float) -> list[CheckResult]:
         elsewhere = self._placed(data, data["ran_on"])
         expected = exact_result()
-        pairs = [(i, j, want, data["result"][i][j]) for i, row in enumerate(expected) for j, want in enumerate(row)]
-        wrong = [one for one in pairs if one[2] != one[3]]
         if [len(row) for row in data["result"]] != [len(row) for row in expected]:
             raise ValueError("the result has another shape")
+        pairs = [(i, j, want, data["result"][i][j]) for i, row in enumerate(expected) for j, want in enumerate(row)]
+        wrong = [one for one in pairs if one[2] != one[3]]
         if wrong:
             i, j, want, got = wrong[0]
             message = f"{len(wrong)} of {len(pairs)} entries are wrong, the first [{i}, {j}]: {got} instead of {want}"
@@ -242,10 +243,10 @@ def _optional(one: CheckResult) -> CheckResult:
 
 def _statistics(data: dict[str, Any]) -> Matmul:
     n, samples = int(data["n"]), [float(one) for one in data["samples"]]
-    if not samples or not all(math.isfinite(one) and one > 0 for one in samples):
-        raise ValueError("a sample is not a positive time")
+    if len(samples) < MIN_SAMPLES or not all(math.isfinite(one) and one > 0 for one in samples):
+        raise ValueError(f"needed are {MIN_SAMPLES} samples, all of them positive times")
     low, median, high = statistics.quantiles(samples, n=4, method="inclusive")
-    residual = max(float(one) for one in data["residuals"])
+    residuals = [float(one) for one in data["residuals"]]
 
     def tflops(seconds: float) -> float:
         return 2 * n**3 / seconds / 1e12
@@ -262,5 +263,6 @@ def _statistics(data: dict[str, Any]) -> Matmul:
         tflops_low=tflops(high),
         tflops_high=tflops(low),
         noisy=(high - low) / median > NOISY,
-        residual=residual if math.isfinite(residual) else None,
+        # Not max() alone, which may lose a NaN.
+        residual=max(residuals) if residuals and all(math.isfinite(one) for one in residuals) else None,
     )

@@ -28,8 +28,9 @@ _SHARED = {
 # POSIX sh; asked before anything is known of the target, so it may need nothing but sh and uname. The nonces set the
 # answer apart from what a login script prints.
 _LOOK = (
-    'printf "\\n%s\\n" "$1"; uname -s; uname -m; printf "%s\\n" "$HOME"; '
-    'cat "$HOME/.local/share/metal-lab/$2.json" 2>/dev/null; printf "\\n%s\\n" "$1"'
+    'record="${XDG_DATA_HOME:-$HOME/.local/share}/metal-lab/$2.json"; '
+    'printf "\\n%s\\n" "$1"; uname -s; uname -m; printf "%s\\n" "$record"; '
+    'cat "$record" 2>/dev/null; printf "\\n%s\\n" "$1"'
 )
 # The command line stays ASCII (a path with an accent travels as octal escapes): testinfra would otherwise run
 # python3 on the target, just to learn its encoding.
@@ -44,11 +45,17 @@ class UnreachableError(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """What the first look at a target shows: its kernel, machine, home, and the text of its record ("" for none)."""
+    """What the first look at a target shows.
+
+    Attributes:
+        system, machine: as uname says.
+        record_path: where its record is, or would be.
+        record: the record's text, "" for none.
+    """
 
     system: str
     machine: str
-    home: str
+    record_path: str
     record: str
 
     @property
@@ -96,8 +103,8 @@ def look(host: Host, profile: str) -> Target:
     marks = [number for number, line in enumerate(lines) if line == nonce]
     if len(marks) != 2 or marks[1] - marks[0] < 4:  # noqa: PLR2004 - both marks, and three lines between them
         raise UnreachableError(f"its shell answered with exit code {done.rc}: {_tail(done)}")
-    system, machine, home, *record = lines[marks[0] + 1 : marks[1]]
-    return Target(system, machine, home, "\n".join(record).strip())
+    system, machine, path, *record = lines[marks[0] + 1 : marks[1]]
+    return Target(system, machine, path, "\n".join(record).strip())
 
 
 def probe(

@@ -6,6 +6,7 @@ The action plugin of the same name calls it; DOCUMENTATION stands there. Runs on
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -41,30 +42,36 @@ def site_packages(prefix: Path) -> Path:
     return found[0]
 
 
-def installed(site: Path) -> dict[str, list[str]]:
-    """Versions found by canonical name: none, one, or, after an accident, several.
+def installed(site: Path, names: set[str]) -> dict[str, list[str]]:
+    """Versions of some packages by canonical name: none, one, or, after an accident, several.
 
-    A package whose files are gone while its metadata stands counts as not installed: of each top-level name in
-    its RECORD something must exist.
+    A package of which a file is gone or has another size than its RECORD says counts as not installed.
     """
     versions: dict[str, list[str]] = {}
     for entry in os.scandir(site):
         if not entry.name.endswith(".dist-info"):
             continue
-        name, _, version = entry.name[: -len(".dist-info")].rpartition("-")
-        if _has_its_files(site, Path(entry.path)):
-            versions.setdefault(canonical(name), []).append(version)
+        stem, _, version = entry.name[: -len(".dist-info")].rpartition("-")
+        name = canonical(stem)
+        if name in names and _is_whole(site, Path(entry.path)):
+            versions.setdefault(name, []).append(version)
     return versions
 
 
-def _has_its_files(site: Path, metadata: Path) -> bool:
+def _is_whole(site: Path, metadata: Path) -> bool:
+    """Every file of a package's RECORD is there in its size; tens of thousands of them take a fraction of a second."""
+    folder = str(site)
     try:
-        record = (metadata / "RECORD").read_text(encoding="utf-8")
-    except OSError:
+        with (metadata / "RECORD").open(encoding="utf-8", newline="") as record:
+            for path, _, size in csv.reader(record):
+                # Python compiles those anew whenever it likes.
+                if not path.endswith(".pyc"):
+                    found = os.stat(f"{folder}/{path}").st_size  # noqa: PTH116
+                    if size and found != int(size):
+                        return False
+    except (OSError, ValueError):
         return False
-    tops = {line.split("/", 1)[0].split(",", 1)[0].strip('"') for line in record.splitlines() if line}
-    # ".." leads to scripts and data outside site-packages.
-    return all((site / top).exists() for top in tops - {"..", ""})
+    return True
 
 
 def pending(wanted: dict[str, str], found: dict[str, list[str]], interrupted: set[str]) -> list[str]:
@@ -168,7 +175,7 @@ def main() -> None:
         journal_names: set[str] = set()
     else:
         try:
-            found = installed(site_packages(prefix))
+            found = installed(site_packages(prefix), set(options["packages"]))
         except ValueError as error:
             module.fail_json(str(error))
         journal_names = Journal(prefix).names
@@ -226,7 +233,8 @@ def _install(module: AnsibleModule, prefix: Path, missing: list[str], found: dic
     done = uv_tool.run(command, options["find_links"])
     if done.returncode != 0:
         module.fail_json(f"{options['name']}: {uv_tool.explain(done)}")
-    still = pending({name: str(options["packages"][name]) for name in missing}, installed(site_packages(prefix)), set())
+    wanted = {name: str(options["packages"][name]) for name in missing}
+    still = pending(wanted, installed(site_packages(prefix), set(missing)), set())
     if still:
         module.fail_json(
             f"{options['name']}: uv ended well, and these are still not at their locked version: {', '.join(still)}. "

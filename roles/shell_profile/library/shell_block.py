@@ -13,6 +13,7 @@ Everything outside the block is kept to the byte, and so are owner and permissio
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -44,7 +45,8 @@ def edit(before: str, profile: str, block: str) -> str:
         DamagedError: a marker stands without its partner.
     """
     begin, end = markers(profile)
-    lines = before.splitlines(keepends=True)
+    # Only \n ends a line for a shell; str.splitlines knows a dozen others.
+    lines = re.findall(r"[^\n]*\n|[^\n]+", before)
     kept: list[str] = []
     place: int | None = None
     inside = 0
@@ -64,11 +66,11 @@ def edit(before: str, profile: str, block: str) -> str:
         raise DamagedError(f"line {inside} begins a block that does not end")
     if not block:
         return "".join(kept)
-    newline = "\r\n" if lines and lines[0].endswith("\r\n") else "\n"
+    newline = "\r\n" if lines and lines[0].removesuffix("\n").endswith("\r") else "\n"
     if place is None:
         place = len(kept)
         if kept and not kept[-1].endswith("\n"):
-            kept[-1] += newline
+            kept[-1] += "\n" if kept[-1].endswith("\r") else newline
     ours = f"{begin}\n{block}{end}\n".replace("\n", newline)
     return "".join([*kept[:place], ours, *kept[place:]])
 

@@ -1,0 +1,142 @@
+"""A probe's records are judged strictly: nothing that makes no sense passes."""
+
+from typing import Any
+
+import pytest
+
+from verify.judgement import FrameworkJudge, check_names, exact_operands, exact_result
+from verify.remote import Outcome
+from verify.results import CheckResult
+
+SAMPLES = [0.010 + 0.0001 * (one % 3) for one in range(20)]
+GOOD: dict[str, dict[str, Any]] = {
+    "import": {"version": "1.0"},
+    "device": {"present": ["cpu", "gpu"], "default": "gpu", "settings": {}, "asked": "gpu:0"},
+    "execute": {"asked": "gpu:0", "ran_on": "gpu:0", "result": exact_result()},
+    "matmul": {
+        "asked": "gpu:0",
+        "device": "gpu:0",
+        "n": 1000,
+        "seed": 1,
+        "samples": SAMPLES,
+        "residuals": [0.3, 0.2],
+    },
+    "training": {"seed": 1, "losses": [1.0, 0.5, 0.1]},
+}
+
+
+def judge(
+    changes: dict[str, dict[str, Any]] | None = None, *, required: bool = True, **outcome: Any
+) -> tuple[dict[str, CheckResult], FrameworkJudge]:
+    judge = FrameworkJudge("mlx", level="full", required=required, version="1.0", device="gpu", limit_s=60)
+    records: list[dict[str, Any]] = []
+    for stage, data in GOOD.items():
+        records.append({"stage": stage, "event": "start"})
+        changed = {**data, **(changes or {}).get(stage, {})}
+        records.append({"stage": stage, "event": "end", "seconds": 1.0, "data": changed})
+    ended = {"records": records, "ended": "exit", "status": 0, "signal": "", "evidence": "", "seconds": 9.0}
+    found = judge.judge(Outcome(**{**ended, **outcome}))
+    assert [one.check for one in found] == sorted({*check_names("mlx", "full")}, key=check_names("mlx", "full").index)
+    return {one.check.removeprefix("mlx."): one for one in found}, judge
+
+
+def test_good_records() -> None:
+    found, judged = judge()
+    assert {one.result for one in found.values()} == {"pass"}
+    assert judged.report.result == "pass"
+    assert judged.report.matmul is not None
+    assert judged.report.matmul.tflops == pytest.approx(2 * 1000**3 / sorted(SAMPLES)[10] / 1e12)
+    assert judged.report.matmul.p25_s <= judged.report.matmul.median_s <= judged.report.matmul.p75_s
+
+
+def test_the_exact_result_is_that_of_long_multiplication() -> None:
+    a, b = exact_operands()
+    i, j = 5, 7
+    entry = sum(a[i][k] * b[k][j] for k in range(len(b)))
+    assert exact_result()[i][j] == max(0, entry)
+    entries = [entry for row in exact_result() for entry in row]
+    # relu has work to do, and every partial sum stays far below 2^24.
+    assert entries.count(0) > len(entries) / 10
+    assert len(set(entries)) > 20
+    assert 5 * 6 * len(b) < 2**24
+
+
+@pytest.mark.parametrize(
+    ("changes", "check", "fault"),
+    [
+        ({"import": {"version": "1.1"}}, "version", "wrong-version"),
+        ({"device": {"present": ["cpu"], "asked": ""}}, "device", "no-device"),
+        ({"device": {"default": "cpu"}}, "device", "other-device"),
+        ({"device": {"settings": {"PYTORCH_ENABLE_MPS_FALLBACK": "1"}}}, "device", "fallback-set"),
+        ({"execute": {"ran_on": "cpu:0"}}, "placement", "other-device"),
+        ({"execute": {"result": [[0] * 16 for _ in range(24)]}}, "value", "wrong-value"),
+        ({"execute": {"result": [["nan"] * 16 for _ in range(24)]}}, "value", "wrong-value"),
+        ({"execute": {"result": exact_result()[:-1]}}, "value", "malformed"),
+        ({"execute": {"result": [[*row, 0] for row in exact_result()]}}, "value", "malformed"),
+        ({"execute": {"result": None}}, "value", "malformed"),
+        ({"matmul": {"device": "cpu:0"}}, "matmul.value", "other-device"),
+        ({"matmul": {"residuals": [0.2, 4.1]}}, "matmul.value", "wrong-value"),
+        ({"matmul": {"residuals": [0.2, "inf"]}}, "matmul.value", "wrong-value"),
+        ({"matmul": {"residuals": [0.2, "nan"]}}, "matmul.value", "wrong-value"),
+        ({"matmul": {"residuals": ["nan", 0.2]}}, "matmul.value", "wrong-value"),
+        ({"matmul": {"residuals": []}}, "matmul.value", "wrong-value"),
+        ({"matmul": {"samples": [0.0] * 20}}, "matmul.value", "malformed"),
+        ({"matmul": {"samples": SAMPLES[:-1]}}, "matmul.value", "malformed"),
+        ({"training": {"losses": [1.0, 0.9]}}, "training", "no-learning"),
+        ({"training": {"losses": [1.0, "nan", 0.1]}}, "training", "no-learning"),
+        ({"training": {"losses": []}}, "training", "malformed"),
+    ],
+)
+def test_each_failure_has_a_name(changes: dict[str, dict[str, Any]], check: str, fault: str) -> None:
+    found, judged = judge(changes)
+    bad = {name: one for name, one in found.items() if one.result not in ("pass", "skip")}
+    assert {name: (one.result, one.fault) for name, one in bad.items()} == {check: ("fail", fault)}
+    assert bad[check].advice
+    assert judged.report.result == "fail"
+
+
+def test_a_noisy_measurement_is_a_warning() -> None:
+    found, judged = judge({"matmul": {"samples": [0.01] * 10 + [0.02] * 10}})
+    assert (found["matmul.speed"].result, found["matmul.speed"].fault) == ("warn", "noisy")
+    assert found["training"].result == "pass"
+    assert judged.report.matmul is not None
+    assert judged.report.matmul.noisy
+
+
+def test_optional_turns_a_failure_into_a_warning() -> None:
+    found, judged = judge({"execute": {"ran_on": "cpu:0"}}, required=False)
+    assert (found["placement"].result, found["placement"].fault) == ("warn", "other-device")
+    assert judged.report.result == "warn"
+    assert found["training"].result == "skip"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "fault", "said"),
+    [
+        ({"ended": "timeout"}, "hang", "60 s"),
+        ({"ended": "signal", "status": 6, "signal": "SIGABRT"}, "crash", "SIGABRT"),
+        ({"ended": "exit", "status": 3}, "no-answer", "exit code 3"),
+        ({"ended": "no-answer", "status": 1}, "no-answer", "before 'import'"),
+    ],
+)
+def test_a_probe_that_reports_nothing(outcome: dict[str, Any], fault: str, said: str) -> None:
+    found, _ = judge(records=[], evidence="last words", **outcome)
+    assert (found["import"].result, found["import"].fault) == ("fail", fault)
+    assert said in found["import"].message
+    assert "last words" in found["import"].message
+    assert {one.result for name, one in found.items() if name != "import"} == {"skip"}
+
+
+def test_a_crash_after_the_last_stage_is_a_failure() -> None:
+    found, _ = judge(ended="signal", status=11, signal="SIGSEGV")
+    assert {name: one.fault for name, one in found.items() if one.result != "pass"} == {"exit": "crash"}
+
+
+def test_an_exception_is_shown() -> None:
+    records = [
+        {"stage": "import", "event": "start"},
+        {"stage": "import", "event": "error", "error": "ImportError: no", "trace": ""},
+    ]
+    found, _ = judge(records=records)
+    assert found["import"].fault == "exception"
+    assert "ImportError: no" in found["import"].message

@@ -1,0 +1,162 @@
+"""Probes are sent, supervised and understood: what hangs is killed with its children, what is no answer is said."""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import testinfra
+from testinfra.backend.base import CommandResult
+from testinfra.host import Host
+
+from verify import remote
+from verify.remote import Outcome
+
+
+@pytest.fixture
+def host() -> Host:
+    return testinfra.get_host("local://")
+
+
+@pytest.fixture
+def run(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs a probe whose one stage has a given body; the reporting is the real one."""
+    for name in ("reporting", "supervisor", "freivalds", "benchmark", "framework"):
+        shutil.copy(remote.PROBES / f"{name}.py", tmp_path)
+    monkeypatch.setattr(remote, "PROBES", tmp_path)
+    monkeypatch.setitem(remote._SHARED, "framework", ["reporting"])
+
+    def probe(body: str, seconds: float = 20.0, **parameters: Any) -> Outcome:
+        lines = "\n".join(f"        {line}" for line in body.splitlines())
+        (tmp_path / "tried.py").write_text(
+            "import os, subprocess, sys, time\n"
+            "def stages(parameters):\n    def stage():\n"
+            f"{lines}\n    return [('tried', stage)]\n",
+            encoding="utf-8",
+        )
+        return remote.probe(host, sys.executable, "tried", parameters, {"GIVEN": "é 'x'"}, seconds)
+
+    return probe
+
+
+def data(outcome: Outcome) -> dict[str, Any]:
+    assert [one["event"] for one in outcome.records] == ["start", "end"], outcome
+    found: dict[str, Any] = outcome.records[1]["data"]
+    return found
+
+
+def test_parameters_and_environment_arrive(run: Any) -> None:
+    outcome = run(
+        "return {'got': parameters['one'], 'given': os.environ['GIVEN'], 'path': os.environ['PATH']}", one=[1]
+    )
+    assert (outcome.ended, outcome.status) == ("exit", 0)
+    assert data(outcome)["got"] == [1]
+    assert data(outcome)["given"] == "é 'x'"
+    assert data(outcome)["path"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
+
+
+def test_the_current_folder_offers_no_modules(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "torch_of_this_folder.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    outcome = run("import torch_of_this_folder")
+    assert outcome.records[-1]["event"] == "error"
+    assert "ModuleNotFoundError" in outcome.records[-1]["error"]
+
+
+def test_chatter_is_no_answer_and_is_kept_as_evidence(run: Any) -> None:
+    outcome = run("print('{\"stage\": \"tried\"}', flush=True); os.write(2, b'\\xff chatter'); return {'x': 1}")
+    assert data(outcome) == {"x": 1}
+    assert "chatter" in outcome.evidence
+
+
+def test_numbers_that_json_does_not_have(run: Any) -> None:
+    assert data(run("return {'x': [float('nan'), -float('inf'), 1.5]}")) == {"x": ["nan", "-inf", 1.5]}
+
+
+def test_a_probe_that_hangs_is_killed_with_its_children(run: Any, tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    outcome = run(
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1000)'])\n"
+        f"open({str(pids)!r}, 'w').write(f'{{os.getpid()}} {{child.pid}}')\n"
+        "import signal\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "time.sleep(1000)",
+        seconds=2,
+    )
+    assert outcome.ended == "timeout"
+    assert [one["event"] for one in outcome.records] == ["start"]
+    for pid in pids.read_text().split():
+        status = Path(f"/proc/{pid}/stat")
+        assert not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] == "Z"
+
+
+def test_a_child_left_behind_does_not_hold_the_answer_up(run: Any) -> None:
+    outcome = run("subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1000)']); return {}", seconds=30)
+    assert (outcome.ended, outcome.status) == ("exit", 0)
+
+
+@pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGKILL"])
+def test_a_signal_is_named(run: Any, name: str) -> None:
+    outcome = run(f"import signal\nos.kill(os.getpid(), signal.{name})")
+    assert (outcome.ended, outcome.signal) == ("signal", name)
+
+
+def test_an_exit_in_the_middle(run: Any) -> None:
+    outcome = run("os._exit(7)")
+    assert (outcome.ended, outcome.status) == ("exit", 7)
+    assert [one["event"] for one in outcome.records] == ["start"]
+
+
+def test_the_outer_limit_ends_even_a_supervisor_that_hangs(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "OUTER_MARGIN_S", 0.5)
+    monkeypatch.setattr(remote, "_SUPERVISE", "sleep 1000")
+    outcome = remote.probe(host, sys.executable, "environment", {}, {}, 0.5)
+    assert (outcome.ended, outcome.records) == ("no-answer", [])
+
+
+def test_a_python_that_is_not_there(host: Host) -> None:
+    outcome = remote.probe(host, "/nowhere/é python", "environment", {}, {}, 5)
+    assert outcome.ended == "no-answer"
+    assert "/nowhere" in outcome.evidence
+
+
+GOOD = {"records": [], "ended": "exit", "status": 0, "signal": "", "evidence": "", "seconds": 1}
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [],
+        ["n " + json.dumps(GOOD), "n " + json.dumps(GOOD)],
+        ["n {"],
+        ["n " + json.dumps({**GOOD, "ended": "well"})],
+        ["n " + json.dumps({**GOOD, "seconds": float("nan")})],
+        ["n " + json.dumps({**GOOD, "records": ["[]"]})],
+        ["n " + json.dumps({**GOOD, "records": ['{"stage": "import", "data": NaN}']})],
+        ["n " + json.dumps({**GOOD, "records": ['{"event": "start"}']})],
+        ["n null"],
+        ["x" + "n " + json.dumps(GOOD)],
+    ],
+)
+def test_anything_but_one_strict_line_is_no_answer(host: Host, lines: list[str]) -> None:
+    done = CommandResult(host.backend, 3, b"", "\n".join(lines).encode(), b"banner")
+    outcome = remote._understand(done, "n")
+    assert outcome.ended == "no-answer"
+    assert "banner" in outcome.evidence
+    good = CommandResult(host.backend, 0, b"", f"banner\nn {json.dumps(GOOD)}\n".encode(), b"")
+    assert remote._understand(good, "n").ended == "exit"
+
+
+def test_the_first_look(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    assert remote.look(host, "ml-m1").record == ""
+    path = tmp_path / ".local/share/metal-lab/ml-m1.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{\n"a": 1}')
+    seen = remote.look(host, "ml-m1")
+    assert (seen.record, seen.record_path) == ('{\n"a": 1}', str(path))
+    assert seen.platform == f"{os.uname().sysname.lower()}-{os.uname().machine}"

@@ -1,0 +1,65 @@
+"""Result files: after the schema or not written, under names that are safe anywhere."""
+
+import json
+from pathlib import Path
+
+import pytest
+from jsonschema import ValidationError
+
+from verify.results import CheckResult, FrameworkReport, HostReport, Matmul, file_name, write
+
+
+def report(*checks: CheckResult) -> HostReport:
+    return HostReport("mac-1", "ssh://mac-1", "ml-m1", "quick", "2026-11-21T00:00:00Z", checks=list(checks))
+
+
+def test_written_and_read_again(tmp_path: Path) -> None:
+    made = report(CheckResult("mlx.value", "pass", "right"))
+    made.frameworks["mlx"] = FrameworkReport(
+        required=True, matmul=Matmul(512, 1, [0.1] * 20, 0.1, 0.1, 0.1, 0.1, 2.0, 2.0, 2.0, False, None)
+    )
+    path = write(made, tmp_path)
+    assert [one.name for one in tmp_path.iterdir()] == [path.name] == ["mac-1.json"]
+    data = json.loads(path.read_text(encoding="utf-8"))
+    assert data["schema"] == 1
+    assert data["verdict"] == "healthy"
+    assert data["checks"][0]["check"] == "mlx.value"
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        CheckResult("mlx", "pass", "no dot in its name"),
+        CheckResult("mlx.value", "fail", "no advice", fault="hang"),
+        CheckResult("mlx.value", "fail", "no fault", advice="do"),
+        CheckResult("mlx.value", "fail", "unknown fault", "do", "bad luck"),
+        CheckResult("mlx.value", "skip", ""),
+        CheckResult("mlx.value", "pass", "fine", "advice for nothing"),
+    ],
+)
+def test_what_breaks_the_schema_is_not_written(tmp_path: Path, check: CheckResult) -> None:
+    with pytest.raises(ValidationError):
+        write(report(check), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_without_checks_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError):
+        write(report(), tmp_path)
+
+
+def test_file_names() -> None:
+    assert file_name("lab-mac1.example") == "lab-mac1.example.json"
+    hostile = ["../../etc/passwd", "a/b", "a_b", "a b", ".hidden", "..", "Mac", "mac", "MAC", "é", "x" * 300, "\x00"]
+    names = [file_name(one) for one in hostile]
+    assert len({one.casefold() for one in names}) == len(hostile)
+    for name in names:
+        assert Path(name).name == name
+        assert not name.startswith((".", "-"))
+        assert len(name) < 128
+        assert name.isascii()
+
+
+@pytest.mark.parametrize(("result", "verdict"), [("fail", "unhealthy"), ("warn", "healthy"), ("skip", "healthy")])
+def test_the_verdict(result: str, verdict: str) -> None:
+    assert report(CheckResult("mlx.value", result, "x")).verdict == verdict  # type: ignore[arg-type]

@@ -1,0 +1,237 @@
+"""The health check from end to end, on a machine with fake frameworks: what it finds, and its exit code."""
+
+import json
+import os
+import shutil
+import socket
+from xml.etree import ElementTree
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from tests.verify import faults
+from tests.verify.conftest import Machine
+from verify.results import SCHEMA
+
+
+def test_a_healthy_machine(machine: Machine) -> None:
+    done = machine.verify()
+    assert done.code == 0, done.output
+    assert done.bad() == {}
+    assert done.report["verdict"] == "healthy"
+    for name in machine.profile.frameworks_on(machine.platform):
+        assert done.results[f"{name}.value"] == ("pass", "")
+        assert done.results[f"{name}.placement"] == ("pass", "")
+    skipped = [name for name, one in done.results.items() if one[0] == "skip"]
+    assert "environment.shell" in skipped
+    assert "HEALTHY" in done.output
+    assert "\x1b" not in done.output
+
+
+def test_results_follow_the_schema_and_junit_names_the_checks(machine: Machine) -> None:
+    done = machine.verify()
+    Draft202012Validator(json.loads(SCHEMA.read_text())).validate(done.report)
+    names = [case.get("name", "") for case in ElementTree.fromstring(done.junit).iter("testcase")]  # noqa: S314
+    assert len(names) == len(done.results)
+    for check in done.results:
+        assert any(check in name for name in names)
+
+
+def test_four_faults_are_four_different_failures_and_the_run_goes_on(machine: Machine) -> None:
+    planted = {"tensorflow": "wrong-value", "mlx": "hang", "jax": "other-device"}
+    if "pytorch" in machine.profile.frameworks_on(machine.platform):
+        planted["pytorch"] = "crash"
+    faults.plant(machine.prefix, planted)
+    done = machine.verify("--timeout", "5")
+    assert done.code == 1
+    expected = {
+        "tensorflow.value": ("fail", "wrong-value"),
+        "pytorch.value": ("fail", "crash"),
+        "jax.placement": ("warn", "other-device"),
+        "mlx.value": ("fail", "hang"),
+    }
+    assert done.bad() == {name: one for name, one in expected.items() if name.split(".")[0] in planted}
+    assert "SIGSEGV" in done.message("pytorch.value")
+    assert "TFRT_CPU_1" in done.message("jax.placement")
+
+
+def test_after_a_failure_the_rest_of_a_framework_is_skipped_with_the_reason(machine: Machine) -> None:
+    faults.plant(machine.prefix, {"mlx": "crash"})
+    done = machine.verify("--frameworks", "mlx", "--level", "full")
+    assert done.bad() == {"mlx.value": ("fail", "crash")}
+    for check in ("placement", "matmul.value", "matmul.speed", "training", "exit"):
+        assert done.results[f"mlx.{check}"][0] == "skip"
+        assert "mlx.value failed" in done.message(f"mlx.{check}")
+
+
+def test_an_optional_framework_that_fails_is_told_and_leaves_the_machine_healthy(machine: Machine) -> None:
+    faults.plant(machine.prefix, {"jax": "wrong-value"})
+    done = machine.verify()
+    assert done.code == 0
+    assert done.bad() == {"jax.value": ("warn", "wrong-value")}
+    assert "optional, failed" in done.output
+
+
+@pytest.mark.parametrize("fault", ["", "wrong-value"])
+def test_both_entries_agree(machine: Machine, fault: str) -> None:
+    if fault:
+        faults.plant(machine.prefix, {"mlx": fault})
+    command, by_pytest = machine.verify(), machine.verify(entry="pytest")
+    assert command.code == by_pytest.code == (1 if fault else 0), by_pytest.output
+    assert command.results == by_pytest.results
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--hosts", "ansible://nobody-*?ansible_inventory={inventory}"], "matches no host"),
+        (["--hosts", "local://,ansible://nobody?ansible_inventory={inventory}"], "matches no host"),
+        (["--hosts", "ansible://all?ansible_inventory=/nowhere"], "cannot be resolved"),
+        (["--hosts", "some-host"], "how to connect"),
+        (["--level", "deep"], "unknown"),
+        (["--profile", "ml-m0"], "ml-m0"),
+        (["--frameworks", "theano"], "theano"),
+        (["--timeout", "soon"], "seconds"),
+    ],
+)
+def test_what_cannot_run_is_2(machine: Machine, arguments: list[str], said: str) -> None:
+    inventory = machine.folder / "inventory.yml"
+    inventory.write_text("all: {hosts: {lab-1: {ansible_connection: local}}}\n", encoding="utf-8")
+    done = machine.verify(*(one.format(inventory=inventory) for one in arguments))
+    assert done.code == 2
+    assert said in done.output
+    assert done.report == {}
+
+
+@pytest.mark.parametrize("arguments", [["--hosts", "ansible://nobody?ansible_inventory=/nowhere"], ["--level", "deep"]])
+def test_pytest_itself_ends_with_2_as_well(machine: Machine, arguments: list[str]) -> None:
+    done = machine.verify(*arguments, entry="pytest")
+    assert done.code == 2
+    assert done.report == {}
+
+
+def test_a_selection_that_runs_no_check_is_2(machine: Machine) -> None:
+    assert machine.verify("-k", "nothing_of_this_name", entry="pytest").code == 2
+
+
+def test_hosts_of_an_inventory(machine: Machine) -> None:
+    inventory = machine.folder / "the inventory.yml"
+    inventory.write_text("all: {hosts: {localhost: {ansible_connection: local}}}\n", encoding="utf-8")
+    done = machine.verify("--hosts", f"ansible://local*?ansible_inventory={inventory}", "--frameworks", "mlx")
+    assert done.code == 0, done.output
+    assert done.report["address"] == "ansible://localhost"
+
+
+def test_an_unreachable_host_has_a_name_of_its_own(machine: Machine) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, and never listening: refused
+        done = machine.verify("--hosts", f"ssh://nobody@127.0.0.1:{taken.getsockname()[1]}")
+    assert done.code == 1
+    (report,) = (machine.folder / "results-command").glob("127.0.0.1*.json")
+    checks = json.loads(report.read_text(encoding="utf-8"))["checks"]
+    assert [one["fault"] for one in checks if one["result"] != "skip"] == ["unreachable"]
+
+
+def test_no_environment(machine: Machine) -> None:
+    machine.record_path.unlink()
+    done = machine.verify()
+    assert done.code == 1
+    assert done.bad() == {"environment.record": ("fail", "no-environment")}
+    assert "./converge" in done.output
+
+
+@pytest.mark.parametrize(
+    "change", [{"schema": 2}, {"profile": "other"}, {"prefix": "relative"}, {"frameworks": ["theano"]}, {"provider": 3}]
+)
+def test_a_record_that_cannot_be_used(machine: Machine, change: dict[str, object]) -> None:
+    machine.record(**change)
+    assert machine.verify().bad() == {"environment.record": ("fail", "bad-record")}
+
+
+def test_an_environment_without_python(machine: Machine) -> None:
+    (machine.prefix / "bin" / "python").unlink()
+    done = machine.verify()
+    assert done.code == 1
+    assert done.bad() == {"environment.platform": ("fail", "no-answer")}
+    assert done.results["mlx.import"][0] == "skip"
+
+
+def test_a_framework_asked_for_that_is_not_there(machine: Machine) -> None:
+    machine.record(frameworks=["mlx"])
+    assert machine.verify().bad() == {}
+    assert machine.verify("--frameworks", "tensorflow").bad() == {"tensorflow.import": ("fail", "not-installed")}
+
+
+def test_wrong_missing_and_double_packages_are_named(machine: Machine) -> None:
+    site = machine.site
+    (found,) = site.glob("pandas-*.dist-info")
+    shutil.rmtree(found)
+    (found,) = site.glob("matplotlib-*.dist-info")
+    found.rename(site / "matplotlib-0.1.dist-info")
+    (site / "scikit_learn-0.2.dist-info").mkdir()
+    done = machine.verify("--frameworks", "mlx")
+    assert done.bad()["environment.versions"] == ("fail", "wrong-versions")
+    message = done.message("environment.versions")
+    for part in ("pandas", "missing", "matplotlib is 0.1", "scikit-learn is there 2 times"):
+        assert part in message
+
+
+def test_a_file_of_another_size_and_a_missing_one(machine: Machine) -> None:
+    (machine.site / "mlx" / "core.py").open("a").write("# more\n")
+    (machine.site / "mlx" / "nn.py").unlink()
+    (machine.site / "mlx" / "__init__.py").touch()
+    done = machine.verify("--frameworks", "mlx")
+    assert done.bad()["environment.integrity"] == ("fail", "damaged")
+    assert "mlx/core.py has" in done.message("environment.integrity")
+    assert "mlx/nn.py is missing" in done.message("environment.integrity")
+
+
+def test_stored_variables(machine: Machine) -> None:
+    (machine.prefix / "etc" / "metal-lab" / "tensorflow.sh").write_text("export KERAS_BACKEND='torch'\n")
+    done = machine.verify("--frameworks", "mlx")
+    assert done.bad() == {"environment.variables": ("fail", "wrong-variables")}
+    assert "'torch' instead of 'tensorflow'" in done.message("environment.variables")
+
+
+def test_variables_of_a_conda_environment(machine: Machine) -> None:
+    shutil.rmtree(machine.prefix / "etc")
+    wanted = {k: v for one in machine.profile.frameworks.values() for k, v in one.environment.items()}
+    state = machine.prefix / "conda-meta" / "state"
+    state.parent.mkdir()
+    state.write_text(json.dumps({"version": 1, "env_vars": {**wanted, "MINE": "1"}}))
+    machine.record(provider="conda")
+    assert machine.verify("--frameworks", "mlx").bad() == {}
+    state.write_text(json.dumps({"version": 1, "env_vars": {"MINE": "1"}}))
+    assert machine.verify("--frameworks", "mlx").bad() == {"environment.variables": ("fail", "wrong-variables")}
+
+
+def test_the_fallback_of_pytorch_must_not_be_set(machine: Machine) -> None:
+    if "pytorch" not in machine.profile.frameworks_on(machine.platform):
+        pytest.skip("the profile has no PyTorch on this platform")
+    done = machine.verify("--frameworks", "pytorch", PYTORCH_ENABLE_MPS_FALLBACK="1")
+    assert done.bad() == {"pytorch.device": ("fail", "fallback-set")}
+
+
+def test_what_a_host_says_steers_nothing(machine: Machine) -> None:
+    path = machine.site / "mlx" / "core.py"
+    text = path.read_text(encoding="utf-8")
+    evil = '__version__ = "\\x1b[2J[bold]x[/bold][/nonsense]"'
+    path.write_text(text.replace("__version__ =", "_real =") + evil + "\n", encoding="utf-8")
+    done = machine.verify("--frameworks", "mlx")
+    assert done.bad()["mlx.version"] == ("fail", "wrong-version")
+    assert done.results["mlx.value"] == ("pass", "")
+    assert "[bold]x[/bold][/nonsense]" in done.output
+    assert "\x1b" not in done.output
+
+
+def test_a_new_shell_takes_the_environments_python(machine: Machine) -> None:
+    files = [machine.home / name for name in (".bashrc", ".bash_profile", ".zshrc")]
+    machine.record(shell=str(files[0]))
+    for path in files:
+        path.write_text("echo chatter\n", encoding="utf-8")
+    # In this process the environment is active: a new terminal window's answer must not come from that.
+    active = {"PATH": f"{machine.prefix}/bin:{os.environ['PATH']}"}
+    assert machine.verify("--frameworks", "mlx", **active).bad() == {"environment.shell": ("fail", "not-on-path")}
+    for path in files:
+        path.write_text(f"echo chatter\nexport PATH='{machine.prefix}/bin':\"$PATH\"\n", encoding="utf-8")
+    assert machine.verify("--frameworks", "mlx").bad() == {}
