@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from roles.preflight.action_plugins.preflight import SCRIPT, judge, parse
+from roles.preflight.action_plugins.preflight import SCRIPT, choose_provider, judge, parse
 from verify import profile
 from verify.errors import UserError
 
@@ -68,6 +68,14 @@ def test_the_floor_itself_and_a_two_digit_minor_are_new_enough() -> None:
     assert problems(macos="14.4") == []
     assert problems(macos="14.10") == []
     assert problems(macos="26.2") == []
+
+
+def test_the_provider_follows_the_system_unless_it_is_named() -> None:
+    assert choose_provider("", "Darwin") == "conda"
+    assert choose_provider("", "Linux") == "uv"
+    assert choose_provider("uv", "Darwin") == "uv"
+    with pytest.raises(UserError, match=r"'pip' is unknown. Set it to conda or uv"):
+        choose_provider("pip", "Linux")
 
 
 def test_all_obstacles_are_named_at_once() -> None:

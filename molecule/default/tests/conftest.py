@@ -1,13 +1,10 @@
 """The homes in which the tests work."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from lab import Lab
+from tests.lab import Lab
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from lab import Lab
+
+from tests.lab import Lab
 
 
 @pytest.fixture

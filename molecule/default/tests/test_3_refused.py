@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from lab import Lab, Run
+
+from tests.lab import Lab, Run
 
 
 def refused(lab: Lab, *arguments: str, **environment: str) -> str:

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 
 import pytest
-from lab import LIMIT_S, Lab, kill
+
+from tests.lab import LIMIT_S, Lab, kill
 
 
 def metadata(lab: Lab) -> int:

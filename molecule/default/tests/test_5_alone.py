@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from lab import ROOT, Lab
+
+from tests.lab import ROOT, Lab
 
 
 def play(lab: Lab, folder: Path, role: dict[str, Any]) -> subprocess.CompletedProcess[str]:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab import Lab
 
+from tests.lab import Lab
 from tests.verify import faults
 
 

@@ -1,6 +1,6 @@
 """Uninstall gives back the home as it was, and a check run leaves it as it is."""
 
-from lab import Lab
+from tests.lab import Lab
 
 
 def test_check_mode_on_a_fresh_home_leaves_no_file(fresh: Lab) -> None:

@@ -31,8 +31,12 @@ def canonical(name: str) -> str:
 
 
 def site_packages(prefix: Path) -> Path:
-    """The env's site-packages; there is exactly one Python in an env."""
-    found = sorted((prefix / "lib").glob("python3*/site-packages"))
+    """The env's site-packages; there is exactly one Python in an env.
+
+    conda-forge's Python also has lib/python3.1, a link to lib/python3.11 (conda-forge/python-feedstock,
+    recipe/build_base.sh): the same folder under another name.
+    """
+    found = sorted({path.resolve() for path in (prefix / "lib").glob("python3*/site-packages")})
     if len(found) != 1:
         raise ValueError(f"{prefix} has {len(found)} folders lib/python3*/site-packages; needed is exactly one")
     return found[0]

@@ -1,6 +1,7 @@
 """Action `preflight`: read a machine's state in one round trip, without Python there, and refuse it or describe it.
 
-Options: profile (name), prefix (folder of the environment, "" for the default), frameworks (list, [] for all).
+Options: profile (name), prefix (folder of the environment, "" for the default), frameworks (list, [] for all),
+provider (conda or uv, "" for conda on macOS and uv elsewhere).
 Returns the fact `preflight_host`; fails with every problem of the host in one message.
 """
 
@@ -25,6 +26,7 @@ from verify.profile import Profile
 
 SCRIPT = Path(__file__).resolve().parent.parent / "files" / "facts.sh"
 KIB, GB = 1024, 10**9
+PROVIDERS = ("conda", "uv")
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,19 @@ def parse(output: str) -> Facts:
         )
     except (KeyError, ValueError) as error:
         raise UserError(f"The machine's answer to preflight is not complete ({error}). It said:\n{output}") from error
+
+
+def choose_provider(wanted: str, system: str) -> str:
+    """Who makes the environment: what was asked for, else conda on macOS and uv elsewhere.
+
+    Raises:
+        UserError: what was asked for is unknown.
+    """
+    if wanted and wanted not in PROVIDERS:
+        raise UserError(
+            f"The env_provider '{wanted}' is unknown. Set it to {' or '.join(PROVIDERS)}, or leave it empty."
+        )
+    return wanted or ("conda" if system == "Darwin" else "uv")
 
 
 def judge(facts: Facts, profile: Profile, frameworks: list[str]) -> list[str]:
@@ -158,11 +173,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "profile": {"type": "str", "required": True},
                 "prefix": {"type": "str", "required": True},
                 "frameworks": {"type": "list", "elements": "str", "required": True},
+                "provider": {"type": "str", "required": True},
             }
         )
         try:
             profile = profiles.load(options["profile"])
             facts = parse(self._read(options["profile"], options["prefix"]))
+            provider = choose_provider(options["provider"], facts.system)
         except UserError as error:
             raise AnsibleActionFail(str(error)) from error
         wanted = options["frameworks"] or profile.frameworks_on(facts.platform)
@@ -174,6 +191,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "profile": profile.name,
             "python_version": profile.python,
             "platform": facts.platform,
+            "provider": provider,
             "frameworks": profile.select(wanted, facts.platform),
             **{key: getattr(facts, key) for key in ("system", "machine", "user", "home", "data", "shell")},
             **{key: getattr(facts, key) for key in ("zdotdir", "prefix", "env_present")},

@@ -1,0 +1,120 @@
+"""The simulated Macs as a user and an administrator see them."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[3]
+FOLDER = Path("/tmp/metal-lab-macs")  # noqa: S108 (molecule.yml names it)
+INVENTORY = Path(os.environ.get("MOLECULE_INVENTORY_FILE", FOLDER / "inventory")).parent
+PROFILE = "ml-m1"
+
+
+@dataclass(frozen=True)
+class Mac:
+    """One simulated Mac.
+
+    Attributes:
+        name: its name in the inventory.
+        address: its loopback address.
+        conda: folder of its conda installation.
+    """
+
+    name: str
+    address: str
+    conda: str
+
+    @property
+    def prefix(self) -> str:
+        """Folder of its environment."""
+        return f"{self.conda}/envs/{PROFILE}"
+
+    def run(self, script: str, *, check: bool = True, root: bool = False) -> str:
+        """Run a POSIX script over SSH and return what it printed."""
+        known = f"UserKnownHostsFile={FOLDER}/known_hosts"
+        line = ["ssh", "-p", "2222", "-i", f"{FOLDER}/key", "-o", known, "-o", "IdentitiesOnly=yes"]
+        if root:
+            script = f"echo 'sudo needs this' | sudo -S -p '' sh -c {_quote(script)}"
+        done = subprocess.run(
+            [*line, f"ana@{self.address}", f"/bin/sh -c {_quote(script)}"], capture_output=True, text=True, check=False
+        )
+        assert not check or done.returncode == 0, f"{self.name}: {script}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def login(self, script: str) -> list[str]:
+        """Run a line in a new login shell, as Terminal opens one, and return what it printed."""
+        return self.run(f"zsh -l -i -c {_quote(script)}").splitlines()
+
+    def calls(self) -> list[str]:
+        """Processes of brew, conda and softwareupdate since the last look."""
+        lines = self.run("cat /opt/.sim/calls").splitlines()
+        self.run(": >/opt/.sim/calls")
+        return lines
+
+    def version(self, package: str) -> str:
+        """Version of an installed Python package, read from its metadata."""
+        pattern = package.replace("-", "[-_]")
+        found = self.run(f"cd {self.prefix}/lib/python3.11/site-packages && ls -d {pattern}-*.dist-info").split()
+        versions = [re.sub(r".*-(\d[^-]*)\.dist-info$", r"\1", name) for name in found]
+        assert len(versions) == 1, f"{package}: {found}"
+        return versions[0]
+
+    def state(self) -> str:
+        """Everything below the places that the roles write to, as a list to compare."""
+        places = f"/Users/ana /opt/homebrew /Applications /Library/Developer {self.prefix}"
+        return self.run(
+            f"find {places} -not -path '*/.ansible*' -not -path '*/__pycache__*' -printf '%p %y %m %u:%g %s %l\\n' "
+            "2>/dev/null | sort",
+            check=False,
+        )
+
+
+def _quote(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+FRESH = Mac("fresh", "127.0.0.11", "/Users/ana/miniforge3")
+BY_HAND = Mac("by-hand", "127.0.0.12", "/opt/homebrew/Caskroom/miniforge/base")
+DRIFTED = Mac("drifted", "127.0.0.13", "/Users/ana/miniforge3")
+MACS = (FRESH, BY_HAND, DRIFTED)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run of the playbook said."""
+
+    code: int
+    output: str
+
+    def recap(self, host: str) -> dict[str, int]:
+        """Counts by word for one host: ok, changed, failed, unreachable ..."""
+        found = re.search(rf"^{re.escape(host)}\s*: (.*)$", self.output, re.MULTILINE)
+        assert found, self.output
+        return {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", found[1])}
+
+
+def command(*arguments: str, **variables: Any) -> list[str]:
+    """The command of a run over the Macs."""
+    playbook = str(Path(sys.executable).parent / "ansible-playbook")
+    extra = ["-e", json.dumps(variables)] if variables else []
+    return [playbook, "-i", str(INVENTORY), str(ROOT / "site.yml"), "--skip-tags", "verify", *arguments, *extra]
+
+
+def environment() -> dict[str, str]:
+    """The environment of a run, as molecule has it."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "ANSIBLE_"))}
+    own = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_SSH_CONTROL_PATH_DIR": f"{FOLDER}/cp"}
+    return {**kept, **own, "ANSIBLE_NOCOLOR": "1"}
+
+
+def converge(*arguments: str, **variables: Any) -> Run:
+    """Run the playbook to its end."""
+    done = subprocess.run(
+        command(*arguments, **variables), env=environment(), capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    return Run(done.returncode, done.stdout + done.stderr)

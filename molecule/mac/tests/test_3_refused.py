@@ -1,0 +1,102 @@
+"""What is refused, with nothing changed, and the message that says why."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from macs import FRESH, converge
+
+
+@contextmanager
+def altered(change: str, restore: str) -> Iterator[None]:
+    """Alter the fresh Mac as root, and put it right again."""
+    FRESH.run(change, root=True)
+    try:
+        yield
+    finally:
+        FRESH.run(restore, root=True)
+
+
+def sysctl(name: str, value: str) -> tuple[str, str]:
+    table = "/opt/.sim/sysctl"
+    return f"cp {table} {table}.kept; sed -i 's/^{name}: .*/{name}: {value}/' {table}", f"mv {table}.kept {table}"
+
+
+PLIST = "/System/Library/CoreServices/SystemVersion.plist"
+REFUSALS: dict[str, tuple[tuple[str, str], str]] = {
+    "rosetta": (sysctl("sysctl.proc_translated", "1"), "translated by Rosetta"),
+    "macos 13": (
+        (f"cp {PLIST} /opt/.sim/plist; sed -i 's/15.6.1/13.7.8/' {PLIST}", f"mv /opt/.sim/plist {PLIST}"),
+        "Found macOS 13.7.8",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_preflight_refuses(case: str) -> None:
+    (change, restore), message = REFUSALS[case]
+    before = FRESH.state()
+    with altered(change, restore):
+        run = converge("--limit", "fresh")
+        assert run.code != 0
+        assert message in " ".join(run.output.split())
+    assert FRESH.state() == before
+
+
+def away(path: str) -> tuple[str, str]:
+    return f"mv {path} {path}.kept", f"rm -rf {path}; mv {path}.kept {path}"
+
+
+def test_a_foreign_homebrew_prefix_is_refused() -> None:
+    change, restore = away("/opt/homebrew")
+    with altered(
+        f"{change}; mkdir /opt/homebrew; echo mine >/opt/homebrew/thesis; chown -R ana /opt/homebrew", restore
+    ):
+        run = converge("--limit", "fresh")
+        assert "Found files in /opt/homebrew that are not Homebrew's (thesis)" in " ".join(run.output.split())
+        assert FRESH.run("ls -A /opt/homebrew") == "thesis\n"
+
+
+def test_a_homebrew_whose_tag_names_another_commit_is_refused() -> None:
+    change, restore = away("/opt/homebrew")
+    with altered(change, restore):
+        run = converge("--limit", "fresh", homebrew_commit="0" * 40)
+        assert f"Needed: {'0' * 40} (homebrew_commit)" in " ".join(run.output.split())
+        FRESH.run("test ! -e /opt/homebrew/bin/brew")
+
+
+def test_an_installer_with_another_checksum_is_refused() -> None:
+    change, restore = away("/Users/ana/miniforge3")
+    with altered(change, restore):
+        run = converge("--limit", "fresh", miniforge_checksums={"MacOSX-arm64": "0" * 64})
+        assert run.code != 0
+        assert "checksum" in run.output
+        FRESH.run("test ! -e /Users/ana/miniforge3; test ! -e /Users/ana/.local/share/metal-lab/Miniforge3-*.sh")
+
+
+@pytest.mark.parametrize(
+    ("mode", "message"),
+    [("empty", "softwareupdate offers no Command Line Tools"), ("hang", "took longer than 2 s")],
+)
+def test_softwareupdate_that_fails_is_explained(mode: str, message: str) -> None:
+    change, restore = away("/Library/Developer/CommandLineTools")
+    with altered(f"{change}; echo {mode} >/opt/.sim/softwareupdate", f"{restore}; rm /opt/.sim/softwareupdate"):
+        run = converge("--limit", "fresh", command_line_tools_list_timeout=2, command_line_tools_attempts=2)
+        assert message in " ".join(run.output.split())
+        assert FRESH.run("ls -A /tmp | grep CommandLineTools", check=False) == ""
+
+
+def test_a_wrong_sudo_password_is_refused() -> None:
+    change, restore = away("/Library/Developer/CommandLineTools")
+    with altered(change, restore):
+        run = converge("--limit", "fresh", ansible_become_password="wrong")  # noqa: S106
+        assert run.code != 0
+        assert "Incorrect sudo password" in " ".join(run.output.split())
+
+
+def test_a_formula_that_fails_is_named_and_the_rest_is_installed() -> None:
+    FRESH.run("rm -r /opt/homebrew/Cellar/htop")
+    run = converge("--limit", "fresh", homebrew_formulae=["git", "nosuchformula", "htop"])
+    assert "brew could not install nosuchformula; the rest of the Brewfile is installed" in " ".join(run.output.split())
+    FRESH.run("test -d /opt/homebrew/Cellar/htop")
+    assert converge("--limit", "fresh").code == 0

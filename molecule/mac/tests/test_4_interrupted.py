@@ -1,0 +1,107 @@
+"""Killed, or cut off from the network: the next run converges without help."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from macs import BY_HAND, FOLDER, FRESH, ROOT, Run, command, converge, environment
+
+LIMIT_S = 300
+
+
+def kill_when(ready: str, *arguments: str) -> None:
+    """Start a run over the fresh Mac and kill its process group once a command succeeds there."""
+    process = subprocess.Popen(
+        command("--limit", "fresh", *arguments),
+        env=environment(),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    end = time.monotonic() + LIMIT_S
+    try:
+        while FRESH.run(f"({ready}) >/dev/null 2>&1 && echo yes", check=False) != "yes\n":
+            assert process.poll() is None, f"the run ended before: {ready}"
+            assert time.monotonic() < end, f"never: {ready}"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+# What hangs, where it hangs (so that the moment is a certain one), what was taken away before, and when to kill.
+MOMENTS = {
+    "in the installer of Miniforge": ("hang-miniforge", "install", "~/miniforge3", "test -d ~/miniforge3/bin"),
+    "in conda create": (
+        "hang-conda",
+        "create",
+        "~/miniforge3/envs/ml-m1",
+        "test -d ~/miniforge3/envs/ml-m1/conda-meta",
+    ),
+    "in brew bundle": (
+        "hang-brew",
+        "htop",
+        "/opt/homebrew/Cellar/htop",
+        "grep -q 'brew bundle install' /opt/.sim/calls",
+    ),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_killed_it_converges_in_the_next_run(moment: str) -> None:
+    hang, place, gone, ready = MOMENTS[moment]
+    FRESH.calls()
+    FRESH.run(f"rm -rf {gone}")
+    FRESH.run(f"echo {place} >/opt/.sim/{hang}", root=True)
+    try:
+        kill_when(ready)
+    finally:
+        FRESH.run(f"rm /opt/.sim/{hang}", root=True)
+    run = converge("--limit", "fresh")
+    assert run.code == 0, run.output
+    assert converge("--limit", "fresh").recap("fresh")["changed"] == 0
+
+
+def test_one_mac_that_loses_its_network_in_the_middle_does_not_stop_the_others() -> None:
+    BY_HAND.run("rm -r /opt/homebrew/Cellar/htop; echo htop >/tmp/place")
+    BY_HAND.run("cp /tmp/place /opt/.sim/hang-brew", root=True)
+    BY_HAND.calls()
+    process = subprocess.Popen(
+        command("--limit", "fresh,by-hand"),
+        env=environment(),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    while not any("bundle install" in call for call in BY_HAND.calls()):
+        assert process.poll() is None
+    listener = server_of("by-hand")
+    # The server answers no new connection, and those it has are gone.
+    os.kill(listener, signal.SIGSTOP)
+    for session in children(listener):
+        os.kill(session, signal.SIGKILL)
+    try:
+        output = process.communicate(timeout=LIMIT_S)[0]
+    finally:
+        os.kill(listener, signal.SIGCONT)
+    run = Run(process.returncode, output)
+    assert run.recap("by-hand")["unreachable"] == 1, output
+    assert (run.recap("fresh")["failed"], run.recap("fresh")["unreachable"]) == (0, 0), output
+    BY_HAND.run("rm /opt/.sim/hang-brew", root=True)
+    again = converge()
+    assert again.code == 0, again.output
+    assert converge().recap("by-hand")["changed"] == 0
+
+
+def server_of(name: str) -> int:
+    """Process of a simulated Mac's SSH server: the first in its namespace."""
+    return children(int((FOLDER / f"{name}.pid").read_text(encoding="utf-8")))[0]
+
+
+def children(process: int) -> list[int]:
+    """Its child processes."""
+    return [int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text(encoding="utf-8").split()]

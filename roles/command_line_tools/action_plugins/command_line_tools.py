@@ -1,0 +1,147 @@
+"""Action `command_line_tools`: install Apple's Command Line Tools where they are missing, with a shell alone.
+
+Options: package (path of a .pkg on the target, "" for Apple's servers), list_timeout and install_timeout (seconds),
+attempts. Runs under `become`. In check mode it reports the change and starts nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from packaging.version import InvalidVersion, Version
+
+TOOLS = "/Library/Developer/CommandLineTools"
+# While this file exists, softwareupdate offers the tools (Homebrew/install, install.sh, clt_placeholder).
+PLACEHOLDER = "/tmp/.com.apple.dt.CommandLineTools.installondemand.in-progress"  # noqa: S108 (Apple's choice)
+ALARM = 142
+"""Exit code of a shell whose command SIGALRM ended: 128 + 14."""
+
+BY_HAND = (
+    "Install them by hand (`xcode-select --install` at the Mac's own screen), or download the package from "
+    "https://developer.apple.com/download/all/, put it on the Mac, and set command_line_tools_package to its path."
+)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One entry of softwareupdate's list: what to ask for, what it is called, and its version as stated."""
+
+    label: str
+    title: str
+    version: Version
+
+
+def offers(listing: str) -> list[Offer]:
+    """Read `softwareupdate -l`: a label line, then a line with title and version, for each entry.
+
+    Since macOS 10.15: `* Label: LABEL`, then `Title: TITLE, Version: VERSION, Size: ...`. Entries without a version
+    that can be compared are left out.
+    """
+    found = re.findall(
+        r"^\s*\*\s*Label:\s*(.+?)\s*$\s*Title:\s*(.+?),\s*Version:\s*([^,\s]+)", listing.replace("\r", ""), re.MULTILINE
+    )
+    read = []
+    for label, title, version in found:
+        try:
+            read.append(Offer(label, title, Version(version)))
+        except InvalidVersion:
+            continue
+    return read
+
+
+def choose(listing: str) -> str | None:
+    """The label of the newest Command Line Tools that are no beta, by their stated version; None without any."""
+    tools = [
+        one
+        for one in offers(listing)
+        if one.title.startswith("Command Line Tools") and "beta" not in f"{one.label} {one.title}".lower()
+    ]
+    return max(tools, key=lambda one: one.version).label if tools else None
+
+
+def guarded(seconds: int, *command: str) -> str:
+    """A shell script that runs a command with the placeholder in place, takes it away again and ends in time.
+
+    macOS has no timeout(1); perl is in the system (perl -e 'alarm; exec' keeps the process, so the alarm ends it).
+    """
+    line = shlex.join(["/usr/bin/perl", "-e", "alarm shift; exec @ARGV or exit 127", str(seconds), *command])
+    return (
+        f"""placeholder={shlex.quote(PLACEHOLDER)}; trap 'rm -f "$placeholder"' EXIT; """
+        "trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM; "
+        f'touch "$placeholder" && {line}'
+    )
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    """The action plugin; see the module's docstring."""
+
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Install the tools."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, options = self.validate_argument_spec(
+            {
+                "package": {"type": "str", "required": True},
+                "list_timeout": {"type": "int", "required": True},
+                "install_timeout": {"type": "int", "required": True},
+                "attempts": {"type": "int", "required": True},
+            }
+        )
+        result["changed"] = True
+        if self._task.check_mode:
+            result["msg"] = "The Command Line Tools would be installed."
+            return result
+        if options["package"]:
+            command = ["/usr/sbin/installer", "-pkg", options["package"], "-target", "/"]
+            self._try(options, options["install_timeout"], *command)
+            chosen = options["package"]
+        else:
+            chosen = self._find_label(options)
+            self._try(options, options["install_timeout"], "/usr/sbin/softwareupdate", "-i", chosen)
+        if self._shell(f"test -e {TOOLS}/usr/bin/git")["rc"] != 0:
+            raise AnsibleActionFail(
+                f"'{chosen}' was installed without an error, and {TOOLS}/usr/bin/git is still missing. {BY_HAND}"
+            )
+        self._try(options, options["list_timeout"], "/usr/bin/xcode-select", "--switch", TOOLS)
+        result["installed"] = chosen
+        return result
+
+    def _find_label(self, options: dict[str, Any]) -> str:
+        said = ""
+        for _ in range(options["attempts"]):
+            said = self._try(options, options["list_timeout"], "/usr/sbin/softwareupdate", "-l")
+            label = choose(said)
+            if label:
+                return label
+        raise AnsibleActionFail(
+            f"softwareupdate offers no Command Line Tools (asked {options['attempts']} times). Needed: a reachable "
+            f"Apple or company update server that has them. {BY_HAND}\nIt said:\n{said.strip()}"
+        )
+
+    def _try(self, options: dict[str, Any], seconds: int, *command: str) -> str:
+        """Run a command with the placeholder there, again when it fails; returns what it said."""
+        done: dict[str, Any] = {}
+        for _ in range(options["attempts"]):
+            done = self._shell(guarded(seconds, *command))
+            if done["rc"] == 0:
+                return f"{done['stdout']}\n{done['stderr']}"
+        why = f"took longer than {seconds} s" if done["rc"] == ALARM else f"ended with exit code {done['rc']}"
+        said = f"{done['stdout']}\n{done['stderr']}".strip()
+        raise AnsibleActionFail(
+            f"`{shlex.join(command)}` {why}, {options['attempts']} times. The placeholder is removed and the next run "
+            f"starts afresh. {BY_HAND}\nIt said:\n{said}"
+        )
+
+    def _shell(self, script: str) -> dict[str, Any]:
+        # In a child, so that the placeholder's trap is no business of the shell that Ansible's own lines run in.
+        done: dict[str, Any] = self._low_level_execute_command(
+            f"/bin/sh -c {shlex.quote(script)}", executable="/bin/sh"
+        )
+        return done

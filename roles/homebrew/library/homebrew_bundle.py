@@ -1,0 +1,73 @@
+#!/usr/bin/python
+"""Module `homebrew_bundle`: what a Brewfile names is installed. Runs on the target's Python (3.8+).
+
+Options:
+    brew: the command.
+    brewfile: the file.
+    names: what it names, to say what would come where brew is not there yet (check mode).
+
+One `brew bundle check` when nothing is to do, one `brew bundle install` more when something is; never an upgrade. What
+changed is what brew says it installed.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+# Homebrew/brew, Library/Homebrew/bundle/commands/check.rb and install.rb, as of 6.0.
+UNSATISFIED = "can't satisfy your Brewfile's dependencies"
+
+
+def installed(output: str) -> list[str]:
+    """What brew says that it installed: `Installing NAME`, without those that failed."""
+    begun = re.findall(r"^Installing (\S+?)$", output, re.MULTILINE)
+    return [name for name in begun if name not in failures(output)]
+
+
+def failures(output: str) -> list[str]:
+    """What brew says that it could not install: `Installing NAME has failed!`."""
+    return re.findall(r"^Installing (\S+) has failed!", output, re.MULTILINE)
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "brew": {"type": "path", "required": True},
+            "brewfile": {"type": "path", "required": True},
+            "names": {"type": "list", "elements": "str", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    brew, brewfile, names = (module.params[key] for key in ("brew", "brewfile", "names"))
+    if module.check_mode and not (Path(brew).exists() and Path(brewfile).exists()):
+        module.exit_json(changed=True, diff={"before": "", "after": "".join(f"{name}\n" for name in names)})
+    options = ["--no-upgrade", f"--file={brewfile}"]
+    code, out, err = module.run_command([brew, "bundle", "check", "--verbose", *options])
+    said = f"{out}\n{err}"
+    if code == 0:
+        module.exit_json(changed=False, installed=[])
+    if UNSATISFIED not in said:
+        module.fail_json(msg=f"`brew bundle check` ended with exit code {code}, and not over what is missing:\n{said}")
+    if module.check_mode:
+        missing = "".join(f"{line}\n" for line in said.splitlines() if line.startswith("→"))
+        module.exit_json(changed=True, diff={"before": "", "after": missing or "".join(f"{n}\n" for n in names)})
+    code, out, err = module.run_command([brew, "bundle", "install", *options])
+    came = installed(out)
+    if code != 0:
+        said = f"{out}\n{err}".strip()
+        named = ", ".join(failures(f"{out}\n{err}")) or "an entry of the Brewfile"
+        module.fail_json(
+            changed=bool(came),
+            installed=came,
+            msg=f"brew could not install {named}; the rest of the Brewfile is installed. Mend or remove that entry in "
+            f"homebrew_formulae or homebrew_casks, then run again.\nbrew said (exit code {code}):\n{said}",
+        )
+    module.exit_json(changed=bool(came), installed=came, diff={"before": "", "after": "".join(f"{n}\n" for n in came)})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+#!/usr/bin/python
+"""Module `homebrew_clone`: Homebrew at a pinned release, in an empty prefix. Runs on the target's Python (3.8+).
+
+Options:
+    prefix: Homebrew's prefix, which on Apple silicon is its repository too.
+    remote: git address.
+    user: who Homebrew is to belong to.
+    look: only say whether it is there; nothing is changed.
+    version, commit: the tag, and the commit that it must name.
+
+Homebrew that is there already is adopted as it is. A prefix with other files in it is refused. A clone that was cut
+off is taken up again: git leaves the checkout to the very last, so bin/brew is missing and .git names our remote.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import subprocess
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+# Homebrew/install, install.sh: made beside the clone, writable for the group; zsh wants its two for the user alone.
+FOLDERS = (
+    *("bin", "etc", "include", "lib", "sbin", "share", "opt", "var", "var/homebrew", "var/homebrew/linked"),
+    *("Cellar", "Caskroom", "Frameworks"),
+)
+ZSH_FOLDERS = ("share/zsh", "share/zsh/site-functions")
+GROUP_WRITABLE, USER_WRITABLE = 0o775, 0o755
+
+
+class HomebrewError(Exception):
+    """What stands in the way: what was found, what is needed, what to do."""
+
+
+def look(prefix: Path, remote: str, user: str) -> bool:
+    """Whether Homebrew is in the prefix.
+
+    Raises:
+        HomebrewError: it belongs to another user, or the prefix holds something else.
+    """
+    if (prefix / "bin" / "brew").exists():
+        owner = pwd.getpwuid(prefix.stat().st_uid).pw_name
+        if owner != user:
+            raise HomebrewError(
+                f"Found Homebrew in {prefix}, owned by {owner}. Needed: to run it as its owner, because brew refuses "
+                f"anybody else's files. Set homebrew_user to {owner}, or have {owner} give it to {user}."
+            )
+        return True
+    if not prefix.exists():
+        return False
+    held = sorted(path.name for path in prefix.iterdir())
+    if held and not _is_cut_off_clone(prefix, remote):
+        raise HomebrewError(
+            f"Found files in {prefix} that are not Homebrew's ({', '.join(held[:5])}). Needed: an empty or missing "
+            "folder, since nothing of somebody else's is overwritten. Move them away."
+        )
+    return False
+
+
+def _is_cut_off_clone(prefix: Path, remote: str) -> bool:
+    done = subprocess.run(
+        ["git", "-C", str(prefix), "config", "--local", "remote.origin.url"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() == remote
+
+
+def clone(prefix: Path, remote: str, version: str, commit: str) -> None:
+    """Fetch, check the commit, then check out: the steps of Homebrew's installer, which a second run takes up again.
+
+    Raises:
+        HomebrewError: git failed, or the tag names another commit.
+    """
+    for arguments in (
+        ["init", "--quiet"],
+        ["config", "remote.origin.url", remote],
+        ["config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*"],
+        # A Mac's own settings for line ends are not for Homebrew's files.
+        ["config", "core.autocrlf", "false"],
+        # Tags too: without them brew cannot tell its version.
+        ["fetch", "--quiet", "--force", "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*"],
+    ):
+        _git(prefix, *arguments)
+    found = _git(prefix, "rev-parse", "--verify", f"refs/tags/{version}^{{commit}}").strip()
+    if found != commit:
+        raise HomebrewError(
+            f"The tag {version} of {remote} names commit {found}. Needed: {commit} (homebrew_commit). Nothing of it "
+            "was run. Either the mirror is not to be trusted, or homebrew_version was changed without homebrew_commit."
+        )
+    for name in (*FOLDERS, *ZSH_FOLDERS):
+        folder = prefix / name
+        folder.mkdir(parents=True, exist_ok=True)
+        os.chown(folder, -1, prefix.stat().st_gid)
+        folder.chmod(USER_WRITABLE if name in ZSH_FOLDERS else GROUP_WRITABLE)
+    _git(prefix, "checkout", "--quiet", "--force", "-B", "stable", version)
+
+
+def _git(prefix: Path, *arguments: str) -> str:
+    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
+    line = ["git", "-C", str(prefix), *arguments]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, env=environment)
+    if done.returncode != 0:
+        raise HomebrewError(
+            f"`git {' '.join(arguments)}` in {prefix} failed: {done.stderr.strip()}\nIf the network is the cause, "
+            "check it, or set homebrew_git_remote to a mirror; the next run goes on from here."
+        )
+    return done.stdout
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "prefix": {"type": "path", "required": True},
+            "remote": {"type": "str", "required": True},
+            "user": {"type": "str", "required": True},
+            "look": {"type": "bool", "default": False},
+            "version": {"type": "str", "default": ""},
+            "commit": {"type": "str", "default": ""},
+        },
+        required_if=[("look", False, ["version", "commit"])],
+        supports_check_mode=True,
+    )
+    options = module.params
+    prefix = Path(options["prefix"])
+    try:
+        present = look(prefix, options["remote"], options["user"])
+        if options["look"] or present:
+            module.exit_json(changed=False, present=present)
+        if not re.fullmatch(r"[0-9a-f]{40}", options["commit"]):
+            raise HomebrewError(f"homebrew_commit is '{options['commit']}'. Needed: a whole commit, 40 hex digits.")
+        if not module.check_mode:
+            clone(prefix, options["remote"], options["version"], options["commit"])
+    except HomebrewError as error:
+        module.fail_json(msg=str(error))
+    diff = {"before": "", "after": f"Homebrew {options['version']} in {prefix}\n"}
+    module.exit_json(changed=True, present=not module.check_mode, diff=diff)
+
+
+if __name__ == "__main__":
+    main()

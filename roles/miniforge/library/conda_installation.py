@@ -1,0 +1,114 @@
+#!/usr/bin/python
+"""Module `conda_installation`: find conda, starting nothing. Runs on the target's Python (3.8+).
+
+Options:
+    prefix: where conda would be installed.
+    places: folders in which conda is looked for, in this order.
+    subdir: the platform that it must be for, as conda names it, for example osx-arm64.
+    shell: the login shell, whose start-up file is searched for conda's block.
+    zdotdir: zsh's ZDOTDIR, "" for the home.
+
+Returns the fact metal_lab_conda {root} and root, present, initialised. Refuses an installation for another platform,
+and a prefix that holds something else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+FIRST, LAST = "# >>> conda initialize >>>", "# <<< conda initialize <<<"
+"""The lines around conda's block (conda/conda, conda/core/initialize.py)."""
+
+
+class CondaFoundError(Exception):
+    """What stands in the way: what was found, what is needed, what to do."""
+
+
+def marker(prefix: Path) -> Path:
+    """Beside the prefix while it is being installed; miniforge_install writes it."""
+    return prefix.with_name(f".{prefix.name}.being-made")
+
+
+def is_conda(place: Path) -> bool:
+    """Whether a folder is the root of a whole conda installation."""
+    return (
+        os.access(place / "bin" / "conda", os.X_OK) and (place / "conda-meta").is_dir() and not marker(place).exists()
+    )
+
+
+def find(places: list[Path], prefix: Path, subdir: str) -> Path | None:
+    """The first conda, or None where the prefix is free for one.
+
+    Raises:
+        CondaFoundError: it is for another platform, or the prefix holds something else.
+    """
+    found = next((place for place in places if is_conda(place)), None)
+    if found is None:
+        if prefix.exists() and not marker(prefix).exists() and (not prefix.is_dir() or any(prefix.iterdir())):
+            raise CondaFoundError(
+                f"Found {prefix}, which holds files and no conda. Needed: an unused place, since nothing is "
+                "overwritten. Move it away, or set miniforge_prefix to another folder."
+            )
+        return None
+    platform = platform_of(found)
+    if platform not in {subdir, ""}:
+        raise CondaFoundError(
+            f"Found conda in {found}, made for {platform}. Needed: {subdir}; under Rosetta it would bring packages for "
+            f"Intel. Move it away (its environments are in {found}/envs), or set miniforge_prefix to an unused folder."
+        )
+    return found
+
+
+def platform_of(root: Path) -> str:
+    """The platform of conda's own packages; noarch ones say nothing. Empty if none says."""
+    for path in sorted((root / "conda-meta").glob("*.json")):
+        subdir = json.loads(path.read_text(encoding="utf-8")).get("subdir", "noarch")
+        if subdir != "noarch":
+            return str(subdir)
+    return ""
+
+
+def initialised(root: Path, shell: str, zdotdir: str) -> bool:
+    """Whether the shell's start-up file has conda's block for this installation."""
+    home = Path.home()
+    # conda/core/initialize.py: zsh's .zshrc (in ZDOTDIR); bash's .bash_profile on macOS, .bashrc elsewhere.
+    files = {"zsh": [Path(zdotdir or home) / ".zshrc"], "bash": [home / ".bash_profile", home / ".bashrc"]}
+    for path in files.get(shell, []):
+        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        block = text.partition(FIRST)[2].partition(LAST)[0]
+        if f"'{root}/bin/conda'" in block or f'"{root}/bin/conda"' in block:
+            return True
+    return False
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "prefix": {"type": "path", "required": True},
+            "places": {"type": "list", "elements": "path", "required": True},
+            "subdir": {"type": "str", "required": True},
+            "shell": {"type": "str", "required": True},
+            "zdotdir": {"type": "str", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    options = module.params
+    prefix = Path(options["prefix"])
+    try:
+        found = find([Path(place) for place in options["places"]], prefix, options["subdir"])
+    except CondaFoundError as error:
+        module.fail_json(msg=str(error))
+    root = found or prefix
+    result: dict[str, Any] = {"changed": False, "present": found is not None, "root": str(root)}
+    result["initialised"] = initialised(root, options["shell"], options["zdotdir"])
+    module.exit_json(ansible_facts={"metal_lab_conda": {"root": str(root)}}, **result)
+
+
+if __name__ == "__main__":
+    main()

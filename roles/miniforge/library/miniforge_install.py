@@ -1,0 +1,52 @@
+#!/usr/bin/python
+"""Module `miniforge_install`: run Miniforge's installer. Runs on the target's Python (3.8+).
+
+Options: installer (the file, already checked), prefix (where conda goes, not yet there).
+
+While it runs, a file beside the prefix says so. Whoever finds that file knows that the installation was cut off, and
+begins anew: the installer cannot be made to go on.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "installer": {"type": "path", "required": True},
+            "prefix": {"type": "path", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    prefix = Path(module.params["prefix"])
+    making = prefix.with_name(f".{prefix.name}.being-made")
+    diff = {"before": "", "after": f"Miniforge in {prefix}\n"}
+    if module.check_mode:
+        module.exit_json(changed=True, diff=diff)
+    if making.exists():
+        shutil.rmtree(prefix, ignore_errors=True)
+    elif prefix.is_dir():
+        prefix.rmdir()  # Empty, or role and module disagree: then this fails rather than lose something.
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    making.touch()
+    # The README's way without questions: -b accepts the licence and touches no shell file, -p names the prefix.
+    code, out, err = module.run_command(["/bin/bash", module.params["installer"], "-b", "-p", str(prefix)])
+    if code != 0 or not os.access(prefix / "bin" / "conda", os.X_OK):
+        said = f"{out}\n{err}".strip()[-2000:]
+        module.fail_json(
+            msg=f"Miniforge's installer ended with exit code {code}, and there is no working {prefix}/bin/conda. The "
+            f"next run begins anew. Is the disk full? It said:\n{said}"
+        )
+    making.unlink()
+    module.exit_json(changed=True, diff=diff)
+
+
+if __name__ == "__main__":
+    main()

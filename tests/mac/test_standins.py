@@ -1,0 +1,155 @@
+"""The stand-ins answer as the tools they imitate, and refuse what they do not know."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from verify import ROOT
+
+STANDINS = ROOT / "molecule" / "mac" / "standins"
+LABEL = "Command Line Tools for Xcode 26.2-26.2"
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Path:
+    """The folder in which stand-ins keep their state."""
+    place = tmp_path / "room"
+    place.mkdir()
+    shutil.copy(STANDINS / "sysctl.table", place / "sysctl")
+    return place
+
+
+def run(room: Path, name: str, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "STANDIN_ROOM": str(room), **more}
+    line = [str(STANDINS / name), *arguments]
+    return subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "code"),
+    [
+        ("sw_vers", ["-productversion"], 1),
+        ("sysctl", ["-a"], 1),
+        ("sysctl", [], 1),
+        ("dscl", [".", "-list", "/Users"], 64),
+        ("system_profiler", ["SPHardwareDataType"], 1),
+        ("xcode-select", ["--install"], 1),
+        ("softwareupdate", ["-ia"], 64),
+    ],
+)
+def test_an_unknown_argument_is_an_error(room: Path, name: str, arguments: list[str], code: int) -> None:
+    done = run(room, name, *arguments)
+    assert done.returncode == code
+    assert done.stdout == ""
+    assert done.stderr
+
+
+def test_sysctl_prints_values_and_is_silent_when_told_so(room: Path) -> None:
+    assert run(room, "sysctl", "-n", "hw.memsize").stdout == "17179869184\n"
+    assert run(room, "sysctl", "hw.ncpu").stdout == "hw.ncpu: 8\n"
+    unknown = run(room, "sysctl", "-n", "hw.nosuch")
+    assert (unknown.returncode, unknown.stderr) == (1, "sysctl: unknown oid 'hw.nosuch'\n")
+    silent = run(room, "sysctl", "-in", "hw.nosuch")
+    assert (silent.returncode, silent.stdout, silent.stderr) == (0, "", "")
+
+
+def test_dscl_reads_a_users_shell_or_says_that_there_is_none(room: Path) -> None:
+    assert run(room, "dscl", ".", "-read", "/Users/root", "UserShell").stdout.startswith("UserShell: /")
+    assert run(room, "dscl", ".", "-read", "/Users/nobodyhere", "UserShell").returncode == 56
+
+
+def test_system_profiler_prints_json_with_the_gpus_cores(room: Path) -> None:
+    shown = json.loads(run(room, "system_profiler", "SPDisplaysDataType", "-json").stdout)
+    assert shown["SPDisplaysDataType"][0]["sppci_cores"] == "8"
+
+
+def test_xcode_select_knows_the_folder_after_it_was_set(room: Path) -> None:
+    (room / "developer-folder").touch()
+    assert run(room, "xcode-select", "-p").returncode == 2
+    assert run(room, "xcode-select", "--switch", "/nowhere").returncode == 1
+    (room / "developer-folder").write_text("/Library/Developer/CommandLineTools\n")
+    assert run(room, "xcode-select", "-p").stdout == "/Library/Developer/CommandLineTools\n"
+
+
+def test_softwareupdate_offers_the_tools_only_beside_the_placeholder(room: Path) -> None:
+    placeholder = room / "placeholder"
+    variables = {"STANDIN_PLACEHOLDER": str(placeholder), "STANDIN_TOOLS": str(room / "tools")}
+    without = run(room, "softwareupdate", "-l", **variables)
+    assert (without.returncode, without.stderr) == (0, "No new software available.\n")
+    placeholder.touch()
+    assert f"* Label: {LABEL}\n" in run(room, "softwareupdate", "-l", **variables).stdout
+    (room / "softwareupdate").write_text("empty")
+    assert "Label" not in run(room, "softwareupdate", "-l", **variables).stdout
+
+
+def test_softwareupdate_installs_the_label_and_no_other_and_only_for_root(room: Path) -> None:
+    placeholder = room / "placeholder"
+    placeholder.touch()
+    variables = {"STANDIN_PLACEHOLDER": str(placeholder), "STANDIN_TOOLS": str(room / "tools")}
+    if os.geteuid() != 0:
+        assert "Must be run as root" in run(room, "softwareupdate", "-i", LABEL, **variables).stderr
+        return
+    assert "No such update" in run(room, "softwareupdate", "-i", "Command Line Tools", **variables).stderr
+    assert not (room / "tools").exists()
+    assert f"Installed {LABEL}" in run(room, "softwareupdate", "-i", LABEL, **variables).stdout
+    assert os.access(room / "tools" / "usr" / "bin" / "git", os.X_OK)
+
+
+def test_the_shim_asks_for_the_tools(tmp_path: Path) -> None:
+    shutil.copy(STANDINS / "clt_shim", tmp_path / "git")
+    done = subprocess.run([tmp_path / "git", "--version"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "No developer tools were found" in done.stderr
+
+
+@pytest.fixture
+def brew(tmp_path: Path, room: Path) -> list[str]:
+    """The stand-in of brew in a prefix, run as a user, since it refuses root as brew does."""
+    prefix = tmp_path / "homebrew"
+    (prefix / "bin").mkdir(parents=True)
+    shutil.copy(STANDINS / "brew", prefix / "bin" / "brew")
+    for path in (tmp_path, *tmp_path.rglob("*")):
+        path.chmod(0o777)
+    (room / "calls").touch()
+    (room / "calls").chmod(0o666)
+    for above in tmp_path.parents:
+        if above.name.startswith("pytest-"):
+            above.chmod(0o755)
+    variables = [f"STANDIN_ROOM={room}", f"STANDIN_APPLICATIONS={tmp_path}/Applications"]
+    user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+    return [*user, "env", *variables, str(prefix / "bin" / "brew")]
+
+
+def call(brew: list[str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*brew, *arguments], capture_output=True, text=True, check=False)
+
+
+def test_brew_checks_and_installs_a_brewfile(brew: list[str], tmp_path: Path) -> None:
+    brewfile = tmp_path / "Brewfile"
+    brewfile.write_text('# ours\nbrew "git"\nbrew "nosuch"\ncask "visual-studio-code"\n')
+    check = ["bundle", "check", "--verbose", "--no-upgrade", f"--file={brewfile}"]
+    missing = call(brew, *check)
+    assert missing.returncode == 1
+    assert "can't satisfy your Brewfile's dependencies" in missing.stderr
+    installed = call(brew, "bundle", "install", "--no-upgrade", f"--file={brewfile}")
+    assert installed.returncode == 1
+    assert "Installing nosuch has failed!" in installed.stdout
+    assert (tmp_path / "Applications" / "Visual Studio Code.app").is_dir()
+    brewfile.write_text('brew "git"\ncask "visual-studio-code"\n')
+    assert "Using git" in call(brew, "bundle", "install", "--no-upgrade", f"--file={brewfile}").stdout
+    assert call(brew, *check).stdout == "The Brewfile's dependencies are satisfied.\n"
+
+
+@pytest.mark.parametrize("arguments", [["upgrade"], ["bundle", "check"], ["install", "git"], []])
+def test_brew_refuses_what_it_does_not_know(brew: list[str], arguments: list[str]) -> None:
+    assert call(brew, *arguments).returncode == 1
+
+
+def test_brew_refuses_a_brewfile_of_another_form(brew: list[str], tmp_path: Path) -> None:
+    (tmp_path / "Brewfile").write_text('brew "git", args: ["HEAD"]\n')
+    refused = call(brew, "bundle", "install", "--no-upgrade", f"--file={tmp_path}/Brewfile")
+    assert "Invalid Brewfile" in refused.stderr
