@@ -1,5 +1,6 @@
 """Simulated Macs: Linux hosts that Ansible takes for Apple-silicon Macs, reached by real SSH. Needs root.
 
+    simulate.py check               say what is missing to run them here; exit code 2 if something is
     simulate.py up FOLDER CACHE     start them; FOLDER gets a key, known_hosts and what they are made of
     simulate.py down FOLDER         end them and leave nothing behind
 
@@ -25,7 +26,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from standins.pack_installer import pack
+from pack_installer import pack
 
 HERE = Path(__file__).resolve().parent
 STANDINS = HERE / "standins"
@@ -164,6 +165,9 @@ def dress(root: Path, folder: Path, host: str) -> None:
     make_sshd(root, etc, folder)
     for name in ("Applications", "Library/Developer"):
         (root / name).mkdir(parents=True, exist_ok=True)
+    # As macOS has it: administrators put applications there without sudo.
+    os.chown(root / "Applications", 0, ADMIN)
+    (root / "Applications").chmod(0o775)
     (etc / "hosts").write_text(f"127.0.0.1 localhost {host}.local\n", encoding="utf-8")
     # Last, because everything started after it says Darwin.
     (etc / "ld.so.preload").write_text("/opt/.sim/uname.so\n", encoding="utf-8")
@@ -362,13 +366,16 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, arguments in (("up", ["folder", "cache"]), ("down", ["folder"]), ("inside", ["folder", "name", "cache"])):
+    arguments_of = {"check": [], "up": ["folder", "cache"], "down": ["folder"], "inside": ["folder", "name", "cache"]}
+    for name, arguments in arguments_of.items():
         command = commands.add_parser(name)
         for argument in arguments:
             command.add_argument(argument, type=str if argument == "name" else Path)
     options = parser.parse_args()
     try:
-        if options.command == "up":
+        if options.command == "check":
+            check_machine()
+        elif options.command == "up":
             up(options.folder.resolve(), options.cache.resolve())
         elif options.command == "down":
             down(options.folder.resolve())
