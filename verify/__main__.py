@@ -6,6 +6,8 @@ import sys
 from verify.errors import UserError
 
 COMMANDS = {
+    "compat": "verify.linkcheck.compat",
+    "linkcheck": "verify.linkcheck.command",
     "lock": "verify.lock_command",
 }
 """Command to the module whose `main(arguments) -> exit code` runs it; imported only when asked for."""
