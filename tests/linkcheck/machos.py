@@ -20,7 +20,7 @@ from verify.linkcheck import linkedit, macho
 LC_LOAD_DYLIB, LC_LOAD_WEAK_DYLIB, LC_REEXPORT_DYLIB = 0x0C, 0x80000018, 0x8000001F
 LC_DYLD_INFO_ONLY, LC_DYLD_EXPORTS_TRIE, LC_DYLD_CHAINED_FIXUPS = 0x80000022, 0x80000033, 0x80000034
 LC_SOURCE_VERSION = 0x2A
-LC_BUILD_VERSION = 0x32
+LC_BUILD_VERSION, LC_SEGMENT_64 = 0x32, 0x19
 PYTHON_TAG = "cpython-311-darwin"
 
 
@@ -49,8 +49,18 @@ class Toolchain:
         code = self.work / f"{self._number}{suffix}"
         code.write_text(source, encoding="utf-8")
         target.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "ziglang", "cc", "-target", f"{arch}-macos.{macos}", "-shared", "-nostdlib"]
-        command += ["-o", str(target), str(code), *map(str, links)]
+        command = [
+            sys.executable,
+            "-m",
+            "ziglang",
+            "cc",
+            "-target",
+            f"{arch}-macos.{macos}",
+            "-shared",
+            "-nostdlib",
+            "-O1",
+        ]
+        command += ["-fno-sanitize=undefined", "-o", str(target), str(code), *map(str, links)]
         command += [f"-Wl,-install_name,{install_name or f'@rpath/{target.name}'}"]
         command += [f"-Wl,-rpath,{rpath}" for rpath in rpaths]
         cache = {f"ZIG_{kind}_CACHE_DIR": str(self.work / "zig") for kind in ("GLOBAL", "LOCAL")}
@@ -133,13 +143,16 @@ def chain(path: Path, *, form: int, packed: bool = False) -> None:
     blob = struct.pack("<7I", 0, 28, 32, 32 + len(entries), count, form, int(packed)) + bytes(4) + entries + stored
     data = bytearray(path.read_bytes())
     place = len(data)
+    for kind, at, _ in commands(data):
+        if kind == LC_SEGMENT_64 and data[at + 8 : at + 18] == b"__LINKEDIT":
+            start = struct.unpack_from("<Q", data, at + 40)[0]
+            struct.pack_into("<Q", data, at + 48, place + len(blob) - start)
     exports = image.exports or macho.Range()
     for kind, at, size in commands(data):
         if kind == LC_DYLD_INFO_ONLY:
             new = struct.pack("<4I", LC_DYLD_CHAINED_FIXUPS, 16, place, len(blob))
             new += struct.pack("<4I", LC_DYLD_EXPORTS_TRIE, 16, exports.offset, exports.size)
             data[at : at + size] = new + struct.pack("<IIQ", LC_SOURCE_VERSION, 16, 0)
-            struct.pack_into("<I", data, 16, len(commands(data)))
     struct.pack_into("<I", data, 16, struct.unpack_from("<I", data, 16)[0] + 2)
     path.write_bytes(data + blob)
 
@@ -159,7 +172,9 @@ def install(
     info = site / f"{name.replace('-', '_')}-{version}.dist-info"
     info.mkdir(parents=True, exist_ok=True)
     lines = [f"Requires-Dist: {one}" for one in requires]
-    (info / "METADATA").write_text("\n".join(["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *lines, ""]))
+    (info / "METADATA").write_text(
+        "\n".join(["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *lines, ""])
+    )
     (info / "WHEEL").write_text(f"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: {tag}\n")
     if entry_points:
         (info / "entry_points.txt").write_text(entry_points)

@@ -177,7 +177,7 @@ def test_a_library_that_only_links_is_found_by_the_name_that_is_loaded(
 def tensorflow(toolchain: Toolchain, site: Path, internal: str) -> Path:
     """Stand-ins for TensorFlow and tensorflow-metal, linked as the real ones are; returns TensorFlow's library.
 
-    The plugin links to `@rpath/_pywrap_tensorflow_internal.so`, its rpath leads nowhere, its symbols are looked up flat.
+    The plugin links to `@rpath/_pywrap_tensorflow_internal.so`, its rpath leads nowhere, and its symbols are flat.
     """
     library = toolchain.module(site / "tensorflow" / "python" / "_pywrap_tensorflow_internal.so", internal)
     source = "int SE_InitPlugin(void); int log_message(void); int SE_InitPlugin(void) { return log_message(); }"
@@ -223,9 +223,7 @@ def test_only_dylibs_are_found_by_their_install_name(toolchain: Toolchain, site:
     install(site, "tensorflow", files=(str(library.relative_to(site)),))
     (finding,) = found(check())
     assert finding.kind == "missing-dependency"
-    assert finding.details == (
-        "tensorflow-plugins/nowhere/_pywrap_tensorflow_internal.so (no such file)",
-    )
+    assert finding.details == ("tensorflow-plugins/nowhere/_pywrap_tensorflow_internal.so (no such file)",)
 
 
 def test_a_plugin_without_the_entry_that_its_framework_calls(toolchain: Toolchain, site: Path, check: Check) -> None:
@@ -341,9 +339,7 @@ def test_macos_libraries(toolchain: Toolchain, site: Path, check: Check) -> None
 
 
 def test_libpython_comes_with_python(toolchain: Toolchain, site: Path, check: Check) -> None:
-    python = toolchain.build(
-        site.parent / "p.dylib", FOO, install_name="@executable_path/../lib/libpython3.11.dylib"
-    )
+    python = toolchain.build(site.parent / "p.dylib", FOO, install_name="@executable_path/../lib/libpython3.11.dylib")
     toolchain.module(site / "pkg" / f"mod.{PYTHON_TAG}.so", USE_FOO, links=(python,))
     report = check()
     assert found(report) == []
@@ -369,11 +365,12 @@ def test_a_module_for_another_python_is_never_imported(toolchain: Toolchain, sit
 def test_links_in_a_circle_between_libraries(toolchain: Toolchain, site: Path, check: Check) -> None:
     first = toolchain.build(site / "libone.dylib", "int one(void) { return 1; }")
     second = toolchain.build(
-        site / "libtwo.dylib", "int one(void); int two(void) { return one(); }", links=(first,), rpaths=("@loader_path",)
+        site / "libtwo.dylib",
+        "int one(void); int two(void) { return one(); }",
+        links=(first,),
+        rpaths=("@loader_path",),
     )
-    toolchain.build(
-        first, "int two(void); int one(void) { return two(); }", links=(second,), rpaths=("@loader_path",)
-    )
+    toolchain.build(first, "int two(void); int one(void) { return two(); }", links=(second,), rpaths=("@loader_path",))
     assert found(check()) == []
 
 

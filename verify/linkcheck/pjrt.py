@@ -96,7 +96,7 @@ def plugin_version(image: Image, symbols: Symbols) -> tuple[int, int]:
     if entry is None or not image.segments:
         raise _UnreadableError(f"{JAX.entry} is not exported")
     start = image.segments[0].address + entry.value
-    address = _returned_address(image.at_address(start, 4 * _INSTRUCTION), start)
+    address = _returned_address(image.at_address(start, 3 * _INSTRUCTION), start)
     head = image.at_address(address, _MINOR_AT + 4)
     size, _, version_size, _, major, minor = struct.unpack("<QQQQii", head)
     if version_size != _VERSION_SIZE or size < len(head):
@@ -108,7 +108,7 @@ def _returned_address(code: bytes, start: int) -> int:
     """What a function returns that only loads an address: adrp, add, ret."""
     instructions = list(Cs(CS_ARCH_ARM64, CS_MODE_ARM).disasm(code, start))
     names = [one.mnemonic for one in instructions]
-    if names[:3] != ["adrp", "add", "ret"]:
+    if names != ["adrp", "add", "ret"]:
         raise _UnreadableError(f"GetPjrtApi is {', '.join(names) or 'no code'}")
     page = re.fullmatch(r"x0, #(\w+)", instructions[0].op_str)
     offset = re.fullmatch(r"x0, x0, #(\w+)", instructions[1].op_str)
