@@ -20,7 +20,7 @@ from verify.linkcheck import linkedit, macho
 LC_LOAD_DYLIB, LC_LOAD_WEAK_DYLIB, LC_REEXPORT_DYLIB = 0x0C, 0x80000018, 0x8000001F
 LC_DYLD_INFO_ONLY, LC_DYLD_EXPORTS_TRIE, LC_DYLD_CHAINED_FIXUPS = 0x80000022, 0x80000033, 0x80000034
 LC_SOURCE_VERSION = 0x2A
-LC_BUILD_VERSION, LC_SEGMENT_64 = 0x32, 0x19
+LC_BUILD_VERSION, LC_SEGMENT_64, LC_UUID = 0x32, 0x19, 0x1B
 PYTHON_TAG = "cpython-311-darwin"
 
 
@@ -100,44 +100,80 @@ def change_link(path: Path, name: str, kind: int) -> None:
     raise AssertionError(f"{path} does not link to {name}")
 
 
-def change_platform(path: Path, platform: int) -> None:
-    """State another platform."""
+def change_build(path: Path, *, platform: int | None = None, sdk: int | None = None) -> None:
+    """State another platform or SDK (its major version)."""
     data = bytearray(path.read_bytes())
     for kind, at, _ in commands(data):
         if kind == LC_BUILD_VERSION:
-            struct.pack_into("<I", data, at + 8, platform)
+            if platform is not None:
+                struct.pack_into("<I", data, at + 8, platform)
+            if sdk is not None:
+                struct.pack_into("<I", data, at + 16, sdk << 16)
     path.write_bytes(data)
 
 
-def make_bundle(path: Path) -> None:
-    """Turn a dylib into a bundle."""
+def change_type(path: Path, filetype: int) -> None:
+    """Turn a dylib into a bundle or a program."""
     data = bytearray(path.read_bytes())
-    struct.pack_into("<I", data, 12, macho.BUNDLE)
+    struct.pack_into("<I", data, 12, filetype)
     path.write_bytes(data)
 
 
-def fat(path: Path, *slices: tuple[int, Path]) -> Path:
-    """Write a fat file of slices (CPU type, thin file)."""
+def change_subtype(path: Path, subtype: int) -> None:
+    """Give a thin file another CPU subtype."""
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, 8, subtype)
+    path.write_bytes(data)
+
+
+def add_platform(path: Path, platform: int) -> None:
+    """State a second platform after the first, as zippered files do; takes the place of the UUID, of the same size."""
+    data = bytearray(path.read_bytes())
+    for kind, at, size in commands(data):
+        if kind == LC_UUID:
+            data[at : at + size] = struct.pack("<6I", LC_BUILD_VERSION, size, platform, 0x100000, 0x100000, 0)
+    path.write_bytes(data)
+
+
+def fat(path: Path, *slices: tuple[int, Path], subtype: int = 0) -> Path:
+    """Write a fat file of slices (CPU type, thin file), all of one CPU subtype."""
     table, body, at = struct.pack(">II", 0xCAFEBABE, len(slices)), b"", 0x4000
     for cpu, thin in slices:
         data = thin.read_bytes()
-        table += struct.pack(">5I", cpu, 0, at + len(body), len(data), 14)
+        table += struct.pack(">5I", cpu, subtype, at + len(body), len(data), 14)
         body += data + bytes(-len(data) % 0x4000)
     path.write_bytes(table + bytes(at - len(table)) + body)
     return path
 
 
-def chain(path: Path, *, form: int, packed: bool = False) -> None:
-    """Give a file chained fixups, with the imports that its bind opcodes have, in one of the three formats."""
+def reexport_symbol(path: Path, name: str, library: str, there: str) -> None:
+    """Give a file an exports trie of one entry: a symbol that a dependency has under another name."""
+    ordinal = [one.name for one in macho.read(path, path.name).dependencies].index(library) + 1
+    entry = bytes([8, ordinal]) + there.encode() + b"\0"
+    start = 4 + len(name)
+    trie = bytes([0, 1]) + name.encode() + b"\0" + bytes([start, len(entry)]) + entry + b"\0"
+    data = bytearray(path.read_bytes())
+    for kind, at, _ in commands(data):
+        if kind == LC_DYLD_INFO_ONLY:
+            struct.pack_into("<II", data, at + 40, len(data), len(trie))
+    path.write_bytes(data + trie)
+
+
+def chain(path: Path, *, form: int, packed: bool = False, weak_lookup: dict[str, str] | None = None) -> None:
+    """Give a file chained fixups, with the imports that its bind opcodes have, in one of the three formats.
+
+    `weak_lookup` renames imports, and has them looked up as weak definitions.
+    """
     image = macho.read(path, path.name)
     names, entries = b"\0", b""
     for one in linkedit.imports(image):
-        ordinal, at = one.ordinal, len(names)
+        name = (weak_lookup or {}).get(one.name)
+        ordinal, at = linkedit.WEAK_LOOKUP if name else one.ordinal, len(names)
         if form == 3:
             entries += struct.pack("<QQ", ordinal & 0xFFFF | one.weak << 16 | at << 32, 0)
         else:
             entries += struct.pack("<I", ordinal & 0xFF | one.weak << 8 | at << 9) + (b"\0" * 4 if form == 2 else b"")
-        names += one.name.encode() + b"\0"
+        names += (name or one.name).encode() + b"\0"
     count = len(linkedit.imports(image))
     stored = zlib.compress(names) if packed else names
     blob = struct.pack("<7I", 0, 28, 32, 32 + len(entries), count, form, int(packed)) + bytes(4) + entries + stored

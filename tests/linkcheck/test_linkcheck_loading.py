@@ -10,15 +10,21 @@ from machos import (
     LC_REEXPORT_DYLIB,
     PYTHON_TAG,
     Toolchain,
+    add_platform,
     chain,
+    change_build,
     change_link,
-    change_platform,
+    change_subtype,
+    change_type,
     fat,
     install,
-    make_bundle,
+    reexport_symbol,
 )
 
+from verify.linkcheck import macho
+from verify.linkcheck.command import check_folder
 from verify.linkcheck.findings import Finding
+from verify.linkcheck.packages import Target
 from verify.linkcheck.report import Report
 
 Check = Callable[[], Report]
@@ -134,6 +140,41 @@ def test_a_reexported_library_that_is_missing(toolchain: Toolchain, site: Path, 
     assert "missing-dependency" in {one.kind for one in found(check())}
 
 
+def test_a_single_symbol_may_be_reexported_under_another_name(toolchain: Toolchain, site: Path, check: Check) -> None:
+    real = toolchain.build(site / "pkg" / "libreal.dylib", "int real_foo(void) { return 1; }")
+    stub = toolchain.build(site / "pkg" / "libfoo.dylib", FOO)
+    toolchain.module(site / "pkg" / f"mod.{PYTHON_TAG}.so", USE_FOO, links=(stub,), rpaths=("@loader_path",))
+    toolchain.build(stub, "int real_foo(void); int top(void) { return real_foo(); }", links=(real,))
+    reexport_symbol(stub, "_foo", "@rpath/libreal.dylib", "_real_foo")
+    assert found(check()) == []
+    reexport_symbol(stub, "_foo", "@rpath/libreal.dylib", "_gone")
+    (finding,) = found(check())
+    assert (finding.subject, finding.details) == (f"pkg/mod.{PYTHON_TAG}.so", ("_foo",))
+
+
+@pytest.mark.parametrize("where", ["nowhere", "own", "other", "libc++"])
+def test_a_weak_definition_may_come_from_any_image(toolchain: Toolchain, site: Path, check: Check, where: str) -> None:
+    """C++ definitions that all images share; those of libc++ are not known and taken to be there."""
+    own, other, libcpp = (where == one for one in ("own", "other", "libc++"))
+    lib = toolchain.build(site / "pkg" / "libfoo.dylib", FOO + (" int shared(void) { return 1; }" if other else ""))
+    cpp = toolchain.build(
+        site.parent / "libc++.dylib",
+        "int cpp(void) { return 1; }",
+        install_name="/usr/lib/libc++.1.dylib" if libcpp else "/usr/lib/libz.1.dylib",
+    )
+    use = "int foo(void); int cpp(void); int need(void); int use(void) { return foo() + cpp() + need(); }"
+    use += " int shared(void) { return 2; }" if own else ""
+    module = toolchain.module(
+        site / "pkg" / f"mod.{PYTHON_TAG}.so",
+        use,
+        links=(lib, cpp),
+        rpaths=("@loader_path",),
+        options=("-Wl,-undefined,dynamic_lookup",),
+    )
+    chain(module, form=1, weak_lookup={"_need": "_shared"})
+    assert [one.details for one in found(check())] == ([("_shared",)] if where == "nowhere" else [])
+
+
 def test_a_link_without_reexport_does_not_export(toolchain: Toolchain, site: Path, check: Check) -> None:
     real = toolchain.build(site / "pkg" / "libreal.dylib", FOO)
     stub = toolchain.build(site / "pkg" / "libfoo.dylib", FOO)
@@ -219,11 +260,28 @@ def test_only_dylibs_are_found_by_their_install_name(toolchain: Toolchain, site:
     )
     install(site, "tensorflow-metal", files=(str(plugin.relative_to(site)),))
     assert found(check()) == []
-    make_bundle(library)
+    change_type(library, macho.BUNDLE)
     install(site, "tensorflow", files=(str(library.relative_to(site)),))
     (finding,) = found(check())
     assert finding.kind == "missing-dependency"
     assert finding.details == ("tensorflow-plugins/nowhere/_pywrap_tensorflow_internal.so (no such file)",)
+
+
+def test_the_rpaths_of_whoever_opens_a_plugin_count(toolchain: Toolchain, site: Path, check: Check) -> None:
+    """The first of TensorFlow's libraries calls dlopen; a library beside it is found by its rpath only."""
+    extra = toolchain.build(site / "tensorflow" / "extra" / "libextra.dylib", "int extra(void) { return 1; }")
+    framework = toolchain.build(
+        site / "tensorflow" / "libtensorflow_framework.2.dylib", FOO, rpaths=("@loader_path/extra",)
+    )
+    plugin = toolchain.build(
+        site / "tensorflow-plugins" / "libmetal_plugin.dylib",
+        "int extra(void); int SE_InitPlugin(void) { return extra(); }",
+        links=(extra,),
+    )
+    install(site, "tensorflow-metal", files=(str(plugin.relative_to(site)),))
+    assert found(check()) == []
+    framework.unlink()
+    assert [one.kind for one in found(check())] == ["missing-dependency"]
 
 
 def test_a_plugin_without_the_entry_that_its_framework_calls(toolchain: Toolchain, site: Path, check: Check) -> None:
@@ -252,6 +310,50 @@ def test_a_file_for_another_processor(toolchain: Toolchain, site: Path, check: C
     assert kinds["missing-dependency"].details == ("pkg/libfoo.dylib (it has no arm64 slice, only x86_64)",)
 
 
+def test_a_file_for_apples_own_programs(toolchain: Toolchain, site: Path, check: Check) -> None:
+    """arm64e: dyld does not load it into a process that is not."""
+    _, lib = module_with_library(toolchain, site)
+    change_subtype(lib, 2)
+    kinds = {one.kind: one for one in found(check())}
+    assert "only arm64e" in kinds["no-arm64"].message
+    arm = toolchain.build(site.parent / "arm.dylib", FOO, install_name="@rpath/libfoo.dylib")
+    fat(lib, (ARM64, arm), subtype=0x80000002)
+    assert "only arm64e" in {one.kind: one for one in found(check())}["no-arm64"].message
+
+
+def test_a_fat_file_that_ends_before_its_slice(toolchain: Toolchain, site: Path, check: Check) -> None:
+    _, lib = module_with_library(toolchain, site)
+    arm = toolchain.build(site.parent / "arm.dylib", FOO, install_name="@rpath/libfoo.dylib")
+    fat(lib, (ARM64, arm))
+    os.truncate(lib, lib.stat().st_size - 0x4000)
+    (finding,) = found(check(), "damaged")
+    assert "ends after the file" in finding.message
+
+
+def test_a_program_is_no_library(toolchain: Toolchain, site: Path, check: Check) -> None:
+    _, lib = module_with_library(toolchain, site)
+    change_type(lib, macho.EXECUTE)
+    (finding,) = found(check(), "missing-dependency")
+    assert finding.details == ("pkg/libfoo.dylib (it is not a library)",)
+
+
+def test_a_program_is_its_own_executable_path(toolchain: Toolchain, site: Path, check: Check) -> None:
+    name = "@executable_path/../lib/libfoo.dylib"
+    lib = toolchain.build(site / "pkg" / "lib" / "libfoo.dylib", FOO, install_name=name)
+    program = toolchain.build(site / "pkg" / "bin" / "tool", USE_FOO, links=(lib,))
+    change_type(program, macho.EXECUTE)
+    assert found(check()) == []
+    lib.unlink()
+    (finding,) = found(check())
+    assert finding.chain == ("run pkg/bin/tool", "pkg/bin/tool")
+
+
+def test_a_file_for_two_platforms(toolchain: Toolchain, site: Path, check: Check) -> None:
+    _, lib = module_with_library(toolchain, site)
+    add_platform(lib, 6)
+    assert found(check()) == []
+
+
 def test_a_fat_file_with_an_arm64_slice(toolchain: Toolchain, site: Path, check: Check) -> None:
     _, lib = module_with_library(toolchain, site)
     intel = toolchain.build(site.parent / "intel.dylib", "int other(void) { return 1; }", arch="x86_64")
@@ -271,7 +373,7 @@ def test_a_file_for_a_newer_macos(toolchain: Toolchain, site: Path, check: Check
 
 def test_a_file_for_another_platform(toolchain: Toolchain, site: Path, check: Check) -> None:
     _, lib = module_with_library(toolchain, site)
-    change_platform(lib, 2)
+    change_build(lib, platform=2)
     (finding,) = found(check())
     assert (finding.kind, finding.message) == ("wrong-platform", "It is built for iOS, not for macOS.")
 
@@ -282,6 +384,12 @@ def test_a_cut_off_file(toolchain: Toolchain, site: Path, check: Check, kept: in
     lib.write_bytes(lib.read_bytes()[:kept])
     findings = found(check())
     assert any(one.kind in ("damaged", "missing-dependency") for one in findings)
+
+
+def test_something_that_is_no_file(site: Path, check: Check) -> None:
+    os.mkfifo(site / "pipe")
+    (finding,) = found(check())
+    assert finding.id == "special-file:pipe"
 
 
 def test_links_in_a_circle_and_out_of_the_folder(toolchain: Toolchain, site: Path, check: Check) -> None:
@@ -336,6 +444,43 @@ def test_macos_libraries(toolchain: Toolchain, site: Path, check: Check) -> None
     assert "macOS has /usr/lib/libnew.dylib." in report.assumptions
     assert not any("libobjc" in one for one in report.assumptions)
     assert report.counts.system_symbols == 3  # with dyld_stub_binder, which the linker adds
+
+
+def test_a_library_seen_only_in_a_newer_macos_is_assumed(toolchain: Toolchain, site: Path) -> None:
+    name = "/System/Library/Frameworks/Metal.framework/Versions/A/Metal"  # known from the SDK of macOS 14.0
+    toolchain.module(
+        site / f"mod.{PYTHON_TAG}.so",
+        USE_FOO,
+        links=(toolchain.build(site.parent / "a.dylib", FOO, install_name=name),),
+    )
+    said = [
+        check_folder(site, Target("3.11", floor), "test", lambda _: None).assumptions
+        for floor in ((14, 0, 0), (13, 0, 0))
+    ]
+    assert [f"macOS has {name}." in one for one in said] == [False, True]
+
+
+def test_old_files_find_macos_libraries_by_their_last_name(toolchain: Toolchain, site: Path, check: Check) -> None:
+    """dyld looks in /usr/lib at last, for files built before the SDK of macOS 13."""
+    gone = toolchain.build(site.parent / "libz.dylib", FOO, install_name="/opt/local/lib/libz.1.dylib")
+    module = toolchain.module(site / f"mod.{PYTHON_TAG}.so", USE_FOO, links=(gone,))
+    change_build(module, sdk=12)
+    assert found(check()) == []
+    change_build(module, sdk=13)
+    assert [one.kind for one in found(check())] == ["missing-dependency"]
+
+
+def test_a_flat_symbol_of_macos(toolchain: Toolchain, site: Path, check: Check) -> None:
+    """objc_msgSend may be looked up flat where libobjc is loaded."""
+    use = "int objc_msgSend(void); int foo(void); int use(void) { return objc_msgSend() + foo(); }"
+    dynamic = ("-Wl,-undefined,dynamic_lookup",)
+    objc = toolchain.build(site.parent / "libobjc.dylib", FOO, install_name="/usr/lib/libobjc.A.dylib")
+    toolchain.module(site / f"mod.{PYTHON_TAG}.so", use, links=(objc,), options=dynamic)
+    assert found(check()) == []
+    without = "int objc_msgSend(void); int use(void) { return objc_msgSend(); }"
+    toolchain.module(site / f"mod.{PYTHON_TAG}.so", without, options=dynamic)
+    (finding,) = found(check())
+    assert finding.details == ("_objc_msgSend",)
 
 
 def test_libpython_comes_with_python(toolchain: Toolchain, site: Path, check: Check) -> None:

@@ -144,8 +144,7 @@ class Process:
         if known is not None:
             return Outcome("environment", known, by_name=True)
         if self.system.is_system(path):
-            if not self.system.exists(path):
-                return "macOS does not have it"
+            self.system.use(path)
             self.system_loaded.add(path)
             return Outcome("system")
         if not path.startswith("/"):

@@ -1,7 +1,8 @@
 """What is known of the libraries that macOS and Python bring along.
 
 macOS's libraries lie in dyld's shared cache, not in files, and no wheel has them. macos_libraries.json lists those
-that were seen in Apple's SDKs, each with its source; others are taken to exist, and the result says so.
+that were seen in Apple's SDKs, each with its source; others, and those seen only in an SDK that is newer than the
+profile's floor, are taken to exist, and the result says so.
 """
 
 import json
@@ -26,12 +27,12 @@ class System:
 
     Attributes:
         floor: oldest macOS that the profile works on.
-        assumed: libraries that were taken to exist because the data does not have them.
+        assumed: libraries that were taken to exist because the data does not have them at that floor.
     """
 
     floor: Version
     assumed: set[str] = field(default_factory=set)
-    _since: dict[str, Version] = field(default_factory=dict)
+    _seen: dict[str, Version] = field(default_factory=dict)
     _symbols: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -39,20 +40,18 @@ class System:
         for sdk in data["sdks"]:
             version = parse_version(sdk["macos"])
             for library in sdk["libraries"]:
-                self._since[library] = min(version, self._since.get(library, version))
+                self._seen[library] = min(version, self._seen.get(library, version))
         self._symbols = {name: one["library"] for one in data["symbols"] for name in one["names"]}
 
     def is_system(self, path: str) -> bool:
         """Whether a path belongs to macOS."""
         return path.startswith(_FOLDERS)
 
-    def exists(self, path: str) -> bool:
-        """Whether macOS has a library at the floor; where nothing is known it is taken to exist, and noted."""
-        since = self._since.get(path)
-        if since is None:
+    def use(self, path: str) -> None:
+        """Take note that a library is needed: where it is not known to exist at the floor it is taken to."""
+        seen = self._seen.get(path)
+        if seen is None or seen > self.floor:
             self.assumed.add(path)
-            return True
-        return since <= self.floor
 
     def has_symbol(self, name: str, loaded: set[str]) -> bool:
         """Whether one of the loaded libraries is known to have a symbol."""
@@ -70,7 +69,7 @@ class System:
         """
         if (image.sdk or (0, 0, 0)) < _FALLBACKS_UNTIL and ".framework/" not in name:
             path = f"/usr/lib/{name.rsplit('/', 1)[-1]}"
-            if path in self._since and path != name:
+            if path in self._seen and path != name:
                 yield path
 
 
