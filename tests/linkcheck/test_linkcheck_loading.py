@@ -330,11 +330,12 @@ def test_a_fat_file_that_ends_before_its_slice(toolchain: Toolchain, site: Path,
     assert "ends after the file" in finding.message
 
 
-def test_a_program_is_no_library(toolchain: Toolchain, site: Path, check: Check) -> None:
+@pytest.mark.parametrize("filetype", [macho.EXECUTE, macho.BUNDLE])
+def test_only_dylibs_can_be_linked_to(toolchain: Toolchain, site: Path, check: Check, filetype: int) -> None:
     _, lib = module_with_library(toolchain, site)
-    change_type(lib, macho.EXECUTE)
+    change_type(lib, filetype)
     (finding,) = found(check(), "missing-dependency")
-    assert finding.details == ("pkg/libfoo.dylib (it is not a library)",)
+    assert finding.details == ("pkg/libfoo.dylib (it is not a library that can be linked to)",)
 
 
 def test_a_program_is_its_own_executable_path(toolchain: Toolchain, site: Path, check: Check) -> None:

@@ -18,7 +18,10 @@ The rules and where they stand in Apple's source (apple-oss-distributions/dyld, 
   ("already-loaded-by-path").
 - A library that cannot be found is an error unless the link is weak; a re-exported one may not be weak:
   `loadDependents`.
-- What a process loads may be a dylib or a bundle for macOS with an arm64 slice.
+- What an image links to must be a dylib, unless it is loaded already; dlopen takes bundles as well:
+  JustInTimeLoader.cpp, `makeJustInTimeLoaderDisk`; DyldAPIs.cpp, `dlopen_from`.
+- RTLD_LOCAL, which TensorFlow sets for plugins and Python does not set, hides only the opened image itself from
+  lookups in all images, and never from its own: `makeJustInTimeLoaderDisk`, and Loader.cpp, `resolveSymbol`.
 """
 
 from collections.abc import Iterator
@@ -26,7 +29,7 @@ from dataclasses import dataclass, field
 from posixpath import dirname
 from typing import Literal
 
-from verify.linkcheck.macho import EXECUTE, Dependency, Image
+from verify.linkcheck.macho import DYLIB, EXECUTE, Dependency, Image
 from verify.linkcheck.system import System
 from verify.linkcheck.tree import PREFIX, SITE, OutsideError, Tree
 
@@ -158,10 +161,12 @@ class Process:
             return "outside the environment's packages"
         if below is None:
             return "no such file"
-        image = self.tree.images.get(below)
-        if image is None or image.filetype == EXECUTE:
-            return self.tree.refused.get(below, "it is not a library")
-        self._add(image)
+        image = self.loaded.get(below)
+        if image is None:
+            image = self.tree.images.get(below)
+            if image is None or image.filetype != DYLIB:
+                return self.tree.refused.get(below, "it is not a library that can be linked to")
+            self._add(image)
         return Outcome("environment", image)
 
     def _candidates(self, name: str, chain: Caller) -> Iterator[str]:
