@@ -195,4 +195,4 @@ def test_a_report_that_the_check_contradicts_stands_out() -> None:
     assert "**the check disagrees**: it is semantic" in text
     assert "(#2): the check agrees" in text
     assert "(#3): not in the table" in text
-    assert "a → b: missing `_s` and 1 more" in text
+    assert "a → b: missing `_s` and 1 more, 2 in all" in text

@@ -61,6 +61,7 @@ def test_missing_dependency(toolchain: Toolchain, site: Path, check: Check) -> N
     assert finding.chain == ("import pkg.mod", f"pkg/mod.{PYTHON_TAG}.so")
     assert "@rpath/libfoo.dylib" in finding.message
     assert finding.details == ("pkg/libfoo.dylib (no such file)",)
+    assert finding.symbols == ("_foo",)  # and nothing else has what it takes from there
 
 
 def test_a_missing_library_may_be_weak(toolchain: Toolchain, site: Path, check: Check) -> None:
@@ -77,7 +78,7 @@ def test_a_weak_library_does_not_make_its_symbols_weak(toolchain: Toolchain, sit
     change_link(module, "@rpath/libfoo.dylib", LC_LOAD_WEAK_DYLIB)
     lib.unlink()
     (finding,) = found(check())
-    assert (finding.kind, finding.details) == ("missing-symbol", ("_foo",))
+    assert (finding.kind, finding.symbols) == ("missing-symbol", ("_foo",))
 
 
 def test_missing_symbol(toolchain: Toolchain, site: Path, check: Check) -> None:
@@ -85,7 +86,7 @@ def test_missing_symbol(toolchain: Toolchain, site: Path, check: Check) -> None:
     toolchain.build(lib, "int other(void) { return 1; }")
     (finding,) = found(check())
     assert finding.kind == "missing-symbol"
-    assert finding.details == ("_foo",)
+    assert finding.symbols == ("_foo",)
     assert finding.chain == ("import pkg.mod", f"pkg/mod.{PYTHON_TAG}.so")
     assert finding.message.endswith("not exported by pkg/libfoo.dylib.")
 
@@ -108,7 +109,7 @@ def test_a_symbol_in_another_library_does_not_count(toolchain: Toolchain, site: 
     toolchain.build(lib, "int nothing(void) { return 1; }")
     toolchain.build(other, FOO + " int bar(void) { return 1; }")
     (finding,) = found(check())
-    assert finding.details == ("_foo",)
+    assert finding.symbols == ("_foo",)
     assert "pkg/libfoo.dylib" in finding.message
 
 
@@ -149,7 +150,7 @@ def test_a_single_symbol_may_be_reexported_under_another_name(toolchain: Toolcha
     assert found(check()) == []
     reexport_symbol(stub, "_foo", "@rpath/libreal.dylib", "_gone")
     (finding,) = found(check())
-    assert (finding.subject, finding.details) == (f"pkg/mod.{PYTHON_TAG}.so", ("_foo",))
+    assert (finding.subject, finding.symbols) == (f"pkg/mod.{PYTHON_TAG}.so", ("_foo",))
 
 
 @pytest.mark.parametrize("where", ["nowhere", "own", "other", "libc++"])
@@ -172,7 +173,7 @@ def test_a_weak_definition_may_come_from_any_image(toolchain: Toolchain, site: P
         options=("-Wl,-undefined,dynamic_lookup",),
     )
     chain(module, form=1, weak_lookup={"_need": "_shared"})
-    assert [one.details for one in found(check())] == ([("_shared",)] if where == "nowhere" else [])
+    assert [one.symbols for one in found(check())] == ([("_shared",)] if where == "nowhere" else [])
 
 
 def test_a_link_without_reexport_does_not_export(toolchain: Toolchain, site: Path, check: Check) -> None:
@@ -181,7 +182,7 @@ def test_a_link_without_reexport_does_not_export(toolchain: Toolchain, site: Pat
     toolchain.module(site / "pkg" / f"mod.{PYTHON_TAG}.so", USE_FOO, links=(stub,), rpaths=("@loader_path",))
     toolchain.build(stub, "int foo(void); int top(void) { return foo(); }", links=(real,))
     (finding,) = found(check())
-    assert (finding.subject, finding.details) == (f"pkg/mod.{PYTHON_TAG}.so", ("_foo",))
+    assert (finding.subject, finding.symbols) == (f"pkg/mod.{PYTHON_TAG}.so", ("_foo",))
 
 
 def test_the_rpaths_of_whoever_loaded_it_count(toolchain: Toolchain, site: Path, check: Check) -> None:
@@ -195,7 +196,7 @@ def test_the_rpaths_of_whoever_loaded_it_count(toolchain: Toolchain, site: Path,
     assert found(check()) == []
     module.unlink()
     (finding,) = found(check())  # on its own it does not load
-    assert (finding.kind, finding.chain[0]) == ("missing-dependency", "dlopen pkg/libfoo.dylib")
+    assert (finding.kind, finding.chain[0]) == ("missing-dependency", "dlopen")
 
 
 def test_a_library_that_only_links_is_found_by_the_name_that_is_loaded(
@@ -213,6 +214,30 @@ def test_a_library_that_only_links_is_found_by_the_name_that_is_loaded(
     (site / "addon" / "__init__.py").write_text("")
     install(site, "addon", files=("addon/libaddon.dylib", "addon/__init__.py"))
     assert [one.kind for one in found(check())] == ["missing-dependency"]
+
+
+def test_the_reason_is_what_is_missing_once_all_else_is_imported(
+    toolchain: Toolchain, site: Path, check: Check
+) -> None:
+    """torchaudio 2.11 with torch 2.9: the one symbol, not the rpaths that it does without."""
+    module_with_library(toolchain, site, FOO + " int bar(void) { return 1; }")
+    use = USE_FOO + " int bar(void); int use2(void) { return bar(); }"
+    toolchain.build(site / "addon" / "libaddon.dylib", use, links=(site / "pkg" / "libfoo.dylib",))
+    (site / "addon" / "__init__.py").write_text("import pkg\n")
+    install(site, "addon", files=("addon/libaddon.dylib", "addon/__init__.py"))
+    toolchain.build(site / "pkg" / "libfoo.dylib", FOO)
+    install(site, "pkg", files=(f"pkg/mod.{PYTHON_TAG}.so", "pkg/libfoo.dylib"))
+    (finding,) = found(check())
+    assert (finding.kind, finding.symbols) == ("missing-symbol", ("_bar",))
+    assert finding.chain == ("dlopen", "addon/libaddon.dylib")
+
+
+def test_libraries_of_a_package_count_for_its_modules(toolchain: Toolchain, site: Path, check: Check) -> None:
+    """torchaudio 2.9: its module links by `@rpath` to a library that its Python code opens before."""
+    lib = toolchain.build(site / "pkg" / "libfoo.so", FOO)
+    toolchain.module(site / "pkg" / f"mod.{PYTHON_TAG}.so", USE_FOO, links=(lib,))
+    install(site, "pkg", files=(f"pkg/mod.{PYTHON_TAG}.so", "pkg/libfoo.so"))
+    assert found(check()) == []
 
 
 def tensorflow(toolchain: Toolchain, site: Path, internal: str) -> Path:
@@ -245,7 +270,7 @@ def test_a_plugin_that_misses_a_symbol_of_its_framework(toolchain: Toolchain, si
     tensorflow(toolchain, site, "int another_message(void) { return 1; }")
     (finding,) = found(check())
     assert finding.kind == "missing-symbol"
-    assert finding.details == ("_log_message",)
+    assert finding.symbols == ("_log_message",)
     assert finding.chain == ("import tensorflow", "tensorflow-plugins/libmetal_plugin.dylib")
 
 
@@ -346,7 +371,7 @@ def test_a_program_is_its_own_executable_path(toolchain: Toolchain, site: Path, 
     assert found(check()) == []
     lib.unlink()
     (finding,) = found(check())
-    assert finding.chain == ("run pkg/bin/tool", "pkg/bin/tool")
+    assert finding.chain == ("run", "pkg/bin/tool")
 
 
 def test_a_file_for_two_platforms(toolchain: Toolchain, site: Path, check: Check) -> None:
@@ -481,7 +506,7 @@ def test_a_flat_symbol_of_macos(toolchain: Toolchain, site: Path, check: Check) 
     without = "int objc_msgSend(void); int use(void) { return objc_msgSend(); }"
     toolchain.module(site / f"mod.{PYTHON_TAG}.so", without, options=dynamic)
     (finding,) = found(check())
-    assert finding.details == ("_objc_msgSend",)
+    assert finding.symbols == ("_objc_msgSend",)
 
 
 def test_libpython_comes_with_python(toolchain: Toolchain, site: Path, check: Check) -> None:
@@ -529,7 +554,7 @@ def test_chained_fixups(toolchain: Toolchain, site: Path, check: Check, form: in
     assert found(check()) == []
     toolchain.build(lib, "int other(void) { return 1; }")
     (finding,) = found(check())
-    assert (finding.kind, finding.details) == ("missing-symbol", ("_foo",))
+    assert (finding.kind, finding.symbols) == ("missing-symbol", ("_foo",))
 
 
 def test_a_sparse_file_of_4_gb(toolchain: Toolchain, site: Path, check: Check) -> None:

@@ -74,7 +74,7 @@ def test_versions(check: Callable[..., Report], major: int, minor: int, compatib
     assert [one.id for one in report.findings] == ([] if accepted else [f"pjrt-version:{PATH}"])
     said = report.findings[0].message if report.findings else " ".join(report.assumptions)
     assert f"{major}.{minor}" in said
-    assert "from 0.29 on" in said
+    assert "0.29 and newer" in said
 
 
 def test_the_comparison_may_be_written_the_other_way(check: Callable[..., Report]) -> None:
@@ -87,6 +87,13 @@ def test_an_unknown_window_is_assumed(check: Callable[..., Report]) -> None:
     report = check(PLUGIN.format(major=0, minor=47), ".globl _x\n_x: ret\n")
     assert report.findings == ()
     assert any("PJRT 0.47" in one and "cannot be read" in one for one in report.assumptions)
+
+
+def test_a_version_that_is_filled_in_later_is_assumed(check: Callable[..., Report]) -> None:
+    empty = PLUGIN.replace(".quad 808, 0, 24, 0", ".quad 0, 0, 0, 0").format(major=0, minor=0)
+    report = check(empty, JAXLIB.format(own=54, oldest=28, branch="gt"))
+    assert report.findings == ()
+    assert any("filled in only when it runs" in one for one in report.assumptions)
 
 
 def test_a_version_that_only_running_tells_is_assumed(check: Callable[..., Report]) -> None:

@@ -22,7 +22,7 @@ class Root:
 
     Attributes:
         image: what is loaded.
-        how: the Python statement or program that loads it.
+        how: the Python statement that loads it, or how else it is loaded.
         plugin: what a framework opens, None for all else.
     """
 
@@ -30,20 +30,29 @@ class Root:
     how: str
     plugin: Plugin | None = None
 
+    @property
+    def is_module(self) -> bool:
+        """Whether it is a module that Python imports."""
+        return self.plugin is None and self.how.startswith("import ")
+
+    def __str__(self) -> str:
+        return self.how if self.how.startswith("import ") else f"{self.how} {self.image.path}"
+
 
 @dataclass
 class _Failures:
     """Failed links and symbols, each with the shortest way to it."""
 
-    dependencies: dict[tuple[str, str], tuple[list[str], tuple[str, ...]]] = field(default_factory=dict)
+    dependencies: dict[tuple[str, str], Finding] = field(default_factory=dict)
     symbols: dict[tuple[str, str | None], dict[str, list[str]]] = field(default_factory=dict)
 
 
 class Check:
     """Checks a tree against a target."""
 
-    def __init__(self, tree: Tree, target: Target, progress: Progress) -> None:
-        """Prepare a check; `progress` is told what is being done."""
+    def __init__(self, tree: Tree, target: Target, progress: Progress, *, hashes: bool = True) -> None:
+        """Prepare a check; `progress` is told what is done, `hashes` compares files with their RECORD."""
+        self.hashes = hashes
         self.tree = tree
         self.target = target
         self.progress = progress
@@ -66,7 +75,8 @@ class Check:
         self.progress(f"comparing {len(self.tree.files)} files with what {len(found)} packages say of them")
         self._owners, findings = packages.owners(self.tree, found)
         self._add(findings)
-        self._add(packages.check_files(self.tree, found, self.result.counts))
+        if self.hashes:
+            self._add(packages.check_files(self.tree, found, self.result.counts))
         self._add(packages.check_tags(found, self.target))
         self._add(packages.check_requirements(found, self.target))
         self._check_builds()
@@ -115,7 +125,7 @@ class Check:
             if plugin is not None:
                 roots.append(Root(image, plugin.host.statement, plugin=plugin))
             elif image.filetype == macho.EXECUTE:
-                roots.append(Root(image, f"run {path}"))
+                roots.append(Root(image, "run"))
             elif module is not None and self._is_module(image, module):
                 roots.append(Root(image, f"import {module}"))
             elif packages.for_another_python(path, self.target.python):
@@ -123,7 +133,7 @@ class Check:
             else:
                 other.append(image)
         linked = {path for root in roots for path in self._alone(root).loaded}
-        roots.extend(Root(one, f"dlopen {one.path}") for one in other if one.path not in linked)
+        roots.extend(Root(one, "dlopen") for one in other if one.path not in linked)
         return roots
 
     def _is_module(self, image: Image, module: str) -> bool:
@@ -154,17 +164,17 @@ class Check:
         process.open(plugin.image, caller=there[0] if there else None)
 
     def _imported(self, names: tuple[str, ...]) -> Process:
-        """A process in which the modules of some packages are imported, as far as they load alone."""
+        """A process in which the modules and libraries of some packages are loaded, as far as they can be."""
         if names not in self._before:
             process = Process(self.tree, self.system)
-            for root in self._roots:
-                module = root.plugin is None and root.how.startswith("import ")
-                if (
-                    module
-                    and self._owners.get(root.image.path) in names
-                    and not self._problems(root, self._alone(root))
-                ):
-                    process.open(root.image)
+            waiting = [root for root in self._roots if self._owners.get(root.image.path) in names and not root.plugin]
+            waiting.sort(key=lambda root: not root.is_module)
+            for root in [*waiting, *waiting]:  # the second time with what the first has brought
+                if root.image.filetype != macho.EXECUTE and root.image.path not in process.loaded:
+                    attempt = process.copy()
+                    attempt.open(root.image)
+                    if not self._problems(root, attempt):
+                        process = attempt
             self._before[names] = process
         return self._before[names]
 
@@ -173,37 +183,53 @@ class Check:
             self.result.counts.processes += 1
             process = self._alone(root)
             if root.plugin is None and self._problems(root, process):
-                process = self._with_others(root) or process
+                process = self._with_others(root, process)
             self._record(root, process)
 
-    def _with_others(self, root: Root) -> Process | None:
-        """A process in which it loads because of what Python imported before, None where nothing helps.
+    def _with_others(self, root: Root, alone: Process) -> Process:
+        """The process in which it misses least, given what Python may have imported before.
 
         What a package's Python code imports is taken to be imported before its libraries are opened: torchaudio, for
         one, links to torch's libraries by `@rpath` without any rpath, and imports torch first.
         """
         package = self._packages.get(self._owners.get(root.image.path, ""))
         if package is None:
-            return None
+            return alone
         others = packages.uses(self.tree, package, self._packages.values())
-        for names in dict.fromkeys(
-            [(package.name,), *((other, package.name) for other in others), (*others, package.name)]
-        ):
+        choices = [(package.name,), *((other, package.name) for other in others), (*others, package.name)]
+        best, fewest = alone, self._problems(root, alone)
+        for names in dict.fromkeys(choices):
             process = self._imported(names).copy()
-            process.open(root.image)
-            if not self._problems(root, process):
-                self.result.assume(f"{root.how}: it loads once modules of {' and '.join(names)} have been imported.")
-                return process
-        return None
+            if root.image.path not in process.outcomes:
+                process.open(root.image)
+            problems = self._problems(root, process)
+            if problems < fewest:
+                best, fewest = process, problems
+            if not problems:
+                self.result.assume(f"{root}: it loads once modules of {' and '.join(names)} have been imported.")
+                break
+        return best
 
-    def _problems(self, root: Root, process: Process) -> bool:
+    def _problems(self, root: Root, process: Process) -> int:
+        """How many libraries and symbols are missing for something that is loaded."""
+        count = 0
         for image in process.reached(root.image):
-            for dependency, outcome in zip(image.dependencies, process.outcomes[image.path], strict=True):
-                if outcome.where == "missing" and not dependency.weak:
-                    return True
-            if self._missing(process, image):
-                return True
-        return False
+            links = zip(image.dependencies, process.outcomes[image.path], strict=True)
+            gone = {
+                dependency.name for dependency, outcome in links if outcome.where == "missing" and not dependency.weak
+            }
+            count += len(gone) + len(self._missing(process, image))
+            count += sum(len(names) for names in self._lost(process, image).values()) if gone else 0
+        return count
+
+    def _lost(self, process: Process, image: Image) -> dict[str, list[str]]:
+        if image.path in self._damaged:
+            return {}
+        try:
+            return self.symbols.lost(process, image)
+        except MalformedError as error:
+            self._damage(image, error)
+            return {}
 
     def _missing(self, process: Process, image: Image) -> list[Missing]:
         if image.path in self._damaged:
@@ -232,14 +258,26 @@ class Check:
             chain = [root.how, *process.chain(root.image, image.path)]
             for dependency, outcome in zip(image.dependencies, process.outcomes[image.path], strict=True):
                 if outcome.where == "missing" and not dependency.weak:
-                    key = (image.path, dependency.name)
-                    known = self._failures.dependencies.get(key)
-                    if known is None or len(chain) < len(known[0]):
-                        self._failures.dependencies[key] = (chain, outcome.tried)
+                    self._record_library(process, image, dependency.name, chain, outcome.tried)
             for one in self._missing(process, image):
                 ways = self._failures.symbols.setdefault((one.image, one.provider), {})
                 if one.symbol not in ways or len(chain) < len(ways[one.symbol]):
                     ways[one.symbol] = chain
+
+    def _record_library(
+        self, process: Process, image: Image, name: str, chain: list[str], tried: tuple[str, ...]
+    ) -> None:
+        known = self._failures.dependencies.get((image.path, name))
+        if known is not None and len(known.chain) <= len(chain):
+            return
+        self._failures.dependencies[image.path, name] = Finding(
+            "missing-dependency",
+            f"{image.path}>{name}",
+            f"{name}, which {image.path} links to, is not found.",
+            chain=tuple(chain),
+            symbols=tuple(sorted(self._lost(process, image).get(name, []))),
+            details=tried,
+        )
 
     def _check_plugins(self, opened: list[Plugin]) -> None:
         for plugin in opened:
@@ -258,21 +296,10 @@ class Check:
         """Statements that load an image, through whatever others."""
         for root in self._roots:
             if image.path in self._alone(root).loaded:
-                yield root.how
+                yield str(root)
 
     def _conclude(self, packages_found: int) -> None:
-        for (path, name), (chain, tried) in self._failures.dependencies.items():
-            self._add(
-                [
-                    Finding(
-                        "missing-dependency",
-                        f"{path}>{name}",
-                        f"{name}, which {path} links to, is not found.",
-                        chain=tuple(chain),
-                        details=tried,
-                    )
-                ]
-            )
+        self._add(self._failures.dependencies.values())
         for (path, provider), ways in self._failures.symbols.items():
             where = f"not exported by {provider}" if provider else "not exported by any image that is loaded then"
             first = min(ways.values(), key=len)
@@ -283,7 +310,7 @@ class Check:
                         path,
                         f"{len(ways)} symbol(s) that it binds are {where}.",
                         chain=tuple(first),
-                        details=tuple(sorted(ways)),
+                        symbols=tuple(sorted(ways)),
                     )
                 ]
             )

@@ -86,11 +86,11 @@ def target_of(loaded: Profile) -> Target:
     return Target(loaded.python, parse_version(floor), compatibility)
 
 
-def check_folder(folder: Path, target: Target, subject: str, progress: Progress) -> Report:
+def check_folder(folder: Path, target: Target, subject: str, progress: Progress, *, hashes: bool = True) -> Report:
     """Check the packages in a folder."""
     started = time.monotonic()
     progress("reading the files")
-    result = Check(Tree.scan(folder), target, progress).run()
+    result = Check(Tree.scan(folder), target, progress, hashes=hashes).run()
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
     return Report(

@@ -21,7 +21,6 @@ _LOADING = {
     "wrong-platform",
 }
 """Kinds of findings that keep something from loading."""
-_SYMBOLS_SHOWN = 1
 _BAR = "&#124;"
 
 
@@ -55,17 +54,26 @@ def _yes(value: bool) -> str:
 
 
 def _why(row: "Row") -> str:
-    said = [_reason(one) for one in row.findings]
-    return "; ".join(said or row.notes or ["every symbol resolves"])
+    said = [finding.message.rstrip(".") for finding in row.findings if not finding.chain]
+    by_chain: dict[tuple[str, ...], list[Finding]] = {}
+    for finding in row.findings:
+        if finding.chain:
+            by_chain.setdefault(finding.chain, []).append(finding)
+    said += [f"{' → '.join(chain)}: {_reasons(findings)}" for chain, findings in by_chain.items()]
+    return "; ".join(said or [note.rstrip(".") for note in row.notes] or ["every symbol resolves"])
 
 
-def _reason(finding: Finding) -> str:
-    if finding.kind == "missing-symbol":
-        shown = ", ".join(f"`{name}`" for name in finding.details[:_SYMBOLS_SHOWN])
-        more = len(finding.details) - _SYMBOLS_SHOWN
-        chain = " → ".join(finding.chain)
-        return f"{chain}: missing {shown}{f' and {more} more' if more > 0 else ''}"
-    return f"{' → '.join(finding.chain)}: {finding.message}" if finding.chain else finding.message
+def _reasons(findings: list[Finding]) -> str:
+    """What is wrong at the end of one chain: libraries that are not found, then how many symbols are missing."""
+    libraries = [f"`{one.subject.partition('>')[2]}`" for one in findings if one.kind == "missing-dependency"]
+    symbols = sorted({name for one in findings for name in one.symbols})
+    said = [one.message.rstrip(".") for one in findings if not one.kind.startswith("missing-")]
+    if libraries:
+        said.append(f"{', '.join(libraries)} not found")
+    if symbols:
+        more = len(symbols) - 1
+        said.append(f"missing `{symbols[0]}`" + (f" and {more} more, {len(symbols)} in all" if more else ""))
+    return "; ".join(said)
 
 
 def render(checked: list[tuple[dict[str, Any], list["Row"]]], loaded: Profile, today: str) -> str:

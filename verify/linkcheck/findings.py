@@ -18,7 +18,8 @@ class Finding:
         subject: the file or package that it is about; with the kind it is the finding's id.
         message: what was found and what it means, one sentence.
         chain: how the subject comes to be loaded, outermost first, for example ("import tensorflow", "…/x.dylib").
-        details: every symbol, path or package concerned.
+        symbols: the symbols that are missing.
+        details: every path, place or package concerned.
         accepted: the profile's word that it is known, or None.
     """
 
@@ -26,6 +27,7 @@ class Finding:
     subject: str
     message: str
     chain: tuple[str, ...] = ()
+    symbols: tuple[str, ...] = ()
     details: tuple[str, ...] = ()
     accepted: AcceptedFinding | None = None
 

@@ -74,12 +74,12 @@ def check(
             )
             continue
         accepted = major == 0 and (window.oldest <= minor if compatibility else minor == window.own)
-        said = (
-            f"{source} is PJRT 0.{window.own} and takes plugins from 0.{window.oldest} on when "
-            f"ENABLE_PJRT_COMPATIBILITY is set, which it is{'' if compatibility else ' not'}"
-        )
+        accepts = f"0.{window.oldest} and newer" if compatibility else "only its own"
+        said = f"{source} is PJRT 0.{window.own} and accepts {accepts}"
+        if not compatibility:
+            said += f" (0.{window.oldest} and newer with ENABLE_PJRT_COMPATIBILITY=1)"
         if accepted:
-            yield None, f"{path} is PJRT {major}.{minor}; {said} (both read from the files)."
+            yield None, f"{path} is PJRT {major}.{minor}; {said}."
         else:
             message = f"It is PJRT {major}.{minor}; {said}."
             yield Finding("pjrt-version", path, message, chain=(plugin.host.statement, path)), None

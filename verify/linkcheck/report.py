@@ -70,7 +70,14 @@ class Report:
         values["counts"] = Counts(**data["counts"])
         values["assumptions"] = tuple(data["assumptions"])
         values["findings"] = tuple(
-            Finding(one["kind"], one["subject"], one["message"], tuple(one["chain"]), tuple(one["details"]))
+            Finding(
+                one["kind"],
+                one["subject"],
+                one["message"],
+                tuple(one["chain"]),
+                tuple(one["symbols"]),
+                tuple(one["details"]),
+            )
             for one in data["findings"]
         )
         return cls(**values)
@@ -122,9 +129,10 @@ def _table(title: str, findings: list[Finding]) -> Table:
         lines = [one.message]
         if one.chain:
             lines.append(" → ".join(one.chain))
-        lines.extend(f"  {detail}" for detail in one.details[:SHOWN])
-        if len(one.details) > SHOWN:
-            lines.append(f"  and {len(one.details) - SHOWN} more (--json has them all)")
+        for several in (one.symbols, one.details):
+            lines.extend(f"  {detail}" for detail in several[:SHOWN])
+            if len(several) > SHOWN:
+                lines.append(f"  and {len(several) - SHOWN} more (--json has them all)")
         if one.accepted is not None:
             lines.append(f"Accepted: {one.accepted.reason} {one.accepted.link}")
         table.add_row(f"[bold]{escape(one.id)}[/]\n{escape(chr(10).join(lines))}")

@@ -103,6 +103,22 @@ class Symbols:
             self.counts.python_symbols += tally["python"]
         return missing, anywhere
 
+    def lost(self, process: Process, image: Image) -> dict[str, list[str]]:
+        """By the name of each library that is missing: symbols that are bound to it and that nothing loaded exports.
+
+        Raises:
+            MalformedError: a table of an image is damaged.
+        """
+        found: dict[str, list[str]] = {}
+        for one in self.imports(image):
+            if one.weak or not 0 < one.ordinal <= len(image.dependencies):
+                continue
+            if process.outcomes[image.path][one.ordinal - 1].where == "missing" and not self._found_anywhere(
+                process, one
+            ):
+                found.setdefault(image.dependencies[one.ordinal - 1].name, []).append(one.name)
+        return found
+
     def _found_anywhere(self, process: Process, one: Import) -> bool:
         if any(self._own(image, one.name) for image in process.loaded.values()):
             return True

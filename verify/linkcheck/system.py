@@ -33,7 +33,7 @@ class System:
     floor: Version
     assumed: set[str] = field(default_factory=set)
     _seen: dict[str, Version] = field(default_factory=dict)
-    _symbols: dict[str, str] = field(default_factory=dict)
+    _prefixes: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         data = json.loads(_DATA.read_text(encoding="utf-8"))
@@ -41,7 +41,7 @@ class System:
             version = parse_version(sdk["macos"])
             for library in sdk["libraries"]:
                 self._seen[library] = min(version, self._seen.get(library, version))
-        self._symbols = {name: one["library"] for one in data["symbols"] for name in one["names"]}
+        self._prefixes = {prefix: one["library"] for one in data["symbols"] for prefix in one["prefixes"]}
 
     def is_system(self, path: str) -> bool:
         """Whether a path belongs to macOS."""
@@ -54,8 +54,8 @@ class System:
             self.assumed.add(path)
 
     def has_symbol(self, name: str, loaded: set[str]) -> bool:
-        """Whether one of the loaded libraries is known to have a symbol."""
-        return self._symbols.get(name) in loaded
+        """Whether a symbol's name is one that only a certain library has, and that library is loaded."""
+        return any(name.startswith(prefix) and library in loaded for prefix, library in self._prefixes.items())
 
     def is_python(self, path: str) -> bool:
         """Whether a path is the environment's libpython, which comes with Python and not with a wheel."""
