@@ -2,11 +2,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from machos import Toolchain
 
 from verify.linkcheck.command import check_folder
 from verify.linkcheck.packages import Target
 from verify.linkcheck.report import Report
+
+from .machos import Toolchain
 
 TARGET = Target("3.11", (14, 4, 0), pjrt_compatibility=True)
 

@@ -78,7 +78,7 @@ class Toolchain:
         return self.build(target, source, **how)  # type: ignore[arg-type]
 
 
-def commands(data: bytes) -> list[tuple[int, int, int]]:
+def commands(data: bytes | bytearray) -> list[tuple[int, int, int]]:
     """Load commands of a thin 64-bit file: (kind, place, size)."""
     count = struct.unpack_from("<I", data, 16)[0]
     found, at = [], 32

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
-from machos import PYTHON_TAG, Toolchain, install
 
 from verify import profile
 from verify.errors import UserError
 from verify.linkcheck import command, compat, document, laydown, report
 from verify.linkcheck.findings import Finding
 from verify.profile import Platform, Profile
+
+from .machos import PYTHON_TAG, Toolchain, install
 
 
 class Uv:

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from machos import PYTHON_TAG, Toolchain, chain, commands, fat, install
 
 from verify.linkcheck.report import Report
+
+from .machos import PYTHON_TAG, Toolchain, chain, commands, fat, install
 
 MUTATIONS = int(os.environ.get("LINKCHECK_MUTATIONS", "400"))
 ARM64 = 0x0100000C

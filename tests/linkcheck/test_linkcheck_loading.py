@@ -5,7 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from machos import (
+
+from verify.linkcheck import macho
+from verify.linkcheck.command import check_folder
+from verify.linkcheck.findings import Finding
+from verify.linkcheck.packages import Target
+from verify.linkcheck.report import Report
+
+from .machos import (
     LC_LOAD_WEAK_DYLIB,
     LC_REEXPORT_DYLIB,
     PYTHON_TAG,
@@ -20,12 +27,6 @@ from machos import (
     install,
     reexport_symbol,
 )
-
-from verify.linkcheck import macho
-from verify.linkcheck.command import check_folder
-from verify.linkcheck.findings import Finding
-from verify.linkcheck.packages import Target
-from verify.linkcheck.report import Report
 
 Check = Callable[[], Report]
 FOO = "int foo(void) { return 1; }"

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from machos import Toolchain, install
 
 from verify.linkcheck.command import check_folder
 from verify.linkcheck.packages import Target
 from verify.linkcheck.report import Report
+
+from .machos import Toolchain, install
 
 # As compiled in jaxlib 0.4.34: the minor version lies 36 bytes into PJRT_Api.
 JAXLIB = """

@@ -2,13 +2,15 @@
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import lief
 import pytest
-from machos import Toolchain, chain
 
 from verify.linkcheck import linkedit, macho
 from verify.linkcheck.macho import Image, MalformedError, Range
+
+from .machos import Toolchain, chain
 
 SOURCE = """
 int deep(void); int flat(void); extern int maybe(void) __attribute__((weak_import));
@@ -24,7 +26,7 @@ def test_agrees_with_lief(toolchain: Toolchain, tmp_path: Path, form: int) -> No
     if form:
         chain(file, form=form)
     image = macho.read(file, "libfoo.dylib")
-    parsed = lief.MachO.parse(file)
+    parsed: Any = lief.MachO.parse(file)
     assert parsed is not None
     binary = parsed.at(0)
     assert [one.name for one in image.dependencies] == [one.name for one in binary.libraries][1:]

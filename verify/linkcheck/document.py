@@ -97,8 +97,12 @@ def render(checked: list[tuple[dict[str, Any], list["Row"]]], loaded: Profile, t
         "",
         "*loads*: every library is found and every symbol that one wheel takes from another is exported by it, "
         "followed by dyld's rules from the Python statement that starts it. It does not say that the results are "
-        "right. *declared*: the packages' own requirements allow the choice, so that pip and uv install it without "
-        "being forced.",
+        "right, and symbols of macOS's own libraries and of Python are assumed to be there. *declared*: the packages' "
+        "own requirements allow the choice, so that pip and uv install it without being forced.",
+        "",
+        "Where a library is found only because Python code imports another package first, as torchaudio's by torch, "
+        "that is taken for granted. Below each table stand reports from users' Macs, and whether the check says the "
+        "same.",
     ]
     for matrix, rows in checked:
         parts += ["", f"## {matrix['title']}", ""]

@@ -92,9 +92,9 @@ class Range:
     size: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Image:
-    """The arm64 slice of a Mach-O file.
+    """The arm64 slice of a Mach-O file; two are the same only if they are one object, read from one file.
 
     Attributes:
         path: path below the root of the laid-down tree, with slashes.
