@@ -118,6 +118,16 @@ def test_it_is_not_done_again_while_nothing_changes(
     assert uv.calls == 2
 
 
+def test_it_is_done_again_for_another_floor(monkeypatch: pytest.MonkeyPatch, good: Callable[[Path], None]) -> None:
+    uv = use(monkeypatch, good)
+    loaded = profile.load("ml-m1")
+    command.check_profile(loaded, lambda _: None)
+    mac = replace(loaded.platform("darwin-arm64"), macos_floor="15.0")
+    newer = replace(loaded, platforms={**loaded.platforms, "darwin-arm64": mac})
+    assert command.check_profile(newer, lambda _: None).macos_floor == "15.0"
+    assert uv.calls == 2
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"schema": 99}'])
 def test_a_damaged_result_of_last_time_is_not_believed(
     monkeypatch: pytest.MonkeyPatch, good: Callable[[Path], None], cache: Path, text: str

@@ -217,6 +217,21 @@ def test_a_library_that_only_links_is_found_by_the_name_that_is_loaded(
     assert [one.kind for one in found(check())] == ["missing-dependency"]
 
 
+def test_the_shortest_chain_of_reasons_is_shown(toolchain: Toolchain, site: Path, check: Check) -> None:
+    deep = toolchain.build(site / "pkg" / "libdeep.dylib", "int deep(void) { return 1; }")
+    lib = toolchain.build(
+        site / "pkg" / "libfoo.dylib", "int deep(void); int foo(void) { return deep(); }", links=(deep,)
+    )
+    via = toolchain.build(site / "pkg" / "libvia.dylib", "int foo(void); int via(void) { return foo(); }", links=(lib,))
+    use_via = "int via(void); int use(void) { return via(); }"
+    for name, body, link in (("a", use_via, via), ("b", USE_FOO, lib), ("c", use_via, via)):
+        path = site / "pkg" / f"{name}.{PYTHON_TAG}.so"
+        toolchain.module(path, body, links=(link,), rpaths=("@loader_path",))
+    deep.unlink()
+    (finding,) = found(check())
+    assert finding.chain == ("import pkg.b", f"pkg/b.{PYTHON_TAG}.so", "pkg/libfoo.dylib")
+
+
 def test_the_reason_is_what_is_missing_once_all_else_is_imported(
     toolchain: Toolchain, site: Path, check: Check
 ) -> None:

@@ -84,6 +84,23 @@ def test_the_comparison_may_be_written_the_other_way(check: Callable[..., Report
     assert check(PLUGIN.format(major=0, minor=47), jaxlib).findings == ()
 
 
+def test_code_that_uses_another_text_is_left_alone(check: Callable[..., Report]) -> None:
+    """A comparison elsewhere, with a text that lies at the same place of another page."""
+    decoy = """
+    .space 8192
+    ldr w8, [x20, #0x24]
+    cmp w8, #99
+    b.eq 2f
+    adrp x0, decoy@PAGE
+    add x0, x0, decoy@PAGEOFF
+2:  ret
+.cstring
+"""
+    code, _, text = JAXLIB.format(own=54, oldest=28, branch="gt").partition(".cstring")
+    jaxlib = code + decoy + text + f'    .space {4096 - 45}\ndecoy: .asciz "another"\n'
+    assert check(PLUGIN.format(major=0, minor=54), jaxlib, compatibility=False).findings == ()
+
+
 def test_an_unknown_window_is_assumed(check: Callable[..., Report]) -> None:
     report = check(PLUGIN.format(major=0, minor=47), ".globl _x\n_x: ret\n")
     assert report.findings == ()
