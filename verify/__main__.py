@@ -6,6 +6,8 @@ import sys
 from verify.errors import UserError
 
 COMMANDS = {
+    "compat": "verify.linkcheck.compat",
+    "linkcheck": "verify.linkcheck.command",
     "lock": "verify.lock_command",
     "run": "verify.run_command",
 }

@@ -66,6 +66,15 @@ class Framework(PackageSet):
 
 
 @dataclass(frozen=True)
+class AcceptedFinding:
+    """A finding of the link check that is known: its id, why it is accepted, and where that can be read up."""
+
+    finding: str
+    reason: str
+    link: str
+
+
+@dataclass(frozen=True)
 class Profile:
     """A loaded profile; profile.schema.json explains its values."""
 
@@ -77,6 +86,7 @@ class Profile:
     platforms: dict[str, Platform]
     base: PackageSet
     frameworks: dict[str, Framework]
+    accepted_findings: tuple[AcceptedFinding, ...] = ()
 
     def platform(self, name: str) -> Platform:
         """Return a platform of the profile by name.
@@ -201,6 +211,7 @@ def _build(directory: Path, data: dict[str, Any]) -> Profile:
             )
             for name, entry in data["frameworks"].items()
         },
+        accepted_findings=tuple(AcceptedFinding(**entry) for entry in data.get("accepted_findings", [])),
     )
 
 

@@ -1,0 +1,120 @@
+"""`python -m verify compat`: which versions of packages load together on a Mac? Answered from their wheels.
+
+With --package it checks the given versions, every one of a package with every one of the others, and prints a table.
+Without, it checks the matrices of matrices.yml and writes docs/compatibility.md.
+"""
+
+import argparse
+import itertools
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import yaml
+
+from verify import ROOT, profile
+from verify.errors import UserError
+from verify.linkcheck import document, laydown
+from verify.linkcheck.command import PLATFORM, check_folder, say, target_of
+from verify.linkcheck.findings import Finding
+from verify.profile import Profile
+
+MATRICES = Path(__file__).with_name("matrices.yml")
+DOCUMENT = ROOT / "docs" / "compatibility.md"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one choice of versions came to.
+
+    Attributes:
+        versions: by package name.
+        declared: whether the packages' own requirements allow the choice.
+        findings: what keeps the packages, or what they link to, from loading.
+        notes: what was read about them that is no finding.
+    """
+
+    versions: dict[str, str]
+    declared: bool
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def loads(self) -> bool:
+        """Whether the packages load together, whatever they declare."""
+        return not [one for one in self.findings if one.kind != "requirement"]
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; returns the exit code: 0 done, 1 a choice given by --package does not load."""
+    parser = argparse.ArgumentParser(
+        prog="python -m verify compat",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--package", action="append", type=_package, metavar="NAME=VERSION,…", default=[])
+    parser.add_argument("--profile", default="ml-m1", help="takes Python and macOS's floor from it (default: ml-m1)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there as well")
+    options = parser.parse_args(arguments)
+    loaded = profile.load(options.profile)
+    if options.package:
+        rows = list(check(dict(options.package), loaded))
+        print(document.table(rows))
+        loads = all(row.loads for row in rows)
+    else:
+        matrices = yaml.safe_load(MATRICES.read_text(encoding="utf-8"))["matrices"]
+        checked = [(matrix, list(check(matrix["packages"], loaded))) for matrix in matrices]
+        rows = [row for _, found in checked for row in found]
+        today = datetime.now(UTC).date().isoformat()
+        DOCUMENT.write_text(document.render(checked, loaded, today), encoding="utf-8")
+        say(f"{DOCUMENT.relative_to(ROOT)} is written")
+        loads = True
+    if options.json:
+        options.json.write_text(json.dumps([document.as_data(row) for row in rows], indent=1) + "\n", encoding="utf-8")
+    return 0 if loads else 1
+
+
+def check(packages: dict[str, list[str]], loaded: Profile) -> Iterator[Row]:
+    """Check every choice of versions, the first package's in the outer loop.
+
+    Each version of the first package has its own uv cache, which is removed with it: a matrix of TensorFlows would
+    otherwise leave 25 GB behind.
+    """
+    first, *others = packages
+    for version in packages[first]:
+        with tempfile.TemporaryDirectory(prefix="metal-lab-compat-") as folder:
+            for choice in itertools.product(*(packages[name] for name in others)):
+                versions = {first: version, **dict(zip(others, choice, strict=True))}
+                yield _row(versions, loaded, Path(folder))
+
+
+def _row(versions: dict[str, str], loaded: Profile, folder: Path) -> Row:
+    platform = loaded.platform(PLATFORM)
+    pins = [f"{name}=={version}" for name, version in versions.items()]
+    say(f"checking {' '.join(pins)}")
+    with tempfile.TemporaryDirectory(prefix="tree-", dir=folder) as tree:
+        resolved = Path(tree) / "resolved"
+        cache = folder / "uv"
+        try:
+            laydown.lay_down(pins, loaded.python, platform, resolved, until=loaded.locked_on, cache=cache)
+            declared = True
+        except UserError:
+            # uv removes nothing that it did not install, so the second attempt gets a folder of its own.
+            resolved = Path(tree) / "alone"
+            laydown.lay_down_alone(pins, loaded.python, platform, resolved, cache=cache)
+            declared = False
+        report = check_folder(resolved, target_of(loaded), " ".join(pins), lambda _: None, hashes=False)
+    names = set(versions)
+    findings = [one for one in report.findings if document.concerns(one, names)]
+    notes = [one for one in report.assumptions if "PJRT" in one]
+    return Row(versions, declared, tuple(findings), tuple(notes))
+
+
+def _package(text: str) -> tuple[str, list[str]]:
+    name, equals, versions = text.partition("=")
+    if not (name and equals and versions):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VERSION,VERSION,…")
+    return name, versions.split(",")

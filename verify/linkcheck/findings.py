@@ -1,0 +1,102 @@
+"""What the check finds: problems, assumptions, counts."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from verify.profile import AcceptedFinding
+
+SHOWN = 8
+"""How many symbols or files of one finding are spelled out in a table; the JSON has them all."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A reason for which something does not load, or is not what its package says.
+
+    Attributes:
+        kind: short fixed name, for example missing-symbol.
+        subject: the file or package that it is about; with the kind it is the finding's id.
+        message: what was found and what it means, one sentence.
+        chain: how the subject comes to be loaded, outermost first, for example ("import tensorflow", "…/x.dylib").
+        symbols: the symbols that are missing.
+        details: every path, place or package concerned.
+        accepted: the profile's word that it is known, or None.
+    """
+
+    kind: str
+    subject: str
+    message: str
+    chain: tuple[str, ...] = ()
+    symbols: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
+    accepted: AcceptedFinding | None = None
+
+    @property
+    def id(self) -> str:
+        """What a profile names to accept it."""
+        return f"{self.kind}:{self.subject}"
+
+
+@dataclass
+class Counts:
+    """How much was looked at.
+
+    Attributes:
+        packages, files: installed distributions, and files in the tree.
+        images: arm64 Mach-O images.
+        processes: loads that were followed: each extension module, plugin, library and program in a process of its own.
+        dependencies: links from an image to a library.
+        system_dependencies: those among them that macOS must have.
+        symbols: symbols that an image binds to the environment and that were looked up there.
+        system_symbols: symbols bound to macOS's libraries, assumed to be there.
+        python_symbols: symbols bound to Python itself, assumed to be there.
+        hashed: files whose hash was compared with their package's RECORD.
+    """
+
+    packages: int = 0
+    files: int = 0
+    images: int = 0
+    processes: int = 0
+    dependencies: int = 0
+    system_dependencies: int = 0
+    symbols: int = 0
+    system_symbols: int = 0
+    python_symbols: int = 0
+    hashed: int = 0
+
+
+@dataclass
+class Result:
+    """All that a check found, in the order in which it was found."""
+
+    findings: list[Finding] = field(default_factory=list)
+    assumptions: list[str] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counts)
+
+    def assume(self, sentence: str) -> None:
+        """Note something that the check takes for granted, once."""
+        if sentence not in self.assumptions:
+            self.assumptions.append(sentence)
+
+
+def accept(findings: Iterable[Finding], accepted: Iterable[AcceptedFinding], where: str) -> list[Finding]:
+    """Mark the findings that a profile accepts; an acceptance of something that is not found is a finding itself.
+
+    Args:
+        findings: what was found.
+        accepted: what the profile accepts.
+        where: the profile's file, for the message.
+    """
+    by_id = {one.finding: one for one in accepted}
+    marked = [replace(one, accepted=by_id.get(one.id)) for one in findings]
+    found = {one.id for one in marked}
+    stale = [
+        Finding(
+            "stale-acceptance",
+            one.finding,
+            f"{where} accepts it ({one.reason}), and it is no longer found: remove the entry.",
+        )
+        for one in by_id.values()
+        if one.finding not in found
+    ]
+    return marked + stale

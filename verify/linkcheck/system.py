@@ -1,0 +1,96 @@
+"""What is known of the libraries that macOS and Python bring along.
+
+macOS's libraries lie in dyld's shared cache, not in files, and no wheel has them. macos_libraries.json lists those
+that were seen in Apple's SDKs, each with its source; others, and those seen only in an SDK that is newer than the
+profile's floor, are taken to exist, and the result says so.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from verify.linkcheck.macho import Image, Version
+from verify.linkcheck.tree import PREFIX
+
+_DATA = Path(__file__).with_name("macos_libraries.json")
+_FOLDERS = ("/usr/lib/", "/System/Library/", "/System/iOSSupport/", "/System/DriverKit/")
+"""Where the shared cache has libraries: Loader.cpp, `mightBeInSharedCache`."""
+_FALLBACKS_UNTIL: Version = (13, 0, 0)
+_PYTHON_LIBRARY = re.compile(rf"{PREFIX}/(?:lib/libpython3\.\d+\.dylib|Python)$")
+
+
+@dataclass
+class System:
+    """macOS at a profile's floor.
+
+    Attributes:
+        floor: oldest macOS that the profile works on.
+        assumed: libraries that were taken to exist because the data does not have them at that floor.
+    """
+
+    floor: Version
+    assumed: set[str] = field(default_factory=set)
+    _seen: dict[str, Version] = field(default_factory=dict)
+    _prefixes: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        data = json.loads(_DATA.read_text(encoding="utf-8"))
+        for sdk in data["sdks"]:
+            version = parse_version(sdk["macos"])
+            for library in sdk["libraries"]:
+                self._seen[library] = min(version, self._seen.get(library, version))
+        self._prefixes = {prefix: one["library"] for one in data["symbols"] for prefix in one["prefixes"]}
+
+    def is_system(self, path: str) -> bool:
+        """Whether a path belongs to macOS."""
+        return path.startswith(_FOLDERS)
+
+    def use(self, path: str) -> None:
+        """Take note that a library is needed: where it is not known to exist at the floor it is taken to."""
+        seen = self._seen.get(path)
+        if seen is None or seen > self.floor:
+            self.assumed.add(path)
+
+    def has_symbol(self, name: str, loaded: set[str]) -> bool:
+        """Whether a symbol's name is one that only a certain library has, and that library is loaded."""
+        return any(name.startswith(prefix) and library in loaded for prefix, library in self._prefixes.items())
+
+    def is_python(self, path: str) -> bool:
+        """Whether a path is the environment's libpython, which comes with Python and not with a wheel."""
+        return bool(_PYTHON_LIBRARY.match(_normal(path)))
+
+    def fallbacks(self, name: str, image: Image) -> Iterator[str]:
+        """Where dyld looks at last for a library that files built before the SDK of macOS 13 link to.
+
+        DyldProcessConfig.cpp, `forEachPathVariant` and `forEachDylibFallback`: /usr/local/lib, empty on a new Mac,
+        and /usr/lib, by the last part of the name; JustInTimeLoader.cpp, `make`, `pre2022Binary`.
+        """
+        if (image.sdk or (0, 0, 0)) < _FALLBACKS_UNTIL and ".framework/" not in name:
+            path = f"/usr/lib/{name.rsplit('/', 1)[-1]}"
+            if path in self._seen and path != name:
+                yield path
+
+
+def parse_version(text: str) -> Version:
+    """Read a version such as 14.4 or 14.4.1."""
+    parts = [int(part) for part in text.split(".")]
+    major, minor, patch = [*parts, 0, 0][:3]
+    return major, minor, patch
+
+
+def show_version(version: Version) -> str:
+    """Write a version as Apple does: 14.4, 14.4.1."""
+    return ".".join(str(part) for part in (version if version[2] else version[:2]))
+
+
+def _normal(path: str) -> str:
+    """Take `folder/..` out of a path."""
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == ".." and parts:
+            parts.pop()
+        elif part not in ("", ".", ".."):
+            parts.append(part)
+    return "/" + "/".join(parts)
