@@ -1,7 +1,8 @@
 #!/usr/bin/python
 """Module `uv_env_absent`: take away what `uv_env` and what it holds put on this machine, by its record.
 
-Options: profile. Without a record nothing is ours, and nothing is done. Runs on the target's Python (3.8+).
+Options: profile. Without a record nothing is ours, and nothing is done. Returns provider, who made what the record
+names. Runs on the target's Python (3.8+).
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ def main() -> None:
         record = lab_record.read(profile)
     except lab_record.RecordError as error:
         module.fail_json(str(error))
-    if not record:
-        module.exit_json(changed=False, msg=f"There is no environment '{profile}' made by metal-lab on this machine.")
-    if record["provider"] != "uv":
-        module.exit_json(changed=False, msg=f"The environment '{profile}' was made by {record['provider']}, not by uv.")
+    provider = record.get("provider", "")
+    if provider != "uv":
+        maker = f"was made by {provider}, not by uv" if provider else "is not on this machine, made by metal-lab"
+        module.exit_json(changed=False, provider=provider, msg=f"The environment '{profile}' {maker}.")
     prefix = Path(record["prefix"])
     doomed = ours(profile, prefix)
     if not module.check_mode:
@@ -50,7 +51,7 @@ def main() -> None:
         lab_record.prune(prefix.parent)
         lab_record.prune(lab_record.data_folder())
     listed = "".join(f"{path}\n" for path in doomed)
-    module.exit_json(changed=True, diff=[lab_record.part("put here by metal-lab", listed, "")])
+    module.exit_json(changed=True, provider=provider, diff=[lab_record.part("put here by metal-lab", listed, "")])
 
 
 if __name__ == "__main__":
