@@ -4,10 +4,9 @@ import os
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
-from macs import BY_HAND, FOLDER, FRESH, ROOT, Run, command, converge, environment
+from macs import BY_HAND, FRESH, ROOT, Run, children, command, converge, environment, server_of
 
 LIMIT_S = 300
 
@@ -95,13 +94,3 @@ def test_one_mac_that_loses_its_network_in_the_middle_does_not_stop_the_others()
     again = converge()
     assert again.code == 0, again.output
     assert converge().recap("by-hand")["changed"] == 0
-
-
-def server_of(name: str) -> int:
-    """Process of a simulated Mac's SSH server: the first in its namespace."""
-    return children(int((FOLDER / f"{name}.pid").read_text(encoding="utf-8")))[0]
-
-
-def children(process: int) -> list[int]:
-    """Its child processes."""
-    return [int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text(encoding="utf-8").split()]
