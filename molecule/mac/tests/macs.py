@@ -128,3 +128,8 @@ def server_of(name: str) -> int:
 def children(process: int) -> list[int]:
     """Its child processes."""
     return [int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text(encoding="utf-8").split()]
+
+
+def descendants(process: int) -> list[int]:
+    """Its child processes, and theirs."""
+    return [one for child in children(process) for one in (child, *descendants(child))]
