@@ -13,5 +13,11 @@ int uname(struct utsname *name) {
     snprintf(name->release, sizeof name->release, "24.6.0");
     snprintf(name->version, sizeof name->version, "Darwin Kernel Version 24.6.0: simulated; root:xnu-11417/RELEASE_ARM64_T8103");
     snprintf(name->machine, sizeof name->machine, "arm64");
+    /* A test that needs an Intel Mac writes its machine here. */
+    FILE *file = fopen("/opt/.sim/machine", "r");
+    if (file) {
+        if (fscanf(file, "%63s", name->machine) != 1) name->machine[0] = 0;
+        fclose(file);
+    }
     return 0;
 }

@@ -118,3 +118,18 @@ def converge(*arguments: str, **variables: Any) -> Run:
         command(*arguments, **variables), env=environment(), capture_output=True, text=True, check=False, cwd=ROOT
     )
     return Run(done.returncode, done.stdout + done.stderr)
+
+
+def server_of(name: str) -> int:
+    """Process of a simulated Mac's SSH server: the first in its namespace."""
+    return children(int((FOLDER / f"{name}.pid").read_text(encoding="utf-8")))[0]
+
+
+def children(process: int) -> list[int]:
+    """Its child processes."""
+    return [int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text(encoding="utf-8").split()]
+
+
+def descendants(process: int) -> list[int]:
+    """Its child processes, and theirs."""
+    return [one for child in children(process) for one in (child, *descendants(child))]

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
-from macs import FRESH, converge
+from macs import FRESH, converge, server_of
 
 
 @contextmanager
@@ -29,6 +30,8 @@ REFUSALS: dict[str, tuple[tuple[str, str], str]] = {
         (f"cp {PLIST} /opt/.sim/plist; sed -i 's/15.6.1/13.7.8/' {PLIST}", f"mv /opt/.sim/plist {PLIST}"),
         "Found macOS 13.7.8",
     ),
+    "intel": (("echo x86_64 >/opt/.sim/machine", "rm /opt/.sim/machine"), "Found Darwin on x86_64"),
+    "too little disk": (("fallocate -l 19G /opt/.sim/fill", "rm /opt/.sim/fill"), "Needed for a first installation"),
 }
 
 
@@ -100,3 +103,19 @@ def test_a_formula_that_fails_is_named_and_the_rest_is_installed() -> None:
     assert "brew could not install nosuchformula; the rest of the Brewfile is installed" in " ".join(run.output.split())
     FRESH.run("test -d /opt/homebrew/Cellar/htop")
     assert converge("--limit", "fresh").code == 0
+
+
+def test_a_user_who_may_not_sudo_is_refused() -> None:
+    change, restore = away("/Library/Developer/CommandLineTools")
+    # From outside, because nobody inside could put it right again.
+    sudoers = Path(f"/proc/{server_of('fresh')}/root/etc/sudoers")
+    rules = sudoers.read_text(encoding="utf-8")
+    with altered(change, restore):
+        sudoers.write_text(rules.replace("%admin", "# %admin"), encoding="utf-8")
+        try:
+            run = converge("--limit", "fresh")
+        finally:
+            sudoers.write_text(rules, encoding="utf-8")
+        assert run.code != 0
+        assert "sudo" in run.output
+        FRESH.run("test ! -e /Library/Developer/CommandLineTools")

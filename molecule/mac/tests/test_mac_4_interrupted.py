@@ -4,10 +4,9 @@ import os
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
-from macs import BY_HAND, FOLDER, FRESH, ROOT, Run, command, converge, environment
+from macs import BY_HAND, FRESH, ROOT, Run, command, converge, descendants, environment, server_of
 
 LIMIT_S = 300
 
@@ -80,14 +79,15 @@ def test_one_mac_that_loses_its_network_in_the_middle_does_not_stop_the_others()
     while not any("bundle install" in call for call in BY_HAND.calls()):
         assert process.poll() is None
     listener = server_of("by-hand")
-    # The server answers no new connection, and those it has are gone.
-    os.kill(listener, signal.SIGSTOP)
-    for session in children(listener):
-        os.kill(session, signal.SIGKILL)
+    silent = [listener, *descendants(listener)]
+    # Nothing answers any more, and no connection is closed either: what a cut cable looks like.
+    for one in silent:
+        os.kill(one, signal.SIGSTOP)
     try:
         output = process.communicate(timeout=LIMIT_S)[0]
     finally:
-        os.kill(listener, signal.SIGCONT)
+        for one in silent:
+            os.kill(one, signal.SIGCONT)
     run = Run(process.returncode, output)
     assert run.recap("by-hand")["unreachable"] == 1, output
     assert (run.recap("fresh")["failed"], run.recap("fresh")["unreachable"]) == (0, 0), output
@@ -95,13 +95,3 @@ def test_one_mac_that_loses_its_network_in_the_middle_does_not_stop_the_others()
     again = converge()
     assert again.code == 0, again.output
     assert converge().recap("by-hand")["changed"] == 0
-
-
-def server_of(name: str) -> int:
-    """Process of a simulated Mac's SSH server: the first in its namespace."""
-    return children(int((FOLDER / f"{name}.pid").read_text(encoding="utf-8")))[0]
-
-
-def children(process: int) -> list[int]:
-    """Its child processes."""
-    return [int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text(encoding="utf-8").split()]
