@@ -1,6 +1,7 @@
 """What cannot work is refused before anything is changed, with what was found, what is needed and what to do."""
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -104,12 +105,14 @@ def test_too_little_disk(fresh: Lab, tmp_path: Path) -> None:
     """A file system of 64 MB for the environment."""
     small = tmp_path / "small disk"
     small.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", small], check=True)
+    as_root = [] if os.geteuid() == 0 else ["sudo", "--non-interactive"]
+    size = f"size=64m,uid={os.geteuid()}"
+    subprocess.run([*as_root, "mount", "-t", "tmpfs", "-o", size, "tmpfs", small], check=True)
     try:
         said = refused(fresh, "-e", json.dumps({"env_prefix": str(small / "env")}))
         assert list(small.iterdir()) == []
     finally:
-        subprocess.run(["umount", small], check=True)
+        subprocess.run([*as_root, "umount", small], check=True)
     assert f"Found 0.1 GB free at {small}" in said
     assert "8 GB" in said
 
