@@ -3,6 +3,7 @@
 import subprocess
 from pathlib import Path
 
+import lab_record
 import pytest
 
 from roles.preflight.action_plugins.preflight import SCRIPT, choose_provider, judge, parse
@@ -130,6 +131,18 @@ def test_the_script_takes_hostile_arguments_as_text(tmp_path: Path) -> None:
     hostile = f"{tmp_path}/$(touch {tmp_path}/harm); `touch {tmp_path}/harm`"
     assert parse(script(tmp_path, "ml-m1", hostile)).prefix == hostile
     assert not (tmp_path / "harm").exists()
+
+
+def test_the_script_finds_the_environment_through_its_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    python = tmp_path / "miniforge3" / "envs" / "é env" / "bin" / "python"
+    record = {"schema": 1, "profile": "ml-m1", "provider": "conda", "prefix": str(python.parent.parent), "shell": "x"}
+    lab_record.write("ml-m1", record)
+    assert not parse(script(tmp_path, "ml-m1", "")).env_present
+    python.parent.mkdir(parents=True)
+    python.touch(mode=0o755)
+    assert parse(script(tmp_path, "ml-m1", "")).env_present
 
 
 def test_the_script_sees_an_environment_that_is_there(tmp_path: Path) -> None:

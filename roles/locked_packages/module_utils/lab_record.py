@@ -53,7 +53,8 @@ def read(profile: str) -> dict[str, Any]:
 
 def text(record: dict[str, Any]) -> str:
     """The record as it is stored."""
-    return json.dumps(record, indent=2) + "\n" if record else ""
+    # One key a line and no escapes: preflight reads it with sed, before there is a Python.
+    return json.dumps(record, indent=2, ensure_ascii=False) + "\n" if record else ""
 
 
 def write(profile: str, record: dict[str, Any]) -> None:

@@ -17,7 +17,9 @@ data=${XDG_DATA_HOME:-$HOME/.local/share}/metal-lab
 say data "$data"
 [ -n "$prefix" ] || prefix=$data/envs/$profile
 say prefix "$prefix"
-say env_present "$([ -x "$prefix/bin/python" ] && echo 1 || echo 0)"
+# The record says where the environment is, whoever made it: conda's lies elsewhere (module_utils/lab_record.py).
+recorded=$(sed -n 's/^  "prefix": "\(.*\)",*$/\1/p' "$data/$profile.json" 2>/dev/null)
+say env_present "$([ -x "${recorded:-$prefix}/bin/python" ] && echo 1 || echo 0)"
 
 case $(uname -s) in
     Darwin)
