@@ -98,7 +98,7 @@ class Symbols:
                 missing.append(Missing(image.path, one.name, image.dependencies[one.ordinal - 1].name))
         if image.path not in self._counted:
             self._counted.add(image.path)
-            self.counts.symbols += tally["environment"]
+            self.counts.symbols += tally["environment"] + tally["missing"]
             self.counts.system_symbols += tally["system"]
             self.counts.python_symbols += tally["python"]
         return missing, anywhere
