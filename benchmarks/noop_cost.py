@@ -42,8 +42,12 @@ def _name(program: str, arguments: str) -> str:
     """The program, with what tells a Python's job apart."""
     name = Path(program).name
     if name.startswith("python"):
-        job = re.search(r"ansible-playbook|-m\W+(\w+)|AnsiballZ_(\w+)", arguments)
-        return f"python ({job[0] if job else 'an Ansible module, from standard input'})"
+        if "ansible-playbook" in arguments:
+            return "python (ansible-playbook)"
+        if found := re.search(r'"-m", "(\w+)"', arguments):
+            return f"python (-m {found[1]})"
+        # A probe of verify, or what supervises it; Ansible sends a module through standard input.
+        return "python (of a probe)" if '"-c"' in arguments else "python (of an Ansible module)"
     return name
 
 
