@@ -11,7 +11,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = Path("/tmp/metal-lab-macs")  # noqa: S108 (molecule.yml names it)
-INVENTORY = Path(os.environ.get("MOLECULE_INVENTORY_FILE", FOLDER / "inventory")).parent
+INVENTORY = Path(os.environ["MOLECULE_INVENTORY_FILE"]).parent
 PROFILE = "ml-m1"
 
 
