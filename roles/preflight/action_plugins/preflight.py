@@ -1,7 +1,8 @@
 """Action `preflight`: read a machine's state in one round trip, without Python there, and refuse it or describe it.
 
 Options: profile (name), prefix (folder of the environment, "" for the default), frameworks (list, [] for all),
-provider (conda or uv, "" for conda on macOS and uv elsewhere).
+provider (conda or uv, "" for conda on macOS and uv elsewhere), homebrew_prefix, homebrew_user ("" for who is logged in)
+and conda_places (folders that may hold conda) of a Mac.
 Returns the fact `preflight_host`; fails with every problem of the host in one message.
 """
 
@@ -20,6 +21,7 @@ from ansible.plugins.action import ActionBase
 # The profile's loader is the project's own, wherever this role is used from.
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
+from roles.preflight import darwin
 from verify import profile as profiles
 from verify.errors import UserError
 from verify.profile import Profile
@@ -31,7 +33,7 @@ PROVIDERS = ("conda", "uv")
 
 @dataclass(frozen=True)
 class Facts:
-    """What files/facts.sh printed, checked and typed. Sizes are in KiB."""
+    """What files/facts.sh printed, checked and typed. Sizes are in KiB; mac is None elsewhere than on a Mac."""
 
     system: str
     machine: str
@@ -49,6 +51,7 @@ class Facts:
     translated: bool
     arm64_hardware: bool
     glibc: str
+    mac: darwin.Mac | None
 
     @property
     def platform(self) -> str:
@@ -77,6 +80,7 @@ def parse(output: str) -> Facts:
             translated=pairs.get("translated", "") == "1",
             arm64_hardware=pairs.get("arm64_hardware", "") == "1",
             glibc=pairs.get("glibc", ""),
+            mac=darwin.parse(pairs) if pairs["system"] == "Darwin" else None,
         )
     except (KeyError, ValueError) as error:
         raise UserError(f"The machine's answer to preflight is not complete ({error}). It said:\n{output}") from error
@@ -95,12 +99,13 @@ def choose_provider(wanted: str, system: str) -> str:
     return wanted or ("conda" if system == "Darwin" else "uv")
 
 
-def judge(facts: Facts, profile: Profile, frameworks: list[str]) -> list[str]:
+def judge(facts: Facts, profile: Profile, frameworks: list[str], order: darwin.Order) -> list[str]:
     """Everything that stands in the way: what was found, what is needed, what to do. Empty: nothing does."""
     return [
         *_platform_problems(facts, profile, frameworks),
         *_macos_problems(facts, profile),
         *_disk_problems(facts, profile),
+        *(darwin.problems(facts.mac, order) if facts.mac else []),
     ]
 
 
@@ -174,16 +179,24 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "prefix": {"type": "str", "required": True},
                 "frameworks": {"type": "list", "elements": "str", "required": True},
                 "provider": {"type": "str", "required": True},
+                "homebrew_prefix": {"type": "str", "required": True},
+                "homebrew_user": {"type": "str", "required": True},
+                "conda_places": {"type": "list", "elements": "str", "required": True},
             }
         )
         try:
             profile = profiles.load(options["profile"])
-            facts = parse(self._read(options["profile"], options["prefix"]))
+            facts = parse(
+                self._read(
+                    *(options[name] for name in ("profile", "prefix", "homebrew_prefix")), *options["conda_places"]
+                )
+            )
             provider = choose_provider(options["provider"], facts.system)
         except UserError as error:
             raise AnsibleActionFail(str(error)) from error
         wanted = options["frameworks"] or profile.frameworks_on(facts.platform)
-        if problems := judge(facts, profile, wanted):
+        order = self._order(provider, options["homebrew_user"], task_vars or {})
+        if problems := judge(facts, profile, wanted, order):
             count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
             lines = "".join(f"\n- {problem}" for problem in problems)
             raise AnsibleActionFail(f"Nothing was changed: {count} to solve first.{lines}")
@@ -199,8 +212,19 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         result.update(changed=False, ansible_facts={"preflight_host": host})
         return result
 
-    def _read(self, profile: str, prefix: str) -> str:
-        command = " ".join(["/bin/sh", "-s", "--", shlex.quote(profile), shlex.quote(prefix)])
+    def _order(self, provider: str, homebrew_user: str, task_vars: dict[str, Any]) -> darwin.Order:
+        run, left_out = (task_vars.get(f"ansible_{kind}_tags", []) for kind in ("run", "skip"))
+        passwords = ("ansible_become_password", "ansible_become_pass", "ansible_sudo_pass")
+        return darwin.Order(
+            provider=provider,
+            homebrew="system" not in left_out and bool({"all", "system"} & set(run)),
+            homebrew_user=homebrew_user,
+            # --ask-become-pass is in the play's context, a host's own in its variables.
+            password=bool(self._play_context.become_pass) or any(name in task_vars for name in passwords),
+        )
+
+    def _read(self, *arguments: str) -> str:
+        command = shlex.join(["/bin/sh", "-s", "--", *arguments])
         # The play's `environment` reaches a raw command only when it is put before it.
         done = self._low_level_execute_command(
             f"{self._compute_environment_string()} {command}".strip(), in_data=SCRIPT.read_bytes(), executable="/bin/sh"

@@ -1,11 +1,18 @@
 # shellcheck shell=sh
-# Reads what preflight judges, changes nothing. Runs as `sh -s PROFILE PREFIX` on Linux and macOS, where there may
-# be no Python yet. Prints key=value lines; the last is end=1, so that a cut-off answer is noticed.
+# Reads what preflight judges, changes nothing. Runs as `sh -s PROFILE PREFIX HOMEBREW CONDA...` on Linux and macOS, where
+# there may be no Python yet: HOMEBREW is Homebrew's prefix, CONDA the places where conda may be, if not the usual. Prints key=value lines;
+# the last is end=1, so that a cut-off answer is noticed.
 set -u
 profile=$1
 prefix=$2
+homebrew=$3
+shift 3
 
 say() { printf '%s=%s\n' "$1" "$2"; }
+flag() { if "$@" >/dev/null 2>&1; then echo 1; else echo 0; fi; }
+# Not stat, whose options differ between the systems.
+# shellcheck disable=SC2012  # The owner is the third word, whatever the name is.
+owner() { ls -ld "$1" | awk '{ print $3 }'; }
 
 say system "$(uname -s)"
 say machine "$(uname -m)"
@@ -21,8 +28,50 @@ say prefix "$prefix"
 recorded=$(sed -n 's/^  "prefix": "\(.*\)",*$/\1/p' "$data/$profile.json" 2>/dev/null)
 say env_present "$([ -x "${recorded:-$prefix}/bin/python" ] && echo 1 || echo 0)"
 
+# What Homebrew's prefix is. No git is run: without the Command Line Tools /usr/bin/git opens a window.
+homebrew_kind() {
+    if [ -e "$homebrew/bin/brew" ]; then echo brew
+    elif [ ! -e "$homebrew" ]; then echo absent
+    elif [ -z "$(ls -A "$homebrew")" ]; then echo empty
+    elif [ -e "$homebrew/.git" ]; then echo clone
+    else echo foreign
+    fi
+}
+
+mac() {
+    say groups "$(id -Gn)"
+    # -n never asks: it fails where a password is needed.
+    say sudo_asks "$(flag test "$(flag sudo -n true)" = 0)"
+    # As Homebrew looks for the Command Line Tools (Homebrew/install, install.sh, should_install_command_line_tools).
+    say tools "$(flag test -e /Library/Developer/CommandLineTools/usr/bin/git)"
+    say homebrew "$(homebrew_kind)"
+    say homebrew_prefix "$homebrew"
+    say homebrew_owner "$([ ! -e "$homebrew" ] || owner "$homebrew")"
+    # shellcheck disable=SC2012  # For a person to read.
+    say homebrew_holds "$(ls -A "$homebrew" 2>/dev/null | head -5 | paste -sd ' ' -)"
+    # The places of roles/miniforge/vars/main.yml, in its order.
+    [ $# -gt 0 ] || set -- "$HOME/miniforge3" "$homebrew/Caskroom/miniforge/base" "$HOME/mambaforge" "$HOME/miniconda3" \
+        "$HOME/anaconda3" /opt/miniconda3 /opt/anaconda3
+    conda=''
+    for place in "$@"; do
+        case $place in '~'/*) place=$HOME/${place#??} ;; esac
+        [ -n "$conda" ] || [ ! -x "$place/bin/conda" ] || conda=$place
+    done
+    say conda "$conda"
+    say conda_owner "$([ -z "$conda" ] || owner "$conda")"
+    place=$conda/envs
+    [ -e "$place" ] || place=$conda
+    say conda_writable "$(flag test -w "${place:-/}")"
+    env=''
+    [ ! -x "${recorded:-$prefix}/bin/python" ] || env=${recorded:-$prefix}
+    say env "$env"
+    say env_owner "$([ -z "$env" ] || owner "$env")"
+    say env_writable "$(flag test -w "${env:-/}")"
+}
+
 case $(uname -s) in
     Darwin)
+        mac "$@"
         # 1 when this shell is translated by Rosetta; unknown (and silent with -i) on a Mac without it.
         say translated "$(sysctl -in sysctl.proc_translated)"
         # uname -m says x86_64 under Rosetta; this one tells the hardware.
