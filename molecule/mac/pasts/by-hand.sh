@@ -27,7 +27,8 @@ work() {
 }
 ZSHRC
 echo 'conda activate ml-m1' >>~/.zshrc
-cp -p ~/.zshrc ~/.zprofile /opt/.sim/before/
+mkdir ~/as-it-was
+cp -p ~/.zshrc ~/.zprofile ~/as-it-was
 # What pip leaves of another numpy, as far as it is looked at.
 site=/opt/homebrew/Caskroom/miniforge/base/envs/ml-m1/lib/python3.11/site-packages
 mkdir -p "$site/numpy" "$site/numpy-2.3.5.dist-info"
