@@ -5,6 +5,7 @@ from typing import Any
 from packaging.version import InvalidVersion, Version
 
 from verify import packages_judgement, shell_judgement
+from verify.packages_judgement import Share
 from verify.profile import Profile
 from verify.record import Record
 from verify.remote import Outcome
@@ -45,26 +46,35 @@ class EnvironmentJudge:
         profile: what the machine must be.
         record: what the target says it has.
         platform: the target's, known to the profile.
-        versions: by package set, the locked version by canonical package name.
+        shares: the locked packages, by package set.
     """
 
-    def __init__(self, profile: Profile, record: Record, platform: str, versions: dict[str, dict[str, str]]) -> None:
+    def __init__(self, profile: Profile, record: Record, platform: str, shares: dict[str, Share]) -> None:
         self._profile = profile
         self._record = record
         self._platform = platform
-        self._versions = versions
+        self._shares = shares
+        self._translated = False
 
     def judge(self, outcome: Outcome) -> list[CheckResult]:
         """The results of the checks that rest on the probe, in their order."""
         found: list[CheckResult] = []
         broken = ""
-        frameworks = [name for name in self._versions if name in self._profile.frameworks]
+        if not outcome.records:
+            # Its Python did not even begin.
+            broken = f"{PREFIX}.python"
+        frameworks = [name for name in self._shares if name in self._profile.frameworks]
         for stage, checks in stages(frameworks).items():
             if stage == "shell" and all(shell_judgement.wanted(self._record).values()):
                 found.extend(shell_judgement.judge(self._record, {}))
                 continue
             if broken:
-                found.extend(CheckResult(check, "skip", f"not reached: {broken} failed") for check in checks)
+                found.extend(
+                    self._cut_short(check, {}, outcome)
+                    if check == broken
+                    else CheckResult(check, "skip", f"not reached: {broken} failed")
+                    for check in checks
+                )
                 continue
             results = self._stage(stage, checks[0], outcome)
             answered = {one.check for one in results}
@@ -86,7 +96,7 @@ class EnvironmentJudge:
 
     def _judge_stage(self, stage: str, data: dict[str, Any]) -> list[CheckResult]:
         if stage == "packages":
-            return [packages_judgement.judge(name, versions, data) for name, versions in self._versions.items()]
+            return [packages_judgement.judge(name, share, data) for name, share in self._shares.items()]
         if stage == "shell":
             return shell_judgement.judge(self._record, data)
         judges = {"machine": self._machine, "python": self._python, "variables": self._variables}
@@ -103,7 +113,8 @@ class EnvironmentJudge:
     def _machine(self, data: dict[str, Any]) -> CheckResult:
         check = f"{PREFIX}.platform"
         text = f"{self._platform}, {data['system']} {data['os_version']}, {data['cpu']}"
-        if data["translated"]:
+        self._translated = bool(data["translated"])
+        if self._translated:
             advice = "Open the terminal without Rosetta (Get Info on it), then make the environment anew."
             return _fail(check, "translated", "Rosetta translates the environment's Python", advice)
         floor = self._profile.platform(self._platform).macos_floor
@@ -117,7 +128,7 @@ class EnvironmentJudge:
         machine = self._platform.partition("-")[2]
         if not version.startswith(f"{wanted}."):
             return _fail(check, "wrong-python", f"Python {version} instead of {wanted}", _CONVERGE)
-        if data["machine"] != machine:
+        if data["machine"] != machine and not self._translated:
             return _fail(check, "wrong-python", f"a Python for {data['machine']} on {machine}", _CONVERGE)
         if data["prefix"] != data["wanted_prefix"]:
             message = f"its Python belongs to {data['prefix']}, not to {data['wanted_prefix']}"

@@ -123,10 +123,10 @@ class HostHealth:
     def _check_environment(self, record: Record, platform: str) -> list[CheckResult]:
         profile = self._settings.profile
         frameworks = [name for name in self._settings.candidates if name in record.frameworks]
-        versions = packages_judgement.shares(profile, self._lock(platform), [BASE, *frameworks])
+        shares = packages_judgement.shares(profile, self._lock(platform), [BASE, *frameworks])
         parameters = {
             "prefix": record.prefix,
-            "packages": sorted({name for one in versions.values() for name in one}),
+            "packages": sorted(name for one in shares.values() for name in one.versions),
             "provider": record.provider,
             "sets": record.sets,
             "shell": not all(shell_judgement.wanted(record).values()),
@@ -138,7 +138,7 @@ class HostHealth:
         for one in outcome.records:
             if one["stage"] == "machine" and isinstance(one.get("data"), dict):
                 self.report.machine = one["data"]
-        judged = EnvironmentJudge(profile, record, platform, versions).judge(outcome)
+        judged = EnvironmentJudge(profile, record, platform, shares).judge(outcome)
         if not any(one.get("event") == "end" and one["stage"] == "python" for one in outcome.records):
             self._obstacle = "not reached: the environment's Python does not run"
         absent = [name for name in self._settings.candidates if name not in record.frameworks]

@@ -1,6 +1,7 @@
 """The installed packages, set by set, judged against the lock: at their locked versions, and whole."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from packaging.version import InvalidVersion, Version
@@ -14,37 +15,51 @@ _NAMED = 5
 _CONVERGE = "Run ./converge: it lays down anew what differs from the lock."
 
 
+@dataclass(frozen=True)
+class Share:
+    """One set's share of the locked packages.
+
+    Attributes:
+        versions: locked version by canonical name.
+        named: names of those that the profile itself asks for.
+    """
+
+    versions: dict[str, str]
+    named: tuple[str, ...]
+
+
 def check_names(frameworks: Iterable[str]) -> list[str]:
     """The names of the checks, one for each package set."""
     return [f"{PREFIX}.{name}" for name in (BASE, *frameworks)]
 
 
-def shares(profile: Profile, lock: Lock, sets: Iterable[str]) -> dict[str, dict[str, str]]:
-    """The locked versions by package and set. What several sets need belongs to the first, as when it is installed.
+def shares(profile: Profile, lock: Lock, sets: Iterable[str]) -> dict[str, Share]:
+    """The locked packages by set. What several sets need belongs to the first, as when it is installed.
 
     Args:
         profile: has the sets.
         lock: of the target's platform.
         sets: names, in the profile's order.
     """
-    found: dict[str, dict[str, str]] = {}
+    found: dict[str, Share] = {}
     taken: set[str] = set()
     for name in sets:
-        pins = [pin for pin in lock.closure(profile.package_set(name).requirements) if pin.name not in taken]
-        found[name] = {pin.name: pin.version for pin in pins}
-        taken.update(found[name])
+        requirements = profile.package_set(name).requirements
+        versions = {pin.name: pin.version for pin in lock.closure(requirements) if pin.name not in taken}
+        found[name] = Share(versions, tuple(pin.name for pin in lock.direct(requirements) if pin.name in versions))
+        taken.update(versions)
     return found
 
 
-def judge(name: str, versions: dict[str, str], data: dict[str, Any]) -> CheckResult:
+def judge(name: str, share: Share, data: dict[str, Any]) -> CheckResult:
     """The result of one set's check.
 
     Args:
         name: the set.
-        versions: locked version by canonical name.
+        share: what must be there.
         data: what the environment's probe says of the packages.
     """
-    check = f"{PREFIX}.{name}"
+    check, versions = f"{PREFIX}.{name}", share.versions
     wrong = [problem for one, version in sorted(versions.items()) if (problem := _version(one, version, data))]
     broken = {one: data["problems"][one] for one in sorted(versions) if one in data["problems"]}
     count = len(wrong) + sum(int(one["count"]) for one in broken.values())
@@ -52,7 +67,10 @@ def judge(name: str, versions: dict[str, str], data: dict[str, Any]) -> CheckRes
         problems = [*wrong, *(f"{one}: {problem}" for one, found in broken.items() for problem in found["first"])]
         return CheckResult(check, "fail", _some(problems, count), _CONVERGE, "wrong-versions" if wrong else "damaged")
     files = sum(int(data["files"][one]) for one in versions)
-    return CheckResult(check, "pass", f"{len(versions)} packages as locked, {files} files in their recorded size")
+    named = ", ".join(f"{one} {versions[one]}" for one in share.named)
+    return CheckResult(
+        check, "pass", f"{named}; {len(versions)} packages as locked, {files} files in their recorded size"
+    )
 
 
 def _version(name: str, wanted: str, data: dict[str, Any]) -> str:

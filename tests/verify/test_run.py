@@ -162,8 +162,23 @@ def test_an_environment_without_python(machine: Machine) -> None:
     (machine.prefix / "bin" / "python").unlink()
     done = machine.verify()
     assert done.code == 1
-    assert done.bad() == {"environment.platform": ("fail", "no-answer")}
+    assert done.bad() == {"environment.python": ("fail", "no-answer")}
     assert done.results["mlx.import"][0] == "skip"
+
+
+@pytest.mark.parametrize(
+    ("lie", "said"),
+    [
+        ("python_version = lambda: '3.12.1'", "Python 3.12.1 instead of"),
+        ("machine = lambda: 'x86_64_v9'", "a Python for"),
+    ],
+)
+def test_a_python_that_is_not_the_profiles(machine: Machine, lie: str, said: str) -> None:
+    with (machine.site / "sitecustomize.py").open("a", encoding="utf-8") as file:
+        file.write(f"platform.{lie}\n")
+    done = machine.verify("--level", "setup")
+    assert done.bad() == {"environment.python": ("fail", "wrong-python")}
+    assert said in done.message("environment.python")
 
 
 def test_a_framework_asked_for_that_is_not_there(machine: Machine) -> None:
@@ -390,4 +405,4 @@ def test_what_the_system_has_is_told_without_the_environments_python(mac: Machin
     (mac.prefix / "bin" / "python").unlink()
     (mac.home / "conda/bin/conda").unlink()
     done = mac.verify("--level", "setup")
-    assert done.bad() == {"system.conda": ("fail", "not-installed"), "environment.platform": ("fail", "no-answer")}
+    assert done.bad() == {"system.conda": ("fail", "not-installed"), "environment.python": ("fail", "no-answer")}

@@ -2,8 +2,8 @@
 
 It lies in ~/.local/share/metal-lab/PROFILE.json, independent of where the environment is, so that verify and
 uninstall need nothing but the profile's name. Keys: schema, profile, provider, prefix, frameworks; shell and
-shell_created where a shell file has our block; homebrew (prefix, formulae, casks, shellenv) and conda (root, init) where
-they were asked for.
+shell_created where a shell file has our block; homebrew (prefix, formulae, casks, shellenv) and conda (root, init)
+where they were asked for.
 """
 
 from __future__ import annotations
