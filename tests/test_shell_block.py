@@ -1,16 +1,39 @@
-"""The managed block: one of it, and not a byte of the rest changed."""
+"""The managed block: one of it, and not a byte of the rest changed but what it replaces."""
 
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import shell_lines
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from roles.shell_profile.library.shell_block import DamagedError, _noted, _store, edit, markers
+from roles.shell_profile.library import shell_block
+from roles.shell_profile.library.shell_block import DamagedError, _noted, _store, adopt, edit, markers
+from verify import ROOT
 
 BLOCK = "echo hello\n"
 BEGIN, END = markers("ml-m1")
 OURS = f"{BEGIN}\n{BLOCK}{END}\n"
+CONDA = "# >>> conda initialize >>>\nconda activate base\n# <<< conda initialize <<<\n"
+BREW = 'eval "$(/opt/homebrew/bin/brew shellenv)"\n'
+ACTIVATE = "conda activate ml-m1\n"
+NAMES = ["ml-m1", "/c/envs/ml-m1"]
+# What a start-up file is made of: the course's lines, lines like them, and constructs that they may stand in.
+PARTS = [
+    BREW, ACTIVATE, CONDA, OURS, "alias ll='ls -l'\n", "\n", "# conda activate ml-m1\n", "  conda activate ml-m1\n",
+    "conda activate other\n", "conda activate ml-m1 \n", "conda activate ml-m1\r\n", "if true; then\n", "fi\n",
+    "work() {\n", "}\n", "cat <<EOF\n", "EOF\n", "echo '\n", "'\n", "true && \\\n", "conda activate ml-m1",
+    "for i in 1 2; do\n", "done\n", "# it's a comment\n", 'x="$(date)"\n', 'y="${HOME:-a b}"\n', "case x in\n",
+    "a) echo 1 ;;\n", "esac\n", "true |\n", "(\n", ")\n", "`date`\n", "arr=()\n", "f ()\n", "echo $'it\\'s'\n",
+    "caf\udce9\n", "[[ -n $x ]] || {\n", "while false; do :; done\n", 'eval "$(/usr/local/bin/brew shellenv)"\n',
+]  # fmt: skip
+files = st.lists(st.sampled_from(PARTS), max_size=9).map("".join)
 
 
 def test_the_block_is_appended_to_a_file() -> None:
@@ -66,6 +89,99 @@ def test_adding_twice_is_adding_once_and_removing_gives_the_rest_back(text: str)
     assert edit(once, "ml-m1", "").removeprefix(text) in ("", "\n", "\r\n")
 
 
+def test_the_block_comes_after_condas_own() -> None:
+    assert edit(CONDA, "ml-m1", BLOCK) == CONDA + OURS
+    assert edit(f"{OURS}one\n{CONDA}two\n", "ml-m1", BLOCK) == f"one\n{CONDA}{OURS}two\n"
+    # Where it stands after conda's, it stays: what the user put behind it is meant to come last.
+    assert edit(f"{CONDA}one\n{OURS}two\n", "ml-m1", BLOCK) == f"{CONDA}one\n{OURS}two\n"
+    assert edit(f"{OURS}{CONDA}".removesuffix("\n"), "ml-m1", BLOCK) == CONDA + OURS
+
+
+def test_the_courses_lines_are_adopted() -> None:
+    by_hand = f"setopt autocd\n{BREW}{BREW}\n{CONDA}\n{ACTIVATE}alias gs='git status'\n{ACTIVATE}"
+    assert adopt(by_hand, NAMES) == f"setopt autocd\n{BREW}\n{CONDA}\nalias gs='git status'\n"
+
+
+@pytest.mark.parametrize(
+    "line", [ACTIVATE, "conda activate ml-m1 \t\n", "conda activate ml-m1\r\n", "conda activate ml-m1"]
+)
+def test_each_form_of_the_courses_line_goes(line: str) -> None:
+    assert adopt(f"one\n{line}", NAMES) == "one\n"
+    assert adopt(f"one\n{line}", []) == f"one\n{line}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "  conda activate ml-m1\n",
+        "# conda activate ml-m1\n",
+        "conda activate ml-m1-old\n",
+        "conda activate ml-m1 && cd ~/work\n",
+        "conda activate base\n",
+        "if true; then\nconda activate ml-m1\nfi\n",
+        "work() {\nconda activate ml-m1\n}\n",
+        "work()\n{\nconda activate ml-m1\n}\n",
+        "case $HOST in\nlab*)\nconda activate ml-m1\n;;\nesac\n",
+        "[ -t 0 ] &&\nconda activate ml-m1\n",
+        "[ -t 0 ] && \\\nconda activate ml-m1\n",
+        "cat >notes <<'END OF IT'\nconda activate ml-m1\nEND OF IT\n",
+        "echo '\nconda activate ml-m1\n'\n",
+        'echo "$(\nconda activate ml-m1\n)"\n',
+        "# >>> mine >>>\nconda activate ml-m1\n# <<< mine <<<\n",
+        f"{BREW}if true; then\n{BREW}fi\n",
+        f"{BREW}  {BREW}# {BREW}",
+        BREW + BREW.replace("/opt/homebrew", "/usr/local"),
+    ],
+)
+def test_what_is_not_the_courses_line_stays(text: str) -> None:
+    assert adopt(text, NAMES) == text
+
+
+def test_after_something_bigger_has_ended_lines_stand_by_themselves_again() -> None:
+    before = 'if true; then\n:\nfi\nf() { :; }\ncat <<A\nx\nA\nx="${y:-a b}" # it\'s\n'
+    assert adopt(before + ACTIVATE, NAMES) == before
+
+
+@settings(max_examples=300, derandomize=True)
+@given(files)
+def test_adopting_takes_out_whole_lines_of_the_course_and_nothing_else(text: str) -> None:
+    after = adopt(text, NAMES)
+    assert adopt(after, NAMES) == after
+    left = iter(shell_lines.LINES.findall(after))
+    wanted = next(left, None)
+    for line in shell_lines.LINES.findall(text):
+        if line == wanted:
+            wanted = next(left, None)
+        else:
+            assert line.rstrip() in (ACTIVATE.strip(), BREW.strip())
+    assert wanted is None
+    assert after.count(BREW) >= min(1, text.count(BREW))
+
+
+@settings(max_examples=300, derandomize=True)
+@given(files)
+def test_a_converge_after_a_converge_changes_nothing(text: str) -> None:
+    once = edit(adopt(text, NAMES), "ml-m1", BLOCK)
+    assert edit(adopt(once, NAMES), "ml-m1", BLOCK) == once
+    assert once.count(BEGIN) == 1
+    assert once.rfind(CONDA) < once.index(BEGIN)
+
+
+@settings(max_examples=150, derandomize=True, deadline=None)
+@given(files)
+def test_bash_agrees_that_the_line_stands_by_itself(text: str) -> None:
+    """What comes before a line is complete: bash's parser does not miss the end of something."""
+    text = text.replace("\r", "") + "" if text.endswith("\n") or not text else f"{text}\n"
+    if not shell_lines.by_themselves(text + ACTIVATE)[-1]:
+        return
+    done = subprocess.run(
+        ["bash", "-n"], input=text.encode("utf-8", "surrogateescape"), capture_output=True, check=False
+    )
+    for word in (b"end of file", b"EOF", b"here-document"):
+        assert word not in done.stderr
+    assert not text.endswith(("\\\n", "|\n"))
+
+
 def test_permissions_and_bytes_that_are_no_utf8_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "rc"
     path.write_bytes(b"# caf\xe9\n")
@@ -85,3 +201,151 @@ def test_the_record_says_whether_the_file_was_made_for_the_block() -> None:
     assert _noted(made, "/h/.zshrc", wanted=True, exists=True) == made
     assert _noted(dict(record), "/h/.zshrc", wanted=True, exists=True)["shell_created"] is False
     assert _noted(made, "/h/.zshrc", wanted=False, exists=True) == record
+
+
+@dataclass
+class Home:
+    """A home with start-up files and a record, and the module run on it in its own process."""
+
+    path: Path
+
+    def write(self, name: str, text: str, mode: int = 0o644) -> Path:
+        place = self.path / name
+        place.write_text(text, encoding="utf-8")
+        place.chmod(mode)
+        return place
+
+    @property
+    def record(self) -> dict[str, Any]:
+        text = (self.path / ".local/share/metal-lab/ml-m1.json").read_text(encoding="utf-8")
+        loaded: dict[str, Any] = json.loads(text)
+        return loaded
+
+    def run(self, *, block: str = BLOCK, check: bool = False, **options: Any) -> dict[str, Any]:
+        names = [str(self.path / name) for name in (".zprofile", ".zshrc", ".zlogin")]
+        base = {"path": names[1], "files": names, "profile": "ml-m1", "block": block, "activations": NAMES}
+        arguments = {"ANSIBLE_MODULE_ARGS": {**base, "_ansible_check_mode": check, "_ansible_diff": True, **options}}
+        utils = [str(ROOT / "roles" / role / "module_utils") for role in ("locked_packages", "shell_profile")]
+        done = subprocess.run(
+            [sys.executable, str(shell_block.__file__)],
+            input=json.dumps(arguments),
+            env={
+                **os.environ,
+                "HOME": str(self.path),
+                "XDG_DATA_HOME": "",
+                "PYTHONPATH": ":".join([*utils, *sys.path]),
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stdout, done.stderr
+        answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+        assert not answer.get("failed"), answer
+        return answer
+
+    def uninstall(self, **options: Any) -> dict[str, Any]:
+        return self.run(block="", path="", files=[], activations=[], **options)
+
+    def tree(self) -> dict[str, tuple[int, bytes]]:
+        found = (path for path in sorted(self.path.rglob("*")) if path.is_file())
+        return {str(path): (path.lstat().st_mode, path.read_bytes()) for path in found}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    made = Home(tmp_path / "home")
+    place = made.path / ".local/share/metal-lab/ml-m1.json"
+    place.parent.mkdir(parents=True)
+    place.write_text(
+        json.dumps({"schema": 1, "profile": "ml-m1", "provider": "conda", "prefix": "/p"}), encoding="utf-8"
+    )
+    return made
+
+
+BY_HAND = f"setopt autocd\n{BREW}{BREW}{CONDA}{ACTIVATE}{ACTIVATE}"
+ADOPTED = f"setopt autocd\n{BREW}{CONDA}{OURS}"
+
+
+def test_a_file_written_by_hand_is_adopted_and_kept_as_it_was(home: Home) -> None:
+    rc = home.write(".zshrc", BY_HAND, 0o600)
+    profile = home.write(".zprofile", BREW + BREW)
+    before = home.tree()
+    checked = home.run(check=True)
+    assert home.tree() == before
+    answer = home.run()
+    assert (checked["changed"], checked["diff"]) == (answer["changed"], answer["diff"]) == (True, answer["diff"])
+    assert rc.read_text() == ADOPTED
+    assert profile.read_text() == BREW
+    for path, text, mode in ((rc, BY_HAND, 0o600), (profile, BREW + BREW, 0o644)):
+        backup = Path(f"{path}.before-metal-lab")
+        assert backup.read_text() == text
+        assert (backup.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (mode, mode)
+        assert f"kept as it was: {backup}\n" in [part.get("prepared") for part in answer["diff"]]
+    again = home.run()
+    assert (again["changed"], again["diff"]) == (False, [])
+
+
+def test_the_copy_is_made_once(home: Home) -> None:
+    rc = home.write(".zshrc", BY_HAND)
+    home.run()
+    rc.write_text(rc.read_text() + ACTIVATE)
+    assert [part["after"] for part in home.run()["diff"]] == [ADOPTED]
+    assert Path(f"{rc}.before-metal-lab").read_text() == BY_HAND
+
+
+def test_a_file_of_which_no_line_goes_is_not_copied(home: Home) -> None:
+    home.write(".zshrc", f"alias ll='ls -l'\n{BREW}{CONDA}")
+    assert home.run()["backups"] == []
+    assert sorted(path.name for path in home.path.iterdir()) == [".local", ".zshrc"]
+
+
+def test_a_linked_file_stays_a_link_and_the_copy_lies_beside_the_link(home: Home) -> None:
+    dotfiles = home.path / "dotfiles"
+    dotfiles.mkdir()
+    (dotfiles / "zshrc").write_text(BY_HAND)
+    (home.path / ".zshrc").symlink_to("dotfiles/zshrc")
+    home.run()
+    assert (home.path / ".zshrc").readlink() == Path("dotfiles/zshrc")
+    assert (dotfiles / "zshrc").read_text() == ADOPTED
+    assert (home.path / ".zshrc.before-metal-lab").read_text() == BY_HAND
+    assert [path.name for path in dotfiles.iterdir()] == ["zshrc"]
+
+
+def test_one_file_under_two_names_has_one_block(home: Home) -> None:
+    home.write(".zshrc", BY_HAND)
+    (home.path / ".zprofile").symlink_to(".zshrc")
+    home.run()
+    assert (home.path / ".zshrc").read_text() == ADOPTED
+    assert home.run()["changed"] is False
+
+
+def test_the_block_goes_where_condas_comes_last(home: Home) -> None:
+    """conda's block in .zlogin, which zsh reads after .zshrc, would put base first again."""
+    home.run()
+    assert home.record["shell"] == str(home.path / ".zshrc")
+    login = home.write(".zlogin", CONDA)
+    assert home.run()["changed"] is True
+    assert login.read_text() == CONDA + OURS
+    # The file that had been made for the block goes with it.
+    assert not (home.path / ".zshrc").exists()
+    assert (home.record["shell"], home.record["shell_created"]) == (str(login), False)
+    assert home.run()["changed"] is False
+
+
+def test_uninstalling_takes_the_block_and_says_where_the_copy_is(home: Home) -> None:
+    rc = home.write(".zshrc", BY_HAND)
+    home.run()
+    assert home.uninstall(check=True)["changed"] is True
+    assert home.uninstall()["backups"] == [f"{rc}.before-metal-lab"]
+    assert rc.read_text() == f"setopt autocd\n{BREW}{CONDA}"
+    assert "shell" not in home.record
+    assert home.uninstall()["changed"] is False
+
+
+def test_uninstalling_leaves_lines_that_came_later(home: Home) -> None:
+    rc = home.write(".zshrc", "")
+    home.run()
+    rc.write_text(rc.read_text() + ACTIVATE + BREW + BREW)
+    assert home.uninstall()["backups"] == []
+    assert rc.read_text() == ACTIVATE + BREW + BREW

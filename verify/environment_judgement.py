@@ -1,29 +1,19 @@
-"""What the environment's probe saw, judged against the profile and its lock."""
+"""What the environment's probe saw, judged against the profile, its lock and the record."""
 
-from collections.abc import Callable
-from pathlib import PurePosixPath
 from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
+from verify import packages_judgement, shell_judgement
+from verify.packages_judgement import Share
 from verify.profile import Profile
 from verify.record import Record
 from verify.remote import Outcome
 from verify.results import CheckResult
 
 PREFIX = "environment"
-# Check to the probe's stage that it rests on, in the order in which they are reported.
-_STAGES = {
-    "platform": "machine",
-    "python": "python",
-    "versions": "packages",
-    "integrity": "packages",
-    "variables": "variables",
-    "shell": "shell",
-}
-FIRST = ("reachable", "record")
+FIRST = [f"{PREFIX}.reachable", f"{PREFIX}.record"]
 """Checks that the first look at a target answers, before any probe runs."""
-CHECKS = [f"{PREFIX}.{name}" for name in (*FIRST, *_STAGES)]
 _NAMED = 5
 _CONVERGE = "Run ./converge."
 _BROKEN = {
@@ -34,10 +24,19 @@ _BROKEN = {
 }
 
 
-def skip_after(check: str, reason: str) -> list[CheckResult]:
-    """All checks of the environment that come after one, skipped for one reason."""
-    start = CHECKS.index(check) + 1
-    return [CheckResult(name, "skip", reason) for name in CHECKS[start:]]
+def stages(sets: list[str]) -> dict[str, list[str]]:
+    """The checks that rest on each stage of the probe, both in their order.
+
+    Args:
+        sets: names of the frameworks whose packages are looked at.
+    """
+    return {
+        "machine": [f"{PREFIX}.platform"],
+        "python": [f"{PREFIX}.python"],
+        "packages": packages_judgement.check_names(sets),
+        "variables": [f"{PREFIX}.variables"],
+        "shell": shell_judgement.CHECKS,
+    }
 
 
 class EnvironmentJudge:
@@ -47,44 +46,61 @@ class EnvironmentJudge:
         profile: what the machine must be.
         record: what the target says it has.
         platform: the target's, known to the profile.
-        versions: locked version by canonical package name, of the record's sets.
+        shares: the locked packages, by package set.
     """
 
-    def __init__(self, profile: Profile, record: Record, platform: str, versions: dict[str, str]) -> None:
+    def __init__(self, profile: Profile, record: Record, platform: str, shares: dict[str, Share]) -> None:
         self._profile = profile
         self._record = record
         self._platform = platform
-        self._versions = versions
+        self._shares = shares
+        self._translated = False
 
     def judge(self, outcome: Outcome) -> list[CheckResult]:
         """The results of the checks that rest on the probe, in their order."""
-        judges: dict[str, Callable[[dict[str, Any]], CheckResult]] = {
-            "platform": self._machine,
-            "python": self._python,
-            "versions": self._installed,
-            "integrity": self._integrity,
-            "variables": self._variables,
-            "shell": self._shell,
-        }
         found: list[CheckResult] = []
         broken = ""
-        for check, stage in _STAGES.items():
-            if stage == "shell" and not self._record.shell:
-                found.append(_skip(check, "no shell file was set up on this machine (the record names none)"))
+        if not outcome.records:
+            # Its Python did not even begin.
+            broken = f"{PREFIX}.python"
+        frameworks = [name for name in self._shares if name in self._profile.frameworks]
+        for stage, checks in stages(frameworks).items():
+            if stage == "shell" and all(shell_judgement.wanted(self._record).values()):
+                found.extend(shell_judgement.judge(self._record, {}))
                 continue
             if broken:
-                found.append(_skip(check, f"not reached: {broken} failed"))
+                found.extend(
+                    self._cut_short(check, {}, outcome)
+                    if check == broken
+                    else CheckResult(check, "skip", f"not reached: {broken} failed")
+                    for check in checks
+                )
                 continue
-            records = {one.get("event"): one for one in outcome.records if one["stage"] == stage}
-            if "end" in records:
-                try:
-                    found.append(judges[check](records["end"]["data"]))
-                except (KeyError, TypeError, ValueError, AttributeError) as error:
-                    found.append(_fail(check, "malformed", f"the probe's report makes no sense ({error!r})", _CONVERGE))
-                continue
-            broken = f"{PREFIX}.{check}"
-            found.append(self._cut_short(check, records, outcome))
+            results = self._stage(stage, checks[0], outcome)
+            answered = {one.check for one in results}
+            found.extend(results)
+            missing = [check for check in checks if check not in answered]
+            found.extend(CheckResult(check, "skip", f"not reached: {checks[0]} failed") for check in missing)
+            if not any(one["stage"] == stage and one.get("event") == "end" for one in outcome.records):
+                broken = checks[0]
         return found
+
+    def _stage(self, stage: str, first: str, outcome: Outcome) -> list[CheckResult]:
+        records = {one.get("event"): one for one in outcome.records if one["stage"] == stage}
+        if "end" not in records:
+            return [self._cut_short(first, records, outcome)]
+        try:
+            return self._judge_stage(stage, records["end"]["data"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            return [_fail(first, "malformed", f"the probe's report makes no sense ({error!r})", _CONVERGE)]
+
+    def _judge_stage(self, stage: str, data: dict[str, Any]) -> list[CheckResult]:
+        if stage == "packages":
+            return [packages_judgement.judge(name, share, data) for name, share in self._shares.items()]
+        if stage == "shell":
+            return shell_judgement.judge(self._record, data)
+        judges = {"machine": self._machine, "python": self._python, "variables": self._variables}
+        return [judges[stage](data)]
 
     def _cut_short(self, check: str, records: dict[Any, dict[str, Any]], outcome: Outcome) -> CheckResult:
         advice = "Run ./converge, which makes a damaged environment anew."
@@ -95,45 +111,32 @@ class EnvironmentJudge:
         return _fail(check, fault, f"{message}: {outcome.evidence.strip()[-600:] or 'nothing was written'}", advice)
 
     def _machine(self, data: dict[str, Any]) -> CheckResult:
+        check = f"{PREFIX}.platform"
         text = f"{self._platform}, {data['system']} {data['os_version']}, {data['cpu']}"
-        if data["translated"]:
+        self._translated = bool(data["translated"])
+        if self._translated:
             advice = "Open the terminal without Rosetta (Get Info on it), then make the environment anew."
-            return _fail("platform", "translated", "Rosetta translates the environment's Python", advice)
+            return _fail(check, "translated", "Rosetta translates the environment's Python", advice)
         floor = self._profile.platform(self._platform).macos_floor
         if floor and _older(str(data["os_version"]), floor):
-            return _fail("platform", "too-old", f"macOS {data['os_version']}, needed is {floor}", "Update macOS.")
-        return _pass("platform", text)
+            return _fail(check, "too-old", f"macOS {data['os_version']}, needed is {floor}", "Update macOS.")
+        return CheckResult(check, "pass", text)
 
     def _python(self, data: dict[str, Any]) -> CheckResult:
+        check = f"{PREFIX}.python"
         version, wanted = str(data["version"]), self._profile.python
+        machine = self._platform.partition("-")[2]
         if not version.startswith(f"{wanted}."):
-            return _fail("python", "wrong-python", f"Python {version} instead of {wanted}", _CONVERGE)
+            return _fail(check, "wrong-python", f"Python {version} instead of {wanted}", _CONVERGE)
+        if data["machine"] != machine and not self._translated:
+            return _fail(check, "wrong-python", f"a Python for {data['machine']} on {machine}", _CONVERGE)
         if data["prefix"] != data["wanted_prefix"]:
             message = f"its Python belongs to {data['prefix']}, not to {data['wanted_prefix']}"
-            return _fail("python", "wrong-python", message, _CONVERGE)
-        return _pass("python", f"Python {version} in {self._record.prefix}")
-
-    def _installed(self, data: dict[str, Any]) -> CheckResult:
-        wrong = []
-        for name, version in sorted(self._versions.items()):
-            found = data["installed"].get(name, [])
-            if not found:
-                wrong.append(f"{name} {version} is missing")
-            elif len(found) > 1:
-                wrong.append(f"{name} is there {len(found)} times ({', '.join(found)}), locked is {version}")
-            elif not _same(found[0], version):
-                wrong.append(f"{name} is {found[0]}, locked is {version}")
-        if wrong:
-            return _fail("versions", "wrong-versions", _some(wrong, len(wrong)), _CONVERGE)
-        return _pass("versions", f"{len(self._versions)} packages, all as locked")
-
-    def _integrity(self, data: dict[str, Any]) -> CheckResult:
-        if data["problem_count"]:
-            message = _some(list(data["problems"]), int(data["problem_count"]))
-            return _fail("integrity", "damaged", message, _CONVERGE)
-        return _pass("integrity", f"{data['file_count']} files, all there in their recorded size")
+            return _fail(check, "wrong-python", message, _CONVERGE)
+        return CheckResult(check, "pass", f"Python {version} for {machine} in {self._record.prefix}")
 
     def _variables(self, data: dict[str, Any]) -> CheckResult:
+        check = f"{PREFIX}.variables"
         wrong = []
         for name in self._record.sets:
             wanted = self._profile.package_set(name).environment
@@ -151,19 +154,9 @@ class EnvironmentJudge:
                 if not shared and key not in wanted
             ]
         if wrong:
-            return _fail("variables", "wrong-variables", _some(wrong, len(wrong)), _CONVERGE)
-        return _pass("variables", "stored as the profile says")
-
-    def _shell(self, data: dict[str, Any]) -> CheckResult:
-        wanted = str(PurePosixPath(self._record.prefix) / "bin")
-        if data["error"]:
-            message = f"a new {data['shell']} did not tell its Python: {data['error']}"
-        elif str(PurePosixPath(data["python"]).parent) != wanted:
-            message = f"a new {data['shell']} takes {data['python'] or 'no Python'}, not that of {wanted}"
-        else:
-            return _pass("shell", f"a new {data['shell']} takes {data['python']}")
-        advice = f"Run ./converge, and look in {self._record.shell} for lines that change PATH after its block."
-        return _fail("shell", "not-on-path", message, advice)
+            more = f"; and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
+            return _fail(check, "wrong-variables", "; ".join(wrong[:_NAMED]) + more, _CONVERGE)
+        return CheckResult(check, "pass", "stored as the profile says")
 
 
 def _older(version: str, floor: str) -> bool:
@@ -173,25 +166,5 @@ def _older(version: str, floor: str) -> bool:
         return True
 
 
-def _same(found: str, wanted: str) -> bool:
-    try:
-        return Version(found) == Version(wanted)
-    except InvalidVersion:
-        return found == wanted
-
-
-def _some(problems: list[str], count: int) -> str:
-    shown = "; ".join(problems[:_NAMED])
-    return shown if count <= _NAMED else f"{shown}; and {count - _NAMED} more"
-
-
-def _pass(check: str, message: str) -> CheckResult:
-    return CheckResult(f"{PREFIX}.{check}", "pass", message)
-
-
-def _skip(check: str, reason: str) -> CheckResult:
-    return CheckResult(f"{PREFIX}.{check}", "skip", reason)
-
-
 def _fail(check: str, fault: str, message: str, advice: str) -> CheckResult:
-    return CheckResult(f"{PREFIX}.{check}", "fail", message, advice, fault)
+    return CheckResult(check, "fail", message, advice, fault)

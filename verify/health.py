@@ -1,23 +1,24 @@
 """The health of one host: runs each probe once, when its first check is asked for, and keeps the answers."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from testinfra.host import Host
 
 from verify import environment_judgement as environment
-from verify import judgement, remote
-from verify.environment_judgement import PREFIX, EnvironmentJudge
+from verify import judgement, packages_judgement, remote, shell_judgement, system_judgement
+from verify.environment_judgement import EnvironmentJudge
 from verify.judgement import FrameworkJudge
 from verify.lock import Lock
-from verify.profile import Profile
+from verify.profile import BASE, Profile
 from verify.record import BadRecordError, Record, parse
 from verify.remote import Target
 from verify.results import CheckResult, FrameworkReport, HostReport
 from verify.settings import MATMUL_BUDGET_S, SEED, Settings
 
 ENVIRONMENT_TIMEOUT_S = 120.0
+SYSTEM_TIMEOUT_S = 60.0
 _DISTRIBUTIONS = {
     "tensorflow": ("tensorflow", "tensorflow-cpu"),
     "pytorch": ("torch",),
@@ -25,6 +26,16 @@ _DISTRIBUTIONS = {
     "mlx": ("mlx",),
 }
 """Under which of these names a platform's lock has the framework itself."""
+
+
+def setup_checks(frameworks: Iterable[str]) -> list[str]:
+    """The checks that need no framework to run, in the order in which they are reported.
+
+    Args:
+        frameworks: those whose packages are looked at.
+    """
+    rest = [check for checks in environment.stages(list(frameworks)).values() for check in checks]
+    return [*environment.FIRST, *system_judgement.CHECKS, *rest]
 
 
 class HostHealth:
@@ -45,7 +56,8 @@ class HostHealth:
         self._settings = settings
         self._lock = lock
         self._announce = announce
-        self._answers: dict[str, dict[str, CheckResult]] = {}
+        self._answers: dict[str, CheckResult] = {}
+        self._asked: set[str] = set()
         self._target: Target | None = None
         self._record: Record | None = None
         self._obstacle = ""
@@ -60,32 +72,65 @@ class HostHealth:
 
     def check(self, name: str) -> CheckResult:
         """The answer to one check; noted in the report."""
-        group = name.split(".", maxsplit=1)[0]
-        if PREFIX not in self._answers:
+        if not self._asked:
             self._started = time.monotonic()
-            self._answers[PREFIX] = {one.check: one for one in self._check_environment()}
-        if group not in self._answers:
-            self._answers[group] = {one.check: one for one in self._check_framework(group)}
-        answer = self._answers[group][name]
+            self._note("setup", self._check_setup())
+        group = name.split(".", maxsplit=1)[0]
+        if group in self._settings.profile.frameworks and group not in self._asked:
+            self._note(group, self._check_framework(group))
+        answer = self._answers.get(name) or CheckResult(name, "skip", self._obstacle)
         self.report.checks.append(answer)
         self.report.seconds = round(time.monotonic() - self._started, 3)
         return answer
 
-    def _check_environment(self) -> list[CheckResult]:
+    def _note(self, group: str, answers: list[CheckResult]) -> None:
+        self._asked.add(group)
+        self._answers.update((one.check, one) for one in answers)
+
+    def _check_setup(self) -> list[CheckResult]:
         found = self._first_look()
         if self._target is None or self._record is None:
             return found
+        found.extend(self._check_system(self._record))
         platform = self._target.platform
-        lock = self._lock(platform)
-        profile, record = self._settings.profile, self._record
-        pins = [pin for one in record.sets for pin in lock.closure(profile.package_set(one).requirements)]
-        versions = {pin.name: pin.version for pin in pins}
+        if platform not in self._settings.profile.platforms:
+            known = ", ".join(self._settings.profile.platforms)
+            failed = CheckResult(
+                f"{environment.PREFIX}.platform",
+                "fail",
+                f"this is {platform}; the profile {self._settings.profile.name} is made for {known}",
+                "On an Apple-silicon Mac, open the terminal without Rosetta; others need a profile of their own.",
+                "wrong-platform",
+            )
+            self._obstacle = "not reached: the platform is not in the profile"
+            return [*found, failed]
+        found.extend(self._check_environment(self._record, platform))
+        return found
+
+    def _check_system(self, record: Record) -> list[CheckResult]:
+        arguments = system_judgement.questions(record)
+        try:
+            answer = (
+                remote.ask(self._host, "system", arguments, min(self._limit, SYSTEM_TIMEOUT_S)) if arguments else {}
+            )
+        except remote.NoAnswerError as error:
+            first, *rest = system_judgement.CHECKS
+            advice = "Look at the connection to the machine, and run it again."
+            skipped = [CheckResult(name, "skip", f"not reached: {first} failed") for name in rest]
+            return [CheckResult(first, "fail", str(error), advice, "no-answer"), *skipped]
+        return system_judgement.judge(record, answer)
+
+    def _check_environment(self, record: Record, platform: str) -> list[CheckResult]:
+        profile = self._settings.profile
+        frameworks = [name for name in self._settings.candidates if name in record.frameworks]
+        shares = packages_judgement.shares(profile, self._lock(platform), [BASE, *frameworks])
         parameters = {
             "prefix": record.prefix,
-            "packages": sorted(versions),
+            "packages": sorted(name for one in shares.values() for name in one.versions),
             "provider": record.provider,
             "sets": record.sets,
-            "shell": bool(record.shell),
+            "shell": not all(shell_judgement.wanted(record).values()),
+            "conda": record.conda.root if record.conda else "",
         }
         outcome = remote.probe(
             self._host, record.python, "environment", parameters, {}, min(self._limit, ENVIRONMENT_TIMEOUT_S)
@@ -93,14 +138,15 @@ class HostHealth:
         for one in outcome.records:
             if one["stage"] == "machine" and isinstance(one.get("data"), dict):
                 self.report.machine = one["data"]
-        judged = EnvironmentJudge(profile, record, platform, versions).judge(outcome)
+        judged = EnvironmentJudge(profile, record, platform, shares).judge(outcome)
         if not any(one.get("event") == "end" and one["stage"] == "python" for one in outcome.records):
             self._obstacle = "not reached: the environment's Python does not run"
-        return [*found, *judged]
+        absent = [name for name in self._settings.candidates if name not in record.frameworks]
+        return [*judged, *(self._absent(name, platform) for name in absent)]
 
     def _first_look(self) -> list[CheckResult]:
-        """The checks before any probe, and where they fail, the skipped rest."""
-        reachable, recorded = (f"{PREFIX}.{one}" for one in environment.FIRST)
+        """The checks before any probe; where one fails, there is no target and no record."""
+        reachable, recorded = environment.FIRST
         name = self._settings.profile.name
         try:
             target = remote.look(self._host, name)
@@ -124,22 +170,12 @@ class HostHealth:
         found.append(
             CheckResult(recorded, "pass", f"{record.prefix}, with {', '.join(record.frameworks) or 'no frameworks'}")
         )
-        if target.platform not in self._settings.profile.platforms:
-            known = ", ".join(self._settings.profile.platforms)
-            failed = CheckResult(
-                f"{PREFIX}.platform",
-                "fail",
-                f"this is {target.platform}; the profile {name} is made for {known}",
-                "On an Apple-silicon Mac, open the terminal without Rosetta; others need a profile of their own.",
-                "wrong-platform",
-            )
-            return [*found, *self._stop(failed, "not reached: the platform is not in the profile")]
         self._target, self._record = target, record
         return found
 
     def _stop(self, failed: CheckResult, reason: str) -> list[CheckResult]:
         self._obstacle = reason
-        return [failed, *environment.skip_after(failed.check, reason)]
+        return [failed]
 
     def _check_framework(self, name: str) -> list[CheckResult]:
         level, profile = self._settings.level, self._settings.profile
@@ -149,7 +185,7 @@ class HostHealth:
             return judgement.skip_all(name, level, self._obstacle)
         platform = self._target.platform
         if name not in self._record.frameworks:
-            return self._absent(name, platform)
+            return judgement.skip_all(name, level, self._answers[f"{packages_judgement.PREFIX}.{name}"].message)
         if platform not in framework.device:
             return judgement.skip_all(name, level, f"not available on {platform}")
         self._announce(f"{self.report.host}: probing {name}, {level}, at most {self._limit:g} s")
@@ -177,17 +213,15 @@ class HostHealth:
         self.report.frameworks[name] = judge.report
         return found
 
-    def _absent(self, name: str, platform: str) -> list[CheckResult]:
+    def _absent(self, name: str, platform: str) -> CheckResult:
         """A framework that the environment does not have: a failure only where somebody asked for it by name."""
+        check = f"{packages_judgement.PREFIX}.{name}"
         message = (
             f"not in this environment; the record names {', '.join(self._record.frameworks) if self._record else ''}"
         )
-        skipped = judgement.skip_all(name, self._settings.level, message)
         if self._settings.frameworks is None or platform not in self._settings.profile.frameworks[name].device:
-            return skipped
-        advice = f"Run ./converge with {name} among its frameworks."
-        self.report.frameworks[name].result = "fail"
-        return [CheckResult(skipped[0].check, "fail", message, advice, "not-installed"), *skipped[1:]]
+            return CheckResult(check, "skip", message)
+        return CheckResult(check, "fail", message, f"Run ./converge with {name} among its frameworks.", "not-installed")
 
     @property
     def _limit(self) -> float:

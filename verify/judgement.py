@@ -8,6 +8,7 @@ from typing import Any
 
 from verify.remote import Outcome
 from verify.results import CheckResult, FrameworkReport, Matmul, Training, worst
+from verify.settings import SETUP
 
 RESIDUAL_LIMIT = 4.0
 """Of Freivalds' check, in units of float32 rounding; verify/probes/freivalds.py has the measured figures."""
@@ -39,7 +40,9 @@ _ADVICE = {
 
 
 def check_names(framework: str, level: str) -> list[str]:
-    """The names of a framework's checks at a level, in the order in which they are reported."""
+    """The names of a framework's checks at a level, in the order in which they are reported; none at setup."""
+    if level == SETUP:
+        return []
     stages = _QUICK_STAGES if level == "quick" else _FULL_STAGES
     return [f"{framework}.{check}" for checks in stages.values() for check in checks] + [f"{framework}.{EXIT}"]
 

@@ -13,9 +13,8 @@ from testinfra.host import Host
 
 from verify import settings as options
 from verify import summary
-from verify.environment_judgement import CHECKS as ENVIRONMENT_CHECKS
 from verify.errors import UserError
-from verify.health import HostHealth
+from verify.health import HostHealth, setup_checks
 from verify.judgement import check_names
 from verify.results import CheckResult, HostReport, write
 from verify.settings import Settings
@@ -72,10 +71,10 @@ def add_options(parser: pytest.Parser) -> None:
     """The options that testinfra does not have; its --hosts and --ansible-inventory are ours as well."""
     group = parser.getgroup("verify", "health check of machine-learning machines")
     group.addoption("--profile", default=options.DEFAULT_PROFILE, help="the profile (default: %(default)s)")
-    group.addoption("--level", default="quick", help="quick or full (default: %(default)s)")
+    group.addoption("--level", default="quick", help="setup, quick or full (default: %(default)s)")
     group.addoption("--frameworks", help="names separated by commas (default: those in each target's record)")
     group.addoption("--results", default=options.DEFAULT_RESULTS, help="folder (default: %(default)s)")
-    group.addoption("--timeout", help="seconds for one probe (default: 120 at quick, 300 at full)")
+    group.addoption("--timeout", help="seconds for one probe (default: 120, at full 300)")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -107,12 +106,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test per check of the level."""
     run = metafunc.config.stash.get(_STATE, None)
-    if "environment_check" in metafunc.fixturenames:
-        metafunc.parametrize("environment_check", ENVIRONMENT_CHECKS)
-    if "framework_check" in metafunc.fixturenames and run is not None:
-        level = run.settings.level
-        names = [name for one in run.settings.candidates for name in check_names(one, level)]
-        metafunc.parametrize("framework_check", names)
+    if "check" in metafunc.fixturenames and run is not None:
+        level, frameworks = run.settings.level, run.settings.candidates
+        names = [name for one in frameworks for name in check_names(one, level)]
+        metafunc.parametrize("check", [*setup_checks(frameworks), *names])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from verify.profile import BASE
 
@@ -13,6 +14,30 @@ class BadRecordError(ValueError):
 
 
 @dataclass(frozen=True)
+class Homebrew:
+    """What the inventory asks of Homebrew.
+
+    Attributes:
+        prefix: its folder.
+        formulae, casks: names that must be installed.
+        shellenv: whether a login shell is to find it.
+    """
+
+    prefix: str
+    formulae: tuple[str, ...]
+    casks: tuple[str, ...]
+    shellenv: bool
+
+
+@dataclass(frozen=True)
+class Conda:
+    """The conda that made the environment: its folder, and whether a login shell is to know it by `conda init`."""
+
+    root: str
+    init: bool
+
+
+@dataclass(frozen=True)
 class Record:
     """An environment on a target.
 
@@ -21,12 +46,15 @@ class Record:
         prefix: its folder, absolute.
         frameworks: those installed in it.
         shell: the shell file with the managed block, "" where the shell was left alone.
+        homebrew, conda: None where nobody asked for one here.
     """
 
     provider: str
     prefix: str
     frameworks: tuple[str, ...]
     shell: str
+    homebrew: Homebrew | None = None
+    conda: Conda | None = None
 
     @property
     def python(self) -> str:
@@ -65,4 +93,27 @@ def parse(text: str, profile: str) -> Record:
         raise BadRecordError("its frameworks are no list of names")
     if not isinstance(shell, str):
         raise BadRecordError("its shell file is no path")
-    return Record(provider, prefix, tuple(frameworks), shell)
+    try:
+        homebrew, conda = _homebrew(data.get("homebrew")), _conda(data.get("conda"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadRecordError(f"what it says of homebrew or conda is malformed ({error!r})") from error
+    return Record(provider, prefix, tuple(frameworks), shell, homebrew, conda)
+
+
+def _homebrew(data: dict[str, Any] | None) -> Homebrew | None:
+    if data is None:
+        return None
+    formulae, casks = data["formulae"], data["casks"]
+    if not all(isinstance(one, list) and all(isinstance(name, str) for name in one) for one in (formulae, casks)):
+        raise ValueError("no lists of names")
+    return Homebrew(_folder(data["prefix"]), tuple(formulae), tuple(casks), bool(data["shellenv"]))
+
+
+def _conda(data: dict[str, Any] | None) -> Conda | None:
+    return None if data is None else Conda(_folder(data["root"]), bool(data["init"]))
+
+
+def _folder(path: object) -> str:
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise ValueError(f"{path!r} is no absolute path")
+    return path

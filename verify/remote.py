@@ -43,6 +43,10 @@ class UnreachableError(Exception):
     """The target did not answer; the message is one line."""
 
 
+class NoAnswerError(Exception):
+    """A script did not give an answer that could be understood; the message says what was seen."""
+
+
 @dataclass(frozen=True)
 class Target:
     """What the first look at a target shows.
@@ -99,12 +103,42 @@ def look(host: Host, profile: str) -> Target:
         raise UnreachableError(f"no answer within {CONNECT_TIMEOUT_S} s") from error
     except Exception as error:  # testinfra's backends raise what they like (RuntimeError, AssertionError, OSError)
         raise UnreachableError(_reason(error)) from error
-    lines = done.stdout_bytes.decode("utf-8", "replace").splitlines()
-    marks = [number for number, line in enumerate(lines) if line == nonce]
-    if len(marks) != 2 or marks[1] - marks[0] < 4:  # noqa: PLR2004 - both marks, and three lines between them
+    lines = _between(done, nonce)
+    if len(lines) < 3:  # noqa: PLR2004 - system, machine, path
         raise UnreachableError(f"its shell answered with exit code {done.rc}: {_tail(done)}")
-    system, machine, path, *record = lines[marks[0] + 1 : marks[1]]
+    system, machine, path, *record = lines
     return Target(system, machine, path, "\n".join(record).strip())
+
+
+def ask(host: Host, script: str, arguments: list[str], seconds: float) -> dict[str, str]:
+    """Run a shell script of verify/probes on a target: for what must be told where no Python runs.
+
+    Args:
+        host: the target.
+        script: its name, without .sh.
+        arguments: for the script, which undoes their escapes by printf's %b.
+        seconds: time limit, enforced here.
+
+    Returns:
+        what it said in lines key=value.
+
+    Raises:
+        NoAnswerError: it did not end in time, or said something else.
+    """
+    nonce = secrets.token_hex(16)
+    source = (PROBES / f"{script}.sh").read_text(encoding="utf-8")
+    line = "sh -c %s sh %s" + " %s" * len(arguments)
+    try:
+        with _limited(seconds):
+            done = host.run(line, source, nonce, *(_octal(one) for one in arguments))
+    except subprocess.TimeoutExpired as error:
+        raise NoAnswerError(f"no answer within {seconds:g} s") from error
+    except Exception as error:  # as in look()
+        raise NoAnswerError(f"the connection broke: {_reason(error)}") from error
+    lines = [line for line in _between(done, nonce) if line]
+    if done.rc != 0 or not all("=" in line for line in lines):
+        raise NoAnswerError(f"the script ended with exit code {done.rc}: {_tail(done)}")
+    return dict(line.split("=", 1) for line in lines)
 
 
 def probe(
@@ -145,6 +179,13 @@ def probe(
     return _understand(done, nonce)
 
 
+def _between(done: CommandResult, nonce: str) -> list[str]:
+    """The lines of an answer between its two marks; none without both."""
+    lines = done.stdout_bytes.decode("utf-8", "replace").splitlines()
+    marks = [number for number, line in enumerate(lines) if line == nonce]
+    return lines[marks[0] + 1 : marks[1]] if len(marks) == 2 else []  # noqa: PLR2004
+
+
 def _understand(done: CommandResult, nonce: str) -> Outcome:
     """Read the supervisor's one line strictly: anything else is no answer."""
     lines = done.stdout_bytes.decode("utf-8", "replace").splitlines()
@@ -175,7 +216,7 @@ def _pack(text: str) -> str:
 
 def _octal(path: str) -> str:
     """A path for printf's %b: every byte that is not a plain character as octal escape."""
-    plain = set(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+@ ")
+    plain = set(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+@: ")
     return "".join(chr(byte) if byte in plain else f"\\0{byte:03o}" for byte in path.encode())
 
 

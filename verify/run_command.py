@@ -13,6 +13,7 @@ from verify import settings as options
 _EPILOG = """\
 examples:
   python -m verify                                            this machine, quickly
+  python -m verify --level setup                              has it drifted? no GPU needed, seconds
   python -m verify --level full --frameworks pytorch,mlx      numbers, speed and a short training run
   python -m verify --hosts ssh://me@mac1.example,ssh://me@mac2.example
   python -m verify --hosts 'ansible://lab?ansible_inventory=inventory/lab.yml'
@@ -77,14 +78,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--level",
         default="quick",
-        help="quick: versions, files, devices, exact values; full: speed, float64 reference and training as well "
-        "(default: %(default)s)",
+        help="setup: what is installed and set, no framework runs; quick: devices and exact values as well; full: "
+        "speed, float64 reference and training as well (default: %(default)s)",
     )
     parser.add_argument("--frameworks", help="names separated by commas (default: those in each target's record)")
     parser.add_argument(
         "--results", default=options.DEFAULT_RESULTS, help="folder for HOST.json and junit.xml (default: %(default)s)"
     )
-    parser.add_argument("--timeout", help="seconds for one probe (default: 120 at quick, 300 at full)")
+    parser.add_argument("--timeout", help="seconds for one probe (default: 120, at full 300)")
     parser.add_argument("--ansible-inventory", help="inventory for ansible:// hosts")
     parser.add_argument("--ssh-config", help="OpenSSH configuration file for ssh:// hosts")
     return parser

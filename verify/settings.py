@@ -15,8 +15,10 @@ from verify.profile import Profile
 DEFAULT_HOSTS = "local://"
 DEFAULT_PROFILE = "ml-m1"
 DEFAULT_RESULTS = "results"
-LEVELS = ("quick", "full")
-DEFAULT_TIMEOUT_S = {"quick": 120.0, "full": 300.0}
+SETUP = "setup"
+"""The level at which no framework runs."""
+LEVELS = (SETUP, "quick", "full")
+DEFAULT_TIMEOUT_S = {SETUP: 120.0, "quick": 120.0, "full": 300.0}
 MATMUL_BUDGET_S = 10.0
 SEED = 20241
 
@@ -27,7 +29,7 @@ class Settings:
 
     Attributes:
         profile: what the machines must be.
-        level: quick or full.
+        level: one of LEVELS.
         frameworks: those asked for by name, or None for those in each target's record.
         results: folder for the results.
         timeout_s: limit for one probe.

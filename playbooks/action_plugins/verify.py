@@ -37,7 +37,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "hosts": {"type": "list", "elements": "str", "required": True},
                 "inventory": {"type": "list", "elements": "str", "required": True},
                 "profile": {"type": "str", "required": True},
-                "level": {"type": "str", "choices": ["quick", "full"], "required": True},
+                "level": {"type": "str", "choices": ["setup", "quick", "full"], "required": True},
             }
         )
         if self._task.check_mode:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.conda_env.conftest import MODULE, Lab
+from verify.record import Conda, Homebrew, parse
 
 
 def test_it_makes_an_environment_with_python_and_pip_only(lab: Lab) -> None:
@@ -182,6 +183,20 @@ def test_what_was_made_is_removed_and_what_was_adopted_stays(lab: Lab) -> None:
     lab.run(state="absent")
     assert "python" in lab.installed()
     assert not (lab.prefix / "etc" / "metal-lab").exists()
+
+
+def test_the_record_notes_what_the_system_was_made_ready_with(lab: Lab) -> None:
+    asked = {"prefix": "/opt/homebrew", "formulae": ["git"], "casks": [], "shellenv": True}
+    assert lab.run(check=True, homebrew=asked)["changed"] is True
+    lab.run(init=True, homebrew=asked)
+    place = lab.home / ".local" / "share" / "metal-lab" / "ml-m1.json"
+    record = parse(place.read_text(), "ml-m1")
+    assert record.homebrew == Homebrew("/opt/homebrew", ("git",), (), True)
+    assert record.conda == Conda(str(lab.root), True)
+    # A run that leaves Homebrew out (--skip-tags system) keeps what is noted of it.
+    assert lab.run(init=True)["changed"] is False
+    assert parse(place.read_text(), "ml-m1") == record
+    assert lab.run(init=True, homebrew={**asked, "formulae": []})["changed"] is True
 
 
 def test_another_place_for_a_recorded_environment_is_refused(lab: Lab) -> None:

@@ -23,7 +23,7 @@ def test_a_healthy_machine(machine: Machine) -> None:
         assert done.results[f"{name}.value"] == ("pass", "")
         assert done.results[f"{name}.placement"] == ("pass", "")
     skipped = [name for name, one in done.results.items() if one[0] == "skip"]
-    assert "environment.shell" in skipped
+    assert {one.split(".")[0] for one in skipped} == {"system", "shell"}
     assert "HEALTHY" in done.output
     assert "\x1b" not in done.output
 
@@ -141,7 +141,17 @@ def test_no_environment(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"schema": 2}, {"profile": "other"}, {"prefix": "relative"}, {"frameworks": ["theano"]}, {"provider": 3}]
+    "change",
+    [
+        {"schema": 2},
+        {"profile": "other"},
+        {"prefix": "relative"},
+        {"frameworks": ["theano"]},
+        {"provider": 3},
+        {"homebrew": {}},
+        {"conda": {"root": "relative", "init": True}},
+        {"homebrew": "yes"},
+    ],
 )
 def test_a_record_that_cannot_be_used(machine: Machine, change: dict[str, object]) -> None:
     machine.record(**change)
@@ -152,14 +162,31 @@ def test_an_environment_without_python(machine: Machine) -> None:
     (machine.prefix / "bin" / "python").unlink()
     done = machine.verify()
     assert done.code == 1
-    assert done.bad() == {"environment.platform": ("fail", "no-answer")}
+    assert done.bad() == {"environment.python": ("fail", "no-answer")}
     assert done.results["mlx.import"][0] == "skip"
+
+
+@pytest.mark.parametrize(
+    ("lie", "said"),
+    [
+        ("python_version = lambda: '3.12.1'", "Python 3.12.1 instead of"),
+        ("machine = lambda: 'x86_64_v9'", "a Python for"),
+    ],
+)
+def test_a_python_that_is_not_the_profiles(machine: Machine, lie: str, said: str) -> None:
+    with (machine.site / "sitecustomize.py").open("a", encoding="utf-8") as file:
+        file.write(f"platform.{lie}\n")
+    done = machine.verify("--level", "setup")
+    assert done.bad() == {"environment.python": ("fail", "wrong-python")}
+    assert said in done.message("environment.python")
 
 
 def test_a_framework_asked_for_that_is_not_there(machine: Machine) -> None:
     machine.record(frameworks=["mlx"])
     assert machine.verify().bad() == {}
-    assert machine.verify("--frameworks", "tensorflow").bad() == {"tensorflow.import": ("fail", "not-installed")}
+    asked = machine.verify("--frameworks", "tensorflow")
+    assert asked.bad() == {"packages.tensorflow": ("fail", "not-installed")}
+    assert asked.results["tensorflow.import"][0] == "skip"
 
 
 def test_wrong_missing_and_double_packages_are_named(machine: Machine) -> None:
@@ -169,9 +196,9 @@ def test_wrong_missing_and_double_packages_are_named(machine: Machine) -> None:
     (found,) = site.glob("matplotlib-*.dist-info")
     found.rename(site / "matplotlib-0.1.dist-info")
     (site / "scikit_learn-0.2.dist-info").mkdir()
-    done = machine.verify("--frameworks", "mlx")
-    assert done.bad()["environment.versions"] == ("fail", "wrong-versions")
-    message = done.message("environment.versions")
+    done = machine.verify("--level", "setup")
+    assert done.bad() == {"packages.base": ("fail", "wrong-versions")}
+    message = done.message("packages.base")
     for part in ("pandas", "missing", "matplotlib is 0.1", "scikit-learn is there 2 times"):
         assert part in message
 
@@ -180,10 +207,40 @@ def test_a_file_of_another_size_and_a_missing_one(machine: Machine) -> None:
     (machine.site / "mlx" / "core.py").open("a").write("# more\n")
     (machine.site / "mlx" / "nn.py").unlink()
     (machine.site / "mlx" / "__init__.py").touch()
-    done = machine.verify("--frameworks", "mlx")
-    assert done.bad()["environment.integrity"] == ("fail", "damaged")
-    assert "mlx/core.py has" in done.message("environment.integrity")
-    assert "mlx/nn.py is missing" in done.message("environment.integrity")
+    done = machine.verify("--level", "setup")
+    assert done.bad() == {"packages.mlx": ("fail", "damaged")}
+    assert "mlx/core.py has" in done.message("packages.mlx")
+    assert "mlx/nn.py is missing" in done.message("packages.mlx")
+
+
+@pytest.mark.parametrize(
+    ("package", "check"),
+    [("numpy", "base"), ("ml-dtypes", "tensorflow"), ("torch", "pytorch"), ("jaxlib", "jax"), ("mlx", "mlx")],
+)
+def test_a_package_that_is_gone_fails_its_sets_check_and_no_other(machine: Machine, package: str, check: str) -> None:
+    if check not in ("base", *machine.profile.frameworks_on(machine.platform)):
+        pytest.skip(f"the profile has no {check} on this platform")
+    (found,) = machine.site.glob(f"{package.replace('-', '_')}-*.dist-info")
+    shutil.rmtree(found)
+    done = machine.verify("--level", "setup")
+    assert done.code == 1
+    assert done.bad() == {f"packages.{check}": ("fail", "wrong-versions")}
+    assert f"{package} " in done.message(f"packages.{check}")
+
+
+def test_at_level_setup_no_framework_runs(machine: Machine) -> None:
+    for module in ("tensorflow.py", "torch.py", "jax/__init__.py", "mlx/core.py"):
+        path = machine.site / module
+        if path.exists():
+            # As many bytes as before, so that only running it shows what it does.
+            path.write_text("raise SystemExit(3)".ljust(path.stat().st_size, "#"), encoding="utf-8")
+    done = machine.verify("--level", "setup")
+    assert (done.code, done.bad()) == (0, {}), done.output
+    assert {name.split(".")[0] for name in done.results} == {"environment", "packages", "system", "shell"}
+    assert done.report["level"] == "setup"
+    assert done.report["frameworks"] == {}
+    by_name = machine.verify("--level", "setup", "--frameworks", "mlx")
+    assert [name for name in by_name.results if name.startswith("packages.")] == ["packages.base", "packages.mlx"]
 
 
 def test_stored_variables(machine: Machine) -> None:
@@ -224,14 +281,128 @@ def test_what_a_host_says_steers_nothing(machine: Machine) -> None:
     assert "\x1b" not in done.output
 
 
-def test_a_new_shell_takes_the_environments_python(machine: Machine) -> None:
-    files = [machine.home / name for name in (".bashrc", ".bash_profile", ".zshrc")]
-    machine.record(shell=str(files[0]))
-    for path in files:
-        path.write_text("echo chatter\n", encoding="utf-8")
+@pytest.fixture
+def mac(machine: Machine) -> Machine:
+    """The machine with a Homebrew and a conda, and start-up files that know both."""
+    brew, conda = machine.home / "höme brew", machine.home / "conda"
+    for tool, text in ((brew / "bin/brew", "Homebrew 6.0.18"), (conda / "bin/conda", "conda 26.3.2")):
+        tool.parent.mkdir(parents=True)
+        tool.write_text(f"#!/bin/sh\necho '{text}'\necho more\n", encoding="utf-8")
+        tool.chmod(0o755)
+    (brew / "Cellar/htop/3.4.1").mkdir(parents=True)
+    (brew / "opt").mkdir()
+    (brew / "opt/htop").symlink_to("../Cellar/htop/3.4.1")
+    app = machine.home / "Applications/Editor.app"
+    app.mkdir(parents=True)
+    (brew / "Caskroom/editor/1.0").mkdir(parents=True)
+    (brew / "Caskroom/editor/1.0/Editor.app").symlink_to(app)
+    lines = [
+        f"export HOMEBREW_PREFIX='{brew}' PATH='{brew}/bin':\"$PATH\"",
+        "# >>> conda initialize >>>",
+        f"__conda_setup=\"$('{conda}/bin/conda' 'shell.bash' 'hook')\"",
+        "# <<< conda initialize <<<",
+        "conda() { :; }",
+        f"export VIRTUAL_ENV='{machine.prefix}' PATH='{machine.prefix}/bin':\"$PATH\"",
+        "echo chatter",
+    ]
+    for name in (".bashrc", ".bash_profile", ".zshrc"):
+        (machine.home / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    homebrew = {"prefix": str(brew), "formulae": ["htop"], "casks": ["tap/of/editor"], "shellenv": True}
+    machine.record(shell=str(machine.home / ".bashrc"), homebrew=homebrew, conda={"root": str(conda), "init": True})
+    return machine
+
+
+def test_what_homebrew_and_conda_brought_and_what_a_new_shell_finds(mac: Machine) -> None:
     # In this process the environment is active: a new terminal window's answer must not come from that.
-    active = {"PATH": f"{machine.prefix}/bin:{os.environ['PATH']}"}
-    assert machine.verify("--frameworks", "mlx", **active).bad() == {"environment.shell": ("fail", "not-on-path")}
-    for path in files:
-        path.write_text(f"echo chatter\nexport PATH='{machine.prefix}/bin':\"$PATH\"\n", encoding="utf-8")
-    assert machine.verify("--frameworks", "mlx").bad() == {}
+    done = mac.verify("--level", "setup", VIRTUAL_ENV=str(mac.prefix), PATH=f"{mac.prefix}/bin:{os.environ['PATH']}")
+    assert (done.code, done.bad()) == (0, {}), done.output
+    assert "skip" not in {one[0] for one in done.results.values()}
+    assert done.message("system.homebrew").startswith("Homebrew 6.0.18, ")
+
+
+@pytest.mark.parametrize(
+    ("gone", "check", "fault", "said"),
+    [
+        ("höme brew/bin/brew", "system.homebrew", "not-installed", "bin/brew is not there"),
+        ("höme brew/Cellar/htop", "system.formulae", "not-installed", "htop is not installed"),
+        ("höme brew/opt/htop", "system.formulae", "not-installed", "htop is not installed"),
+        ("höme brew/Caskroom/editor", "system.casks", "not-installed", "editor is not installed"),
+        (
+            "Applications/Editor.app",
+            "system.casks",
+            "not-installed",
+            "Applications/Editor.app of tap/of/editor is gone",
+        ),
+        ("conda/bin/conda", "system.conda", "not-installed", "bin/conda is not there"),
+    ],
+)
+def test_what_is_taken_away_is_missed_by_its_check(mac: Machine, gone: str, check: str, fault: str, said: str) -> None:
+    (mac.home / gone).rename(mac.home / "gone")
+    done = mac.verify("--level", "setup")
+    # A new shell does not find brew either, once it is gone.
+    without = {name: one for name, one in done.bad().items() if (check, name) != ("system.homebrew", "shell.homebrew")}
+    assert without == {check: ("fail", fault)}
+    assert said in done.message(check)
+
+
+@pytest.mark.parametrize(
+    ("line", "check"),
+    [
+        ("HOMEBREW_PREFIX", "shell.homebrew"),
+        ("__conda_setup", "shell.conda"),
+        ("conda() {", "shell.conda"),
+        ("VIRTUAL_ENV", "shell.login"),
+    ],
+)
+def test_a_line_that_is_taken_out_of_the_start_up_files_is_missed(mac: Machine, line: str, check: str) -> None:
+    for name in (".bashrc", ".bash_profile", ".zshrc"):
+        path = mac.home / name
+        kept = [one for one in path.read_text(encoding="utf-8").splitlines() if line not in one]
+        path.write_text("\n".join(kept) + "\n", encoding="utf-8")
+    assert mac.verify("--level", "setup").bad() == {check: ("fail", "not-on-path")}
+
+
+def test_another_active_environment_is_seen_though_the_python_is_ours(mac: Machine) -> None:
+    for name in (".bashrc", ".bash_profile", ".zshrc"):
+        with (mac.home / name).open("a", encoding="utf-8") as file:
+            file.write("export VIRTUAL_ENV=/elsewhere\n")
+    done = mac.verify("--level", "setup")
+    assert done.bad() == {"shell.login": ("fail", "not-on-path")}
+    assert "the active environment is /elsewhere" in done.message("shell.login")
+
+
+def test_a_shell_that_does_not_answer(mac: Machine) -> None:
+    for name in (".bashrc", ".bash_profile", ".zshrc"):
+        (mac.home / name).write_text("exit 7\n", encoding="utf-8")
+    done = mac.verify("--level", "setup")
+    assert done.bad() == {"shell.homebrew": ("fail", "not-on-path")}
+    assert "exit code 7" in done.message("shell.homebrew")
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [("exit 3", "ended with exit code 3"), ("echo Something else", "Something else"), ("sleep 60", "no answer within")],
+)
+def test_a_tool_that_does_not_say_its_version(mac: Machine, script: str, said: str) -> None:
+    (mac.home / "höme brew/bin/brew").write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    done = mac.verify("--level", "setup", "--timeout", "2")
+    assert done.bad() == {"system.homebrew": ("fail", "no-answer")}
+    assert said in done.message("system.homebrew")
+
+
+def test_nobody_misses_what_nobody_asked_for(mac: Machine) -> None:
+    (mac.home / "höme brew").rename(mac.home / "gone")
+    nothing = {"prefix": str(mac.home / "gone"), "formulae": [], "casks": [], "shellenv": False}
+    mac.record(homebrew=nothing, conda={"root": str(mac.home / "conda"), "init": False})
+    done = mac.verify("--level", "setup")
+    assert done.bad() == {}
+    skipped = ["system.formulae", "system.casks", "shell.homebrew", "shell.conda", "shell.login"]
+    assert [name for name, one in done.results.items() if one[0] == "skip"] == skipped
+    assert "nobody asked" in done.message("shell.homebrew")
+
+
+def test_what_the_system_has_is_told_without_the_environments_python(mac: Machine) -> None:
+    (mac.prefix / "bin" / "python").unlink()
+    (mac.home / "conda/bin/conda").unlink()
+    done = mac.verify("--level", "setup")
+    assert done.bad() == {"system.conda": ("fail", "not-installed"), "environment.python": ("fail", "no-answer")}

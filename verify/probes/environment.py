@@ -20,7 +20,8 @@ from typing import Any
 
 from verify.probes.reporting import Stage
 
-MAX_PROBLEMS = 20
+MAX_PROBLEMS = 5
+"""Named for each package."""
 SHELL_TIMEOUT_S = 20
 _DIST_INFO = re.compile(r"^(?P<name>.+)-(?P<version>[^-]+)\.dist-info$")
 
@@ -30,7 +31,8 @@ def stages(parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
 
     Args:
         parameters: prefix (of the environment); packages (names, canonical, whose files are checked); provider, and
-            sets (whose stored variables are read); shell (whether to ask a new shell for its Python).
+            sets (whose stored variables are read); shell (whether to ask a new shell what it finds); conda (the
+            folder whose `conda init` is looked for, or "").
     """
     found: list[tuple[str, Stage]] = [
         ("machine", machine),
@@ -39,7 +41,7 @@ def stages(parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
         ("variables", lambda: variables(Path(parameters["prefix"]), parameters["provider"], parameters["sets"])),
     ]
     if parameters["shell"]:
-        found.append(("shell", shell))
+        found.append(("shell", lambda: shell(parameters["prefix"], parameters["provider"], parameters["conda"])))
     return found
 
 
@@ -63,9 +65,10 @@ def machine() -> dict[str, Any]:
 
 
 def python(prefix: str) -> dict[str, Any]:
-    """Which Python this is: version, prefix and the wanted prefix, the links in both resolved."""
+    """Which Python this is: version, machine, prefix and the wanted prefix, the links in both resolved."""
     return {
         "version": platform.python_version(),
+        "machine": platform.machine(),
         "prefix": os.path.realpath(sys.prefix),
         "wanted_prefix": os.path.realpath(prefix),
     }
@@ -78,13 +81,14 @@ def packages(names: list[str]) -> dict[str, Any]:
         names: canonical names of the packages whose files are checked.
 
     Returns:
-        installed: canonical name to the versions of its dist-info folders; problems: files missing or of another
-        size than their package's RECORD says (at most MAX_PROBLEMS); problem_count; file_count (checked).
+        installed: canonical name to the versions of its dist-info folders; files: name to how many were checked;
+        problems: name to {count, first} of the files that are missing or of another size than RECORD says, at most
+        MAX_PROBLEMS of them in `first`.
     """
     site = Path(sysconfig.get_path("purelib"))
     installed: dict[str, list[str]] = {}
-    problems: list[str] = []
-    files = 0
+    problems: dict[str, dict[str, Any]] = {}
+    files: dict[str, int] = {}
     for entry in sorted(site.iterdir()):
         match = _DIST_INFO.match(entry.name)
         if match is None:
@@ -92,22 +96,18 @@ def packages(names: list[str]) -> dict[str, Any]:
         name = re.sub(r"[-_.]+", "-", match["name"]).lower()
         installed.setdefault(name, []).append(match["version"])
         if name in names:
-            checked, wrong = _check_record(site, entry, name)
-            files += checked
-            problems.extend(wrong)
-    return {
-        "installed": installed,
-        "problems": problems[:MAX_PROBLEMS],
-        "problem_count": len(problems),
-        "file_count": files,
-    }
+            checked, wrong = _check_record(site, entry)
+            files[name] = files.get(name, 0) + checked
+            if wrong:
+                problems[name] = {"count": len(wrong), "first": wrong[:MAX_PROBLEMS]}
+    return {"installed": installed, "files": files, "problems": problems}
 
 
-def _check_record(site: Path, dist_info: Path, name: str) -> tuple[int, list[str]]:
+def _check_record(site: Path, dist_info: Path) -> tuple[int, list[str]]:
     try:
         rows = list(csv.reader((dist_info / "RECORD").read_text(encoding="utf-8").splitlines()))
     except OSError:
-        return 0, [name + ": " + dist_info.name + "/RECORD is missing"]
+        return 0, [dist_info.name + "/RECORD is missing"]
     problems = []
     for row in rows:
         path, size = row[0], row[2] if len(row) > 2 else ""  # noqa: PLR2004 - path, hash, size
@@ -117,10 +117,10 @@ def _check_record(site: Path, dist_info: Path, name: str) -> tuple[int, list[str
         try:
             actual = os.stat(os.path.join(str(site), path)).st_size  # noqa: PTH116, PTH118 - 50,000 of them
         except OSError:
-            problems.append(name + ": " + path + " is missing")
+            problems.append(path + " is missing")
             continue
         if size and int(size) != actual:
-            problems.append(name + ": " + path + " has " + str(actual) + " bytes instead of " + size)
+            problems.append(path + " has " + str(actual) + " bytes instead of " + size)
     return len(rows), problems
 
 
@@ -148,21 +148,37 @@ def _exports(path: Path) -> dict[str, str]:
     return values
 
 
-def shell() -> dict[str, Any]:
-    """Ask a new shell, as a new terminal window starts it, for its Python.
+def shell(prefix: str, provider: str, conda: str) -> dict[str, Any]:
+    """Ask a new shell, as a new terminal window starts it, what it finds.
 
     macOS' terminals start login shells, those of Linux plain interactive ones, and the two read different files.
 
+    Args:
+        prefix: of the environment.
+        provider: uv or conda, which decide by which variable an active environment is known.
+        conda: folder of the installation whose `conda init` is looked for, or "".
+
     Returns:
-        shell: the user's login shell; python: what `command -v python` says there, "" for nothing;
-        error: why it did not answer, or "".
+        shell: the user's login shell; error: why it did not answer, or ""; and what it said: python and brew, the
+        commands of these names; active, the active environment's folder, and wanted, ours, links in both resolved;
+        homebrew, HOMEBREW_PREFIX; conda, whether it is a command there; initialised, whether a start-up file has the
+        block of `conda init`.
     """
     login_shell = pwd.getpwuid(os.getuid()).pw_shell or "/bin/sh"
     options = "-lic" if platform.system() == "Darwin" else "-ic"
     # What a login starts with: in this process' own environment the answer might come from an activated env.
     fresh = {name: os.environ[name] for name in ("HOME", "USER", "LOGNAME", "LANG", "TMPDIR") if name in os.environ}
     fresh.update(SHELL=login_shell, TERM="dumb", PATH="/usr/bin:/bin:/usr/sbin:/sbin")
-    command = [login_shell, options, 'printf "metal-lab-python:%s\\n" "$(command -v python)"']
+    questions = {
+        "python": "$(command -v python)",
+        "brew": "$(command -v brew)",
+        "conda": "$(command -v conda)",
+        "active": "${CONDA_PREFIX-}" if provider == "conda" else "${VIRTUAL_ENV-}",
+        "homebrew": "${HOMEBREW_PREFIX-}",
+        "startup": "${ZDOTDIR-}",
+    }
+    line = "; ".join('printf "metal-lab-' + key + ':%s\\n" "' + value + '"' for key, value in questions.items())
+    command = [login_shell, options, line]
     try:
         done = subprocess.run(
             command,
@@ -172,14 +188,40 @@ def shell() -> dict[str, Any]:
             timeout=SHELL_TIMEOUT_S,
             check=False,
             text=True,
+            errors="replace",
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return {"shell": login_shell, "python": "", "error": str(error)}
-    answers = re.findall(r"^metal-lab-python:(.*)$", done.stdout, re.MULTILINE)
-    if len(answers) != 1:
-        seen = done.stderr[-500:] or "exit code " + str(done.returncode)
-        return {"shell": login_shell, "python": "", "error": "no answer: " + seen}
-    return {"shell": login_shell, "python": answers[0], "error": ""}
+        return {"shell": login_shell, "error": str(error)}
+    answers = re.findall(r"^metal-lab-([a-z]+):(.*)$", done.stdout, re.MULTILINE)
+    if [key for key, _ in answers] != list(questions):
+        seen = ("exit code " + str(done.returncode) + " " + done.stderr[-500:]).strip()
+        return {"shell": login_shell, "error": "no answer: " + seen}
+    said = dict(answers)
+    return {
+        **{key: said[key] for key in ("python", "brew", "homebrew")},
+        "shell": login_shell,
+        "error": "",
+        "active": os.path.realpath(said["active"]) if said["active"] else "",
+        "wanted": os.path.realpath(prefix),
+        "conda": bool(said["conda"]),
+        "initialised": bool(conda) and _initialised(Path(login_shell).name, said["startup"], conda),
+    }
+
+
+def _initialised(shell_name: str, zdotdir: str, conda: str) -> bool:
+    """Whether a start-up file has the block that `conda init` writes (conda/conda, conda/core/initialize.py)."""
+    home = Path.home()
+    folder = Path(zdotdir or home)
+    files = {
+        "zsh": [folder / ".zshrc", folder / ".zprofile", folder / ".zlogin"],
+        "bash": [home / ".bash_profile", home / ".bashrc"],
+    }
+    for path in files.get(shell_name, []):
+        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        block = text.partition("# >>> conda initialize >>>")[2].partition("# <<< conda initialize <<<")[0]
+        if "'" + conda + "/bin/conda'" in block or '"' + conda + '/bin/conda"' in block:
+            return True
+    return False
 
 
 def _sysctl(key: str) -> str:

@@ -122,6 +122,30 @@ def converge(*arguments: str, **variables: Any) -> Run:
     return Run(done.returncode, done.stdout + done.stderr)
 
 
+@dataclass(frozen=True)
+class Health:
+    """What `python -m verify` found on a Mac: its exit code, and (result, fault, message) by check."""
+
+    code: int
+    checks: dict[str, tuple[str, str, str]]
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """The faults of the checks that neither passed nor were skipped."""
+        return {name: fault for name, (result, fault, _) in self.checks.items() if result in ("warn", "fail")}
+
+
+def verify(mac: Mac, results: Path) -> Health:
+    """Check a Mac over SSH, as far as no GPU is needed."""
+    host = f"ansible://{mac.name}?ansible_inventory={INVENTORY}"
+    line = [sys.executable, "-m", "verify", "--level", "setup", "--hosts", host, "--results", str(results)]
+    done = subprocess.run(line, env=environment(), capture_output=True, text=True, check=False, cwd=ROOT)
+    path = results / f"{mac.name}.json"
+    assert path.exists(), done.stdout + done.stderr
+    checks = json.loads(path.read_text(encoding="utf-8"))["checks"]
+    return Health(done.returncode, {one["check"]: (one["result"], one["fault"], one["message"]) for one in checks})
+
+
 def server_of(name: str) -> int:
     """Process of a simulated Mac's SSH server: the first in its namespace."""
     return children(int((FOLDER / f"{name}.pid").read_text(encoding="utf-8")))[0]

@@ -1,9 +1,12 @@
 """The course's checklist, row by row, on what is on the disk. (Devices need a real Mac.)"""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
-from macs import BY_HAND, DRIFTED, FRESH, MACS, Mac
+from macs import BY_HAND, DRIFTED, FRESH, MACS, Mac, converge, verify
 
 LOCKED = (
     ("numpy", "1.26.4"),
@@ -92,12 +95,36 @@ def test_the_environments_variables_are_set_in_a_new_shell() -> None:
     assert FRESH.login('print "$KERAS_BACKEND/$ENABLE_PJRT_COMPATIBILITY"') == ["tensorflow/1"]
 
 
+SHELLENV = 'eval "$(/opt/homebrew/bin/brew shellenv)"'
+
+
 def test_a_start_up_file_that_was_written_by_hand_is_adopted() -> None:
-    lines = BY_HAND.run("cat ~/.zshrc").splitlines()
-    assert lines[0] == "setopt autocd"
-    assert lines.count("# >>> conda initialize >>>") == 1
-    assert sum(line.startswith("# >>> metal-lab") for line in lines) == 1
-    assert BY_HAND.run("cat ~/.zprofile 2>/dev/null", check=False) == ""
+    """Nothing doubled and nothing lost: the course's lines are gone from where the block does their work."""
+    before, after = (BY_HAND.run(f"cat {place}/.zshrc").splitlines() for place in ("~/as-it-was", "~"))
+    assert before.count("conda activate ml-m1") == before.count(SHELLENV) == 2
+    begin, end = after.index("# >>> metal-lab ml-m1 >>>"), after.index("# <<< metal-lab ml-m1 <<<")
+    kept = [line for line in before if line != "conda activate ml-m1"]
+    kept.remove(SHELLENV)
+    assert after[:begin] + after[end + 1 :] == kept
+    assert "    conda activate ml-m1" in kept
+    assert begin > after.index("# <<< conda initialize <<<")
+    assert BY_HAND.run("cat ~/.zprofile") == f"{SHELLENV}\n"
+
+
+def test_a_start_up_file_that_was_written_by_hand_is_kept_as_it_was() -> None:
+    for name in (".zshrc", ".zprofile"):
+        BY_HAND.run(f"cmp ~/as-it-was/{name} ~/{name}.before-metal-lab")
+    kept = BY_HAND.run("cd && stat -c '%a %U:%G' .zshrc .zshrc.before-metal-lab .zprofile .zprofile.before-metal-lab")
+    assert kept == "600 ana:staff\n" * 2 + "644 ana:staff\n" * 2
+
+
+def test_the_next_run_adopts_nothing_more_and_a_line_that_is_back_goes_again() -> None:
+    before = BY_HAND.run("cat ~/.zshrc ~/.zprofile ~/*.before-metal-lab ~/.*.before-metal-lab 2>/dev/null", check=False)
+    BY_HAND.run("echo 'conda activate ml-m1' >>~/.zshrc")
+    assert converge("--limit", "by-hand", "--tags", "shell").recap("by-hand")["changed"] == 1
+    assert converge("--limit", "by-hand", "--tags", "shell").recap("by-hand")["changed"] == 0
+    after = BY_HAND.run("cat ~/.zshrc ~/.zprofile ~/*.before-metal-lab ~/.*.before-metal-lab 2>/dev/null", check=False)
+    assert after == before
 
 
 def test_linked_start_up_files_stay_links_and_keep_their_lines() -> None:
@@ -109,3 +136,125 @@ def test_linked_start_up_files_stay_links_and_keep_their_lines() -> None:
 def test_the_users_own_conda_packages_are_kept() -> None:
     assert "htop-3.4.1" in BY_HAND.run(f"ls {BY_HAND.prefix}/conda-meta")
     assert "ffmpeg-8.0.1" in DRIFTED.run(f"ls {DRIFTED.prefix}/conda-meta")
+
+
+@every
+def test_verify_finds_nothing_wrong(mac: Mac, tmp_path: Path) -> None:
+    health = verify(mac, tmp_path)
+    assert (health.code, health.failed) == (0, {})
+    skipped = {name for name, (result, _, _) in health.checks.items() if result == "skip"}
+    frameworks = {f"packages.{name}" for name in ("tensorflow", "pytorch", "jax")}
+    assert skipped == (frameworks if mac is DRIFTED else set())
+
+
+@contextmanager
+def without(change: str, restore: str) -> Iterator[None]:
+    """The fresh Mac with something taken away, and put back."""
+    FRESH.run(change)
+    try:
+        yield
+    finally:
+        FRESH.run(restore)
+
+
+def away(*paths: str) -> tuple[str, str]:
+    """Move things aside, and back."""
+    return "".join(f"mv '{path}' '{path}.gone'; " for path in paths), "".join(
+        f"mv '{path}.gone' '{path}'; " for path in paths
+    )
+
+
+def edited(path: str, command: str) -> tuple[str, str]:
+    """Edit a file with sed, and put the old one back."""
+    return f"cp -p {path} {path}.gone; sed -i '{command}' {path}", f"mv {path}.gone {path}"
+
+
+def lying(lie: str) -> tuple[str, str]:
+    """Have the environment's Python say something else of itself."""
+    place = f"{SITE}/lie.pth"
+    return f"echo 'import platform; platform.{lie}' >{place}", f"rm {place}"
+
+
+SITE = f"{FRESH.prefix}/lib/python3.11/site-packages"
+
+
+def packages(*names: str) -> tuple[str, str]:
+    """Take packages' metadata away, by which installers know them; names may have stars."""
+    room = "/Users/ana/gone"
+    places = " ".join(f"{SITE}/{name}.dist-info" for name in names)
+    return f"mkdir {room}; mv {places} {room}", f"mv {room}/* {SITE}; rmdir {room}"
+
+
+# What is taken away, the checks that miss it with their faults, and what the first says.
+CHECKLIST: dict[str, tuple[tuple[str, str], dict[str, str], tuple[str, ...]]] = {
+    "homebrew": (
+        away("/opt/homebrew/bin/brew"),
+        # A shell cannot ask for Homebrew's environment either.
+        {"system.homebrew": "not-installed", "shell.homebrew": "not-on-path"},
+        ("/opt/homebrew/bin/brew is not there",),
+    ),
+    "brew shellenv": (away("/Users/ana/.zprofile"), {"shell.homebrew": "not-on-path"}, ("HOMEBREW_PREFIX is not set",)),
+    "git": (away("/opt/homebrew/Cellar/git"), {"system.formulae": "not-installed"}, ("git is not installed",)),
+    "htop": (away("/opt/homebrew/Cellar/htop"), {"system.formulae": "not-installed"}, ("htop is not installed",)),
+    "visual studio code": (
+        away("/Applications/Visual Studio Code.app"),
+        {"system.casks": "not-installed"},
+        ("/Applications/Visual Studio Code.app of visual-studio-code is gone",),
+    ),
+    "miniforge": (
+        away(FRESH.conda),
+        # The environment lies in it.
+        {"system.conda": "not-installed", "environment.python": "no-answer"},
+        (f"{FRESH.conda}/bin/conda is not there",),
+    ),
+    "conda init": (
+        edited("~/.zshrc", "/>>> conda initialize/,/<<< conda initialize/d"),
+        {"shell.conda": "not-on-path"},
+        (f"{FRESH.conda}/bin/conda init",),
+    ),
+    "arm64 python": (
+        lying('machine = lambda: "x86_64"'),
+        {"environment.python": "wrong-python"},
+        ("a Python for x86_64 on arm64",),
+    ),
+    "python 3.11": (
+        lying('python_version = lambda: "3.12.1"'),
+        {"environment.python": "wrong-python"},
+        ("Python 3.12.1 instead of 3.11",),
+    ),
+    "the environment": (away(FRESH.prefix), {"environment.python": "no-answer"}, ("did not answer",)),
+    "its activation": (
+        edited("~/.zshrc", "/>>> metal-lab/,/<<< metal-lab/d"),
+        {"shell.login": "not-on-path"},
+        (f"not that of {FRESH.prefix}/bin",),
+    ),
+    "base packages": (
+        packages("numpy-1.26.4", "pandas-*", "matplotlib-3*", "scikit_learn-*", "jupyter-1*"),
+        {"packages.base": "wrong-versions"},
+        ("numpy 1.26.4 is", "pandas", "matplotlib", "scikit-learn", "jupyter"),
+    ),
+    "tensorflow": (away(f"{SITE}/tensorflow"), {"packages.tensorflow": "damaged"}, ("tensorflow: ", "more")),
+    "tensorflow-metal": (
+        packages("tensorflow-2.16.1", "tensorflow_metal-1.1.0"),
+        {"packages.tensorflow": "wrong-versions"},
+        ("tensorflow 2.16.1 is missing", "tensorflow-metal 1.1.0 is missing"),
+    ),
+    "torch, vision, audio": (
+        packages("torch-2.15.0", "torchvision-0.29.2", "torchaudio-2.11.0"),
+        {"packages.pytorch": "wrong-versions"},
+        ("torch 2.15.0 is missing", "torchvision 0.29.2 is missing", "torchaudio 2.11.0 is missing"),
+    ),
+    "jax-metal": (packages("jax_metal-0.1.1"), {"packages.jax": "wrong-versions"}, ("jax-metal 0.1.1 is missing",)),
+    "mlx": (away(f"{SITE}/mlx"), {"packages.mlx": "damaged"}, ("mlx",)),
+}
+
+
+@pytest.mark.parametrize("row", CHECKLIST)
+def test_each_row_of_the_checklist_is_missed_when_it_is_taken_away(row: str, tmp_path: Path) -> None:
+    change, faults, said = CHECKLIST[row]
+    with without(*change):
+        health = verify(FRESH, tmp_path)
+    assert (health.code, health.failed) == (1, faults)
+    message = health.checks[next(iter(faults))][2]
+    for part in said:
+        assert part in message

@@ -68,6 +68,14 @@ options:
       - Written to C(PREFIX/conda-meta/state), where C(conda env config vars) keeps them.
     type: dict
     default: {}
+  init:
+    description: Whether C(conda init) was asked for; the record notes it for the verification.
+    type: bool
+    default: false
+  homebrew:
+    description: What was asked of Homebrew, for the record; empty keeps what it says.
+    type: dict
+    default: {}
   recreate:
     description: Whether an environment with another Python is moved aside and made anew, instead of refused.
     type: bool
@@ -308,6 +316,10 @@ class Keeper:
         self.variables: dict[str, Any] = options["variables"]
         self.profile: str = options["profile"]
         self.frameworks: list[str] = options["frameworks"]
+        # What the system was made ready with, for the record.
+        self.system = {"conda": {"root": str(self.root), "init": options["init"]}}
+        if options["homebrew"]:
+            self.system["homebrew"] = options["homebrew"]
         self.recreate: bool = options["recreate"]
         self.channels = [
             "--override-channels",
@@ -386,6 +398,7 @@ class Keeper:
             "provider": PROVIDER,
             "prefix": str(self.prefix),
             "frameworks": self.frameworks,
+            **self.system,
             "created": created or bool(same_place and old.get("created")),
         }
         start = self.prefix / "etc" / "metal-lab" / "00-env.sh"
@@ -554,6 +567,8 @@ def main() -> None:
             "variables": {"type": "dict", "default": {}},
             "profile": {"type": "str", "required": True},
             "frameworks": {"type": "list", "elements": "str", "default": []},
+            "init": {"type": "bool", "default": False},
+            "homebrew": {"type": "dict", "default": {}},
             "recreate": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },

@@ -1,8 +1,9 @@
 """The record of an environment: what was put on this machine, and where. Runs on the target's Python (3.8+).
 
 It lies in ~/.local/share/metal-lab/PROFILE.json, independent of where the environment is, so that verify and
-uninstall need nothing but the profile's name. Keys: schema, profile, provider, prefix, frameworks, and shell and
-shell_created where a shell file has our block.
+uninstall need nothing but the profile's name. Keys: schema, profile, provider, prefix, frameworks; shell and
+shell_created where a shell file has our block; homebrew (prefix, formulae, casks, shellenv) and conda (root, init)
+where they were asked for.
 """
 
 from __future__ import annotations

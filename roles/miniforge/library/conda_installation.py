@@ -7,9 +7,10 @@ Options:
     subdir: the platform that it must be for, as conda names it, for example osx-arm64.
     shell: the login shell, whose start-up file is searched for conda's block.
     zdotdir: zsh's ZDOTDIR, "" for the home.
+    init: whether the shell is to know conda by `conda init`; only passed on.
 
-Returns the fact metal_lab_conda {root} and root, present, initialised. Refuses an installation for another platform,
-and a prefix that holds something else.
+Returns the fact metal_lab_conda {root, init} and root, present, initialised. Refuses an installation for another
+platform, and a prefix that holds something else.
 """
 
 from __future__ import annotations
@@ -95,6 +96,7 @@ def main() -> None:
             "subdir": {"type": "str", "required": True},
             "shell": {"type": "str", "required": True},
             "zdotdir": {"type": "str", "required": True},
+            "init": {"type": "bool", "required": True},
         },
         supports_check_mode=True,
     )
@@ -107,7 +109,7 @@ def main() -> None:
     root = found or prefix
     result: dict[str, Any] = {"changed": False, "present": found is not None, "root": str(root)}
     result["initialised"] = initialised(root, options["shell"], options["zdotdir"])
-    module.exit_json(ansible_facts={"metal_lab_conda": {"root": str(root)}}, **result)
+    module.exit_json(ansible_facts={"metal_lab_conda": {"root": str(root), "init": options["init"]}}, **result)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Options:
     profile: name of the profile, which decides the Python.
     frameworks: the selection that the record notes.
     platform: the target's platform, for example linux-x86_64.
+    homebrew: what was asked of Homebrew, for the record; {} keeps what it says.
     recreate: whether an environment with another Python is put aside for a new one.
 
 Returns the fact metal_lab_env: provider, prefix, python.
@@ -42,6 +43,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "profile": {"type": "str", "required": True},
                 "frameworks": {"type": "list", "elements": "str", "required": True},
                 "platform": {"type": "str", "required": True},
+                "homebrew": {"type": "dict", "default": {}},
                 "recreate": {"type": "bool", "default": False},
             }
         )
@@ -57,6 +59,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "python": profile.python,
             "profile": profile.name,
             "frameworks": selected,
+            "homebrew": options["homebrew"],
             "recreate": options["recreate"],
         }
         answer = self._execute_module("uv_env", {**arguments, "apply": False}, task_vars=task_vars)

@@ -95,6 +95,7 @@ def main() -> None:
             "python": {"type": "str", "required": True},
             "profile": {"type": "str", "required": True},
             "frameworks": {"type": "list", "elements": "str", "required": True},
+            "homebrew": {"type": "dict", "required": True},
             "recreate": {"type": "bool", "required": True},
             "apply": {"type": "bool", "required": True},
             "requirements": {"type": "str", "default": ""},
@@ -115,6 +116,7 @@ def main() -> None:
         "provider": PROVIDER,
         "prefix": str(prefix),
         "frameworks": options["frameworks"],
+        **({"homebrew": options["homebrew"]} if options["homebrew"] else {}),
     }
     # Other roles keep what they know in the record too.
     record = {**state.record, **record}

@@ -1,0 +1,48 @@
+# shellcheck shell=sh
+# What Homebrew and conda have put on a machine: reads files, and asks each tool for its version. Runs as
+# `sh -c SCRIPT sh NONCE BREW_PREFIX CONDA_ROOT [formula:NAME | cask:NAME] ...`; a folder is "" where there is none to look
+# at. Arguments are escaped for printf's %b. Prints lines key=value between two lines with the nonce. POSIX, no Python:
+# it must tell what is wrong where the environment's Python is gone.
+set -u
+nonce=$1
+brew=$(printf %b "$2")
+conda=$(printf %b "$3")
+shift 3
+
+# The exit code and the first line of `COMMAND --version`, or "missing".
+version() {
+    if [ -x "$2" ]; then
+        answer=$("$2" --version 2>&1 </dev/null)
+        printf '%s=%s %s\n' "$1" $? "$(printf '%s\n' "$answer" | head -n 1)"
+    else
+        printf '%s=missing\n' "$1"
+    fi
+}
+
+# A formula that is installed is linked below opt, under each of its names (Homebrew/brew, Library/Homebrew/keg.rb,
+# optlink). One of a tap is named owner/tap/name.
+formula() {
+    if [ -d "$brew/opt/${1##*/}/" ]; then echo present; else echo missing; fi
+}
+
+# What a cask moved elsewhere, an application for example, is a link in its place (Library/Homebrew/cask/artifact/moved.rb).
+cask() {
+    place=$brew/Caskroom/${1##*/}
+    [ -d "$place" ] || { echo missing; return; }
+    for link in "$place"/*/*; do
+        if [ -L "$link" ] && [ ! -e "$link" ]; then
+            printf 'gone %s\n' "$(readlink "$link")"
+            return
+        fi
+    done
+    echo present
+}
+
+printf '\n%s\n' "$nonce"
+[ -z "$brew" ] || version homebrew "$brew/bin/brew"
+[ -z "$conda" ] || version conda "$conda/bin/conda"
+for one in "$@"; do
+    name=$(printf %b "${one#*:}")
+    printf '%s:%s=%s\n' "${one%%:*}" "$name" "$("${one%%:*}" "$name")"
+done
+printf '\n%s\n' "$nonce"
