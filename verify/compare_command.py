@@ -177,5 +177,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--fleet", type=Path, metavar="FOLDER", help="compare with the median of the other machines of the same chip"
     )
-    parser.add_argument("--lang", help="en or pt (default: the environment's, else en)")
+    parser.add_argument("--lang", help=language.HELP)
     return parser

@@ -17,17 +17,17 @@ from babel.core import negotiate_locale
 from babel.dates import format_datetime
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from babel.numbers import format_decimal, format_percent
+from babel.numbers import format_decimal, format_percent, format_scientific
 from babel.support import NullTranslations, Translations
 
 from verify.errors import UserError
 
 LOCALES = {"en": "en", "pt": "pt_BR"}
 """What --lang takes, to the locale."""
+HELP = "language of the summary and the report, en or pt (default: the one of LC_ALL, LC_MESSAGES or LANG, else en)"
+"""What --lang is, for every command that has it."""
 CATALOGUES = Path(__file__).resolve().parent / "locale"
 _VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
-# Significant digits, three at most.
-_THREE_DIGITS = "@##"
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _STEP = 1000
 
@@ -64,8 +64,16 @@ class Language:
         return self.translations.ngettext(one, many, n) % {"n": n, **values}
 
     def number(self, value: float) -> str:
-        """A number to three significant digits."""
-        return format_decimal(value, format=_THREE_DIGITS, locale=self.locale) if value else "0"
+        """A measured number, to three significant digits."""
+        return format_decimal(value, format="@@@", locale=self.locale)
+
+    def short(self, value: float) -> str:
+        """A number that is round more often than not, to three significant digits at most."""
+        return format_decimal(value, format="@##", locale=self.locale) if value else "0"
+
+    def tiny(self, value: float) -> str:
+        """A small number, such as an error, as a power of ten."""
+        return format_scientific(value, format="0.0E0", locale=self.locale)
 
     def span(self, low: float, high: float) -> str:
         """From one number to another."""
@@ -81,7 +89,7 @@ class Language:
         while abs(count) >= _STEP and unit < len(_UNITS) - 1:
             count /= _STEP
             unit += 1
-        return f"{self.number(count)} {_UNITS[unit]}"
+        return f"{self.short(count)} {_UNITS[unit]}"
 
     def time(self, when: datetime) -> str:
         """A date and time of day."""

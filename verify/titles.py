@@ -51,7 +51,7 @@ FAULTS = {
 }
 """Title by fault."""
 
-RESULTS = {"pass": "pass", "warn": "warning", "fail": "failure", "skip": "skipped"}
+RESULTS = {"pass": "pass", "warn": "warn", "fail": "fail", "skip": "skip"}
 """A check's result in words."""
 
 VERDICTS = {"healthy": "healthy", "unhealthy": "unhealthy"}

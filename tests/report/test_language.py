@@ -38,12 +38,13 @@ def test_who_names_a_language_gets_it() -> None:
 
 @pytest.mark.parametrize(
     ("code", "number", "share", "size", "span"),
-    [("en", "1.43", "55%", "17.2 GB", "1.4 to 1.5"), ("pt", "1,43", "55%", "17,2 GB", "1,4 a 1,5")],
+    [("en", "1.43", "55%", "17.2 GB", "1.40 to 1.50"), ("pt", "1,43", "55%", "17,2 GB", "1,40 a 1,50")],
 )
 def test_numbers_are_written_as_the_language_does(code: str, number: str, share: str, size: str, span: str) -> None:
     spoken = language.choose(code)
     assert spoken.number(1.4321) == number
-    assert spoken.number(0) == "0"
+    assert spoken.short(0) == "0"
+    assert spoken.short(12) == "12"
     assert spoken.percent(0.549) == share
     assert spoken.size(17_179_869_184) == size
     assert spoken.span(1.4, 1.5) == span

@@ -11,7 +11,7 @@ import pygal
 from markupsafe import Markup
 from pygal.style import Style
 
-WIDTH = 480
+WIDTH = 380
 """Units of a chart's own coordinates: about as wide as a phone, so that its text stays readable there."""
 _FONT = 13
 _BAR_HEIGHT = 28

@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--results", default=DEFAULT_RESULTS, type=Path, help="folder with HOST.json files (default: %(default)s)"
     )
-    parser.add_argument("--lang", help="en or pt (default: the environment's, else en)")
+    parser.add_argument("--lang", help=language.HELP)
     given = parser.parse_args(arguments)
     spoken = language.choose(given.lang)
     if not given.results.is_dir():

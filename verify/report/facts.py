@@ -18,7 +18,7 @@ def facts(data: dict[str, Any], language: Language) -> list[tuple[str, str]]:
 
     def span(figures: list[float], unit: str) -> str:
         low, high = figures
-        text = language.number(low) if low == high else language.span(low, high)
+        text = language.short(low) if low == high else language.span(low, high)
         return f"{text} {unit}"
 
     shown: list[tuple[str, Any, Callable[[Any], str]]] = [
@@ -41,7 +41,7 @@ def facts(data: dict[str, Any], language: Language) -> list[tuple[str, str]]:
             lambda one: language.percent(one / 100),
         ),
         (language.gettext("Swap in use"), state.get("swap_used_bytes"), language.size),
-        (language.gettext("Load over a minute"), state.get("load_1m"), language.number),
+        (language.gettext("Load over a minute"), state.get("load_1m"), language.short),
         (language.gettext("Memory the GPU may keep"), state.get("wired_limit_bytes"), language.size),
         (language.gettext("Virtual machine"), state.get("virtual_machine"), words),
         (language.gettext("Rosetta"), machine.get("translated"), words),

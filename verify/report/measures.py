@@ -80,7 +80,7 @@ def _products(made: Measures, data: dict[str, Any], language: Language) -> None:
         bars,
         alternative=language.gettext("Bar chart of TFLOPS. %(values)s.", values=said),
         axis=language.gettext("TFLOPS, with quartiles"),
-        number=language.number,
+        number=language.short,
     )
     caption = language.gettext("Speed of the largest product of each kind of number")
     made.figures.append(Figure(picture, caption, yardstick))
@@ -160,19 +160,20 @@ def _sustained(made: Measures, data: dict[str, Any], language: Language) -> None
         return
     rows = [
         charts.Line(
-            label=f"{name} {DTYPES[one['dtype']]}, {language.percent(one['ratio'])}",
+            label=f"{name}, {language.percent(one['ratio'])}",
             points=[((number + 1) * one["window_s"], value) for number, value in enumerate(one["tflops"])],
         )
         for name, one in found
     ]
     said = "; ".join(row.label for row in rows)
+    kinds = ", ".join(sorted({DTYPES[one["dtype"]] for _, one in found}))
     picture = charts.lines(
         rows,
         alternative=language.gettext(
             "Line chart of TFLOPS over time. Speed at the end as a share of the beginning: %(values)s.", values=said
         ),
-        axes=(language.gettext("seconds"), "TFLOPS"),
-        number=language.number,
+        axes=(language.gettext("seconds"), f"TFLOPS, {kinds}"),
+        number=language.short,
     )
     note = language.gettext("Percentages: speed at the end as a share of the speed at the beginning.")
     made.figures.append(Figure(picture, language.gettext("Sustained speed"), note))
@@ -184,8 +185,8 @@ def _numbers(made: Measures, data: dict[str, Any], language: Language) -> None:
             name,
             one["case"],
             DTYPES.get(one["dtype"], one["dtype"]),
-            language.number(one["error"]) if one["error"] is not None else _NONE,
-            language.number(one["tolerance"]) if one["tolerance"] is not None else _NONE,
+            language.tiny(one["error"]) if one["error"] is not None else _NONE,
+            language.tiny(one["tolerance"]) if one["tolerance"] is not None else _NONE,
             language.lookup(titles.RESULTS[one["result"]]),
         ]
         for name, cases in _each(data, "numbers")
