@@ -36,12 +36,10 @@ def main() -> None:
         print(f"{what.framework} {what.kind} {what.dtype} {what.n}: runs {between[-1]:.1%}, quartiles {within[-1]:.1%}")
     pairs = list(itertools.combinations(found, 2))
     slower = [len(comparison.compare(old, new).slower) for old, new in pairs]
-    print(
-        f"median over the figures: runs differ by {statistics.median(between):.1%}, quartiles by {statistics.median(within):.1%}"
-    )
-    print(
-        f"{sum(slower)} of {len(between) * len(pairs)} figures called slower, in {sum(map(bool, slower))} of {len(pairs)} pairs"
-    )
+    apart, spread = statistics.median(between), statistics.median(within)
+    print(f"median over the figures: runs differ by {apart:.1%}, quartiles by {spread:.1%}")
+    figure_pairs, with_any = len(between) * len(pairs), sum(map(bool, slower))
+    print(f"called slower: {sum(slower)} of {figure_pairs} figures, in {with_any} of {len(pairs)} pairs of runs")
 
 
 if __name__ == "__main__":

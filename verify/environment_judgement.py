@@ -6,6 +6,7 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
+from verify.advice import ADVICE
 from verify.profile import Profile
 from verify.record import Record
 from verify.remote import Outcome
@@ -25,7 +26,6 @@ FIRST = ("reachable", "record")
 """Checks that the first look at a target answers, before any probe runs."""
 CHECKS = [f"{PREFIX}.{name}" for name in (*FIRST, *_STAGES)]
 _NAMED = 5
-_CONVERGE = "Run ./converge."
 _BROKEN = {
     "timeout": ("hang", "the probe did not end in time"),
     "signal": ("crash", "the environment's Python was killed by {signal}"),
@@ -80,37 +80,35 @@ class EnvironmentJudge:
                 try:
                     found.append(judges[check](records["end"]["data"]))
                 except (KeyError, TypeError, ValueError, AttributeError) as error:
-                    found.append(_fail(check, "malformed", f"the probe's report makes no sense ({error!r})", _CONVERGE))
+                    found.append(_fail(check, "malformed", f"the probe's report makes no sense ({error!r})"))
                 continue
             broken = f"{PREFIX}.{check}"
             found.append(self._cut_short(check, records, outcome))
         return found
 
     def _cut_short(self, check: str, records: dict[Any, dict[str, Any]], outcome: Outcome) -> CheckResult:
-        advice = "Run ./converge, which makes a damaged environment anew."
         if "error" in records:
-            return _fail(check, "exception", str(records["error"].get("error")), advice)
+            return _fail(check, "exception", str(records["error"].get("error")))
         fault, text = _BROKEN[outcome.ended]
         message = text.format(signal=outcome.signal, status=outcome.status)
-        return _fail(check, fault, f"{message}: {outcome.evidence.strip()[-600:] or 'nothing was written'}", advice)
+        return _fail(check, fault, f"{message}: {outcome.evidence.strip()[-600:] or 'nothing was written'}")
 
     def _machine(self, data: dict[str, Any]) -> CheckResult:
         text = f"{self._platform}, {data['system']} {data['os_version']}, {data['cpu']}"
         if data["translated"]:
-            advice = "Open the terminal without Rosetta (Get Info on it), then make the environment anew."
-            return _fail("platform", "translated", "Rosetta translates the environment's Python", advice)
+            return _fail("platform", "translated", "Rosetta translates the environment's Python")
         floor = self._profile.platform(self._platform).macos_floor
         if floor and _older(str(data["os_version"]), floor):
-            return _fail("platform", "too-old", f"macOS {data['os_version']}, needed is {floor}", "Update macOS.")
+            return _fail("platform", "too-old", f"macOS {data['os_version']}, needed is {floor}")
         return _pass("platform", text)
 
     def _python(self, data: dict[str, Any]) -> CheckResult:
         version, wanted = str(data["version"]), self._profile.python
         if not version.startswith(f"{wanted}."):
-            return _fail("python", "wrong-python", f"Python {version} instead of {wanted}", _CONVERGE)
+            return _fail("python", "wrong-python", f"Python {version} instead of {wanted}")
         if data["prefix"] != data["wanted_prefix"]:
             message = f"its Python belongs to {data['prefix']}, not to {data['wanted_prefix']}"
-            return _fail("python", "wrong-python", message, _CONVERGE)
+            return _fail("python", "wrong-python", message)
         return _pass("python", f"Python {version} in {self._record.prefix}")
 
     def _installed(self, data: dict[str, Any]) -> CheckResult:
@@ -124,13 +122,13 @@ class EnvironmentJudge:
             elif not _same(found[0], version):
                 wrong.append(f"{name} is {found[0]}, locked is {version}")
         if wrong:
-            return _fail("versions", "wrong-versions", _some(wrong, len(wrong)), _CONVERGE)
+            return _fail("versions", "wrong-versions", _some(wrong, len(wrong)))
         return _pass("versions", f"{len(self._versions)} packages, all as locked")
 
     def _integrity(self, data: dict[str, Any]) -> CheckResult:
         if data["problem_count"]:
             message = _some(list(data["problems"]), int(data["problem_count"]))
-            return _fail("integrity", "damaged", message, _CONVERGE)
+            return _fail("integrity", "damaged", message)
         return _pass("integrity", f"{data['file_count']} files, all there in their recorded size")
 
     def _variables(self, data: dict[str, Any]) -> CheckResult:
@@ -151,7 +149,7 @@ class EnvironmentJudge:
                 if not shared and key not in wanted
             ]
         if wrong:
-            return _fail("variables", "wrong-variables", _some(wrong, len(wrong)), _CONVERGE)
+            return _fail("variables", "wrong-variables", _some(wrong, len(wrong)))
         return _pass("variables", "stored as the profile says")
 
     def _shell(self, data: dict[str, Any]) -> CheckResult:
@@ -162,8 +160,7 @@ class EnvironmentJudge:
             message = f"a new {data['shell']} takes {data['python'] or 'no Python'}, not that of {wanted}"
         else:
             return _pass("shell", f"a new {data['shell']} takes {data['python']}")
-        advice = f"Run ./converge, and look in {self._record.shell} for lines that change PATH after its block."
-        return _fail("shell", "not-on-path", message, advice)
+        return _fail("shell", "not-on-path", message)
 
 
 def _older(version: str, floor: str) -> bool:
@@ -193,5 +190,5 @@ def _skip(check: str, reason: str) -> CheckResult:
     return CheckResult(f"{PREFIX}.{check}", "skip", reason)
 
 
-def _fail(check: str, fault: str, message: str, advice: str) -> CheckResult:
-    return CheckResult(f"{PREFIX}.{check}", "fail", message, advice, fault)
+def _fail(check: str, fault: str, message: str) -> CheckResult:
+    return CheckResult(f"{PREFIX}.{check}", "fail", message, ADVICE[fault], fault)

@@ -8,6 +8,7 @@ from testinfra.host import Host
 
 from verify import environment_judgement as environment
 from verify import judgement, remote
+from verify.advice import ADVICE
 from verify.environment_judgement import PREFIX, EnvironmentJudge
 from verify.judgement import FrameworkJudge
 from verify.lock import Lock
@@ -105,13 +106,12 @@ class HostHealth:
         try:
             target = remote.look(self._host, name)
         except remote.UnreachableError as error:
-            advice = "Look at the machine, its address and the SSH key; then run this again."
-            failed = CheckResult(reachable, "fail", f"unreachable: {error}", advice, "unreachable")
+            failed = _fail(reachable, "unreachable", f"unreachable: {error}")
             return self._stop(failed, "not reached: the host is unreachable")
         found = [CheckResult(reachable, "pass", f"answers, {target.platform}")]
         if not target.record:
             message = f"no environment of the profile {name}: {target.record_path} is not there"
-            failed = CheckResult(recorded, "fail", message, "Run ./converge: it makes one.", "no-environment")
+            failed = _fail(recorded, "no-environment", message)
             return [*found, *self._stop(failed, "not reached: no environment")]
         try:
             record = parse(target.record, name)
@@ -119,20 +119,15 @@ class HostHealth:
             if strange:
                 raise BadRecordError(f"it names {', '.join(strange)}, which the profile {name} does not know")
         except BadRecordError as error:
-            failed = CheckResult(recorded, "fail", f"{target.record_path}: {error}", "Run ./converge.", "bad-record")
+            failed = _fail(recorded, "bad-record", f"{target.record_path}: {error}")
             return [*found, *self._stop(failed, "not reached: the record cannot be used")]
         found.append(
             CheckResult(recorded, "pass", f"{record.prefix}, with {', '.join(record.frameworks) or 'no frameworks'}")
         )
         if target.platform not in self._settings.profile.platforms:
             known = ", ".join(self._settings.profile.platforms)
-            failed = CheckResult(
-                f"{PREFIX}.platform",
-                "fail",
-                f"this is {target.platform}; the profile {name} is made for {known}",
-                "On an Apple-silicon Mac, open the terminal without Rosetta; others need a profile of their own.",
-                "wrong-platform",
-            )
+            message = f"this is {target.platform}; the profile {name} is made for {known}"
+            failed = _fail(f"{PREFIX}.platform", "wrong-platform", message)
             return [*found, *self._stop(failed, "not reached: the platform is not in the profile")]
         self._target, self._record = target, record
         return found
@@ -185,13 +180,16 @@ class HostHealth:
         skipped = judgement.skip_all(name, self._settings.level, message)
         if self._settings.frameworks is None or platform not in self._settings.profile.frameworks[name].device:
             return skipped
-        advice = f"Run ./converge with {name} among its frameworks."
         self.report.frameworks[name].result = "fail"
-        return [CheckResult(skipped[0].check, "fail", message, advice, "not-installed"), *skipped[1:]]
+        return [_fail(skipped[0].check, "not-installed", message), *skipped[1:]]
 
     @property
     def _limit(self) -> float:
         return self._settings.timeout_s
+
+
+def _fail(check: str, fault: str, message: str) -> CheckResult:
+    return CheckResult(check, "fail", message, ADVICE[fault], fault)
 
 
 def _version(lock: Lock, profile: Profile, framework: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import fleet
+from verify.results import file_name
 from verify.stored import Stored, load
 
 MEASURED = Path(__file__).resolve().parent / "measured.json"
@@ -33,7 +34,7 @@ def write(folder: Path, results: list[dict[str, Any]]) -> list[Path]:
     """Write results into a folder, which is made; returns their files."""
     folder.mkdir(parents=True, exist_ok=True)
     fleet.write(results, folder)
-    return [folder / fleet.file_name(one["host"]) for one in results]
+    return [folder / file_name(one["host"]) for one in results]
 
 
 def made_fleet(count: int) -> list[dict[str, Any]]:

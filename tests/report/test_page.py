@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from babel.support import NullTranslations
 
 from benchmarks.fleet import HOSTILE
 from tests.report.samples import made_fleet, measured, write
@@ -176,7 +177,7 @@ def test_portuguese_marks_what_stays_english(fleet: Path) -> None:
     assert "Wrong value" not in text
 
 
-class Strict(language.NullTranslations):
+class Strict(NullTranslations):
     """A catalogue that does not let a message pass which it does not have."""
 
     def gettext(self, message: str) -> str:

@@ -1,6 +1,7 @@
 """Charts as static SVG: pygal draws them, the page's style sheet colours them, and no script is in them."""
 
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,9 @@ from xml.etree.ElementTree import Element
 import pygal
 from markupsafe import Markup
 from pygal.style import Style
+
+# pygal leaves a finder for plugins that we do not use, of a kind that Python no longer knows; imports trip over it.
+sys.meta_path[:] = [one for one in sys.meta_path if type(one).__module__ != pygal.__name__]
 
 WIDTH = 380
 """Units of a chart's own coordinates: about as wide as a phone, so that its text stays readable there."""

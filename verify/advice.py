@@ -1,0 +1,28 @@
+"""What to do about each kind of failure: one advice per fault, which the report shows in the reader's language."""
+
+ADVICE = {
+    "unreachable": "Look at the machine, its address and the SSH key; then run this again.",
+    "no-environment": "Run ./converge: it makes one.",
+    "bad-record": "Run ./converge: it writes the record anew.",
+    "wrong-platform": "On an Apple-silicon Mac, open the terminal without Rosetta; others need a profile of their own.",
+    "translated": "Open the terminal without Rosetta (Get Info on it), then make the environment anew.",
+    "too-old": "Update macOS.",
+    "wrong-python": "Run ./converge.",
+    "wrong-versions": "Run ./converge.",
+    "damaged": "Run ./converge.",
+    "wrong-variables": "Run ./converge.",
+    "not-on-path": "Run ./converge, and look in the shell's file for lines that change PATH after its block.",
+    "not-installed": "Run ./converge with this framework among its frameworks.",
+    "exception": "Run ./converge, which puts back what differs from the lock; if it stays, the message is a report.",
+    "hang": "Close what else uses the GPU and run it again; a slow first import may need a larger --timeout.",
+    "crash": "Run ./converge to mend the packages; if it crashes again, look into the system's crash reports.",
+    "no-answer": "Run the environment's Python by hand, and look at the connection to the machine.",
+    "malformed": "Something in the environment disturbs the probe: look for sitecustomize.py and .pth files there.",
+    "wrong-version": "Run ./converge: it installs the locked version. Look for PYTHONPATH if this stays.",
+    "no-device": "Run ./converge; on a Mac, check that the framework's Metal plugin or build is installed.",
+    "fallback-set": "Take PYTORCH_ENABLE_MPS_FALLBACK out of the environment and the shell's files.",
+    "other-device": "Numbers from this framework say nothing about the device: look for settings that move its work.",
+    "wrong-value": "Do not trust this framework's numbers here. Update macOS, run ./converge, and run the check again.",
+    "no-learning": "Training on this device goes wrong: compare with the CPU before trusting it.",
+    "noisy": "Close other programs, connect the power supply, let the machine cool down, and run it again.",
+}
