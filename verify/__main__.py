@@ -6,9 +6,12 @@ import sys
 from verify.errors import UserError
 
 COMMANDS = {
+    "compare": "verify.compare_command",
     "compat": "verify.linkcheck.compat",
     "linkcheck": "verify.linkcheck.command",
     "lock": "verify.lock_command",
+    "messages": "verify.messages",
+    "report": "verify.report.command",
     "run": "verify.run_command",
 }
 """Command to the module whose `main(arguments) -> exit code` runs it; imported only when asked for."""

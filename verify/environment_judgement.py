@@ -5,6 +5,7 @@ from typing import Any
 from packaging.version import InvalidVersion, Version
 
 from verify import packages_judgement, shell_judgement
+from verify.advice import failed
 from verify.packages_judgement import Share
 from verify.profile import Profile
 from verify.record import Record
@@ -15,7 +16,6 @@ PREFIX = "environment"
 FIRST = [f"{PREFIX}.reachable", f"{PREFIX}.record"]
 """Checks that the first look at a target answers, before any probe runs."""
 _NAMED = 5
-_CONVERGE = "Run ./converge."
 _BROKEN = {
     "timeout": ("hang", "the probe did not end in time"),
     "signal": ("crash", "the environment's Python was killed by {signal}"),
@@ -92,7 +92,7 @@ class EnvironmentJudge:
         try:
             return self._judge_stage(stage, records["end"]["data"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            return [_fail(first, "malformed", f"the probe's report makes no sense ({error!r})", _CONVERGE)]
+            return [failed(first, "malformed", f"the probe's report makes no sense ({error!r})")]
 
     def _judge_stage(self, stage: str, data: dict[str, Any]) -> list[CheckResult]:
         if stage == "packages":
@@ -103,23 +103,21 @@ class EnvironmentJudge:
         return [judges[stage](data)]
 
     def _cut_short(self, check: str, records: dict[Any, dict[str, Any]], outcome: Outcome) -> CheckResult:
-        advice = "Run ./converge, which makes a damaged environment anew."
         if "error" in records:
-            return _fail(check, "exception", str(records["error"].get("error")), advice)
+            return failed(check, "exception", str(records["error"].get("error")))
         fault, text = _BROKEN[outcome.ended]
         message = text.format(signal=outcome.signal, status=outcome.status)
-        return _fail(check, fault, f"{message}: {outcome.evidence.strip()[-600:] or 'nothing was written'}", advice)
+        return failed(check, fault, f"{message}: {outcome.evidence.strip()[-600:] or 'nothing was written'}")
 
     def _machine(self, data: dict[str, Any]) -> CheckResult:
         check = f"{PREFIX}.platform"
         text = f"{self._platform}, {data['system']} {data['os_version']}, {data['cpu']}"
         self._translated = bool(data["translated"])
         if self._translated:
-            advice = "Open the terminal without Rosetta (Get Info on it), then make the environment anew."
-            return _fail(check, "translated", "Rosetta translates the environment's Python", advice)
+            return failed(check, "translated", "Rosetta translates the environment's Python")
         floor = self._profile.platform(self._platform).macos_floor
         if floor and _older(str(data["os_version"]), floor):
-            return _fail(check, "too-old", f"macOS {data['os_version']}, needed is {floor}", "Update macOS.")
+            return failed(check, "too-old", f"macOS {data['os_version']}, needed is {floor}")
         return CheckResult(check, "pass", text)
 
     def _python(self, data: dict[str, Any]) -> CheckResult:
@@ -127,12 +125,12 @@ class EnvironmentJudge:
         version, wanted = str(data["version"]), self._profile.python
         machine = self._platform.partition("-")[2]
         if not version.startswith(f"{wanted}."):
-            return _fail(check, "wrong-python", f"Python {version} instead of {wanted}", _CONVERGE)
+            return failed(check, "wrong-python", f"Python {version} instead of {wanted}")
         if data["machine"] != machine and not self._translated:
-            return _fail(check, "wrong-python", f"a Python for {data['machine']} on {machine}", _CONVERGE)
+            return failed(check, "wrong-python", f"a Python for {data['machine']} on {machine}")
         if data["prefix"] != data["wanted_prefix"]:
             message = f"its Python belongs to {data['prefix']}, not to {data['wanted_prefix']}"
-            return _fail(check, "wrong-python", message, _CONVERGE)
+            return failed(check, "wrong-python", message)
         return CheckResult(check, "pass", f"Python {version} for {machine} in {self._record.prefix}")
 
     def _variables(self, data: dict[str, Any]) -> CheckResult:
@@ -155,7 +153,7 @@ class EnvironmentJudge:
             ]
         if wrong:
             more = f"; and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
-            return _fail(check, "wrong-variables", "; ".join(wrong[:_NAMED]) + more, _CONVERGE)
+            return failed(check, "wrong-variables", "; ".join(wrong[:_NAMED]) + more)
         return CheckResult(check, "pass", "stored as the profile says")
 
 
@@ -164,7 +162,3 @@ def _older(version: str, floor: str) -> bool:
         return Version(version) < Version(floor)
     except InvalidVersion:
         return True
-
-
-def _fail(check: str, fault: str, message: str, advice: str) -> CheckResult:
-    return CheckResult(check, "fail", message, advice, fault)

@@ -8,6 +8,7 @@ from testinfra.host import Host
 
 from verify import environment_judgement as environment
 from verify import judgement, packages_judgement, remote, shell_judgement, system_judgement
+from verify.advice import failed
 from verify.environment_judgement import EnvironmentJudge
 from verify.judgement import FrameworkJudge
 from verify.lock import Lock
@@ -95,15 +96,9 @@ class HostHealth:
         platform = self._target.platform
         if platform not in self._settings.profile.platforms:
             known = ", ".join(self._settings.profile.platforms)
-            failed = CheckResult(
-                f"{environment.PREFIX}.platform",
-                "fail",
-                f"this is {platform}; the profile {self._settings.profile.name} is made for {known}",
-                "On an Apple-silicon Mac, open the terminal without Rosetta; others need a profile of their own.",
-                "wrong-platform",
-            )
+            message = f"this is {platform}; the profile {self._settings.profile.name} is made for {known}"
             self._obstacle = "not reached: the platform is not in the profile"
-            return [*found, failed]
+            return [*found, failed(f"{environment.PREFIX}.platform", "wrong-platform", message)]
         found.extend(self._check_environment(self._record, platform))
         return found
 
@@ -115,9 +110,8 @@ class HostHealth:
             )
         except remote.NoAnswerError as error:
             first, *rest = system_judgement.CHECKS
-            advice = "Look at the connection to the machine, and run it again."
             skipped = [CheckResult(name, "skip", f"not reached: {first} failed") for name in rest]
-            return [CheckResult(first, "fail", str(error), advice, "no-answer"), *skipped]
+            return [failed(first, "no-answer", str(error)), *skipped]
         return system_judgement.judge(record, answer)
 
     def _check_environment(self, record: Record, platform: str) -> list[CheckResult]:
@@ -151,31 +145,30 @@ class HostHealth:
         try:
             target = remote.look(self._host, name)
         except remote.UnreachableError as error:
-            advice = "Look at the machine, its address and the SSH key; then run this again."
-            failed = CheckResult(reachable, "fail", f"unreachable: {error}", advice, "unreachable")
-            return self._stop(failed, "not reached: the host is unreachable")
+            problem = failed(reachable, "unreachable", f"unreachable: {error}")
+            return self._stop(problem, "not reached: the host is unreachable")
         found = [CheckResult(reachable, "pass", f"answers, {target.platform}")]
         if not target.record:
             message = f"no environment of the profile {name}: {target.record_path} is not there"
-            failed = CheckResult(recorded, "fail", message, "Run ./converge: it makes one.", "no-environment")
-            return [*found, *self._stop(failed, "not reached: no environment")]
+            problem = failed(recorded, "no-environment", message)
+            return [*found, *self._stop(problem, "not reached: no environment")]
         try:
             record = parse(target.record, name)
             strange = [one for one in record.frameworks if one not in self._settings.profile.frameworks]
             if strange:
                 raise BadRecordError(f"it names {', '.join(strange)}, which the profile {name} does not know")
         except BadRecordError as error:
-            failed = CheckResult(recorded, "fail", f"{target.record_path}: {error}", "Run ./converge.", "bad-record")
-            return [*found, *self._stop(failed, "not reached: the record cannot be used")]
+            problem = failed(recorded, "bad-record", f"{target.record_path}: {error}")
+            return [*found, *self._stop(problem, "not reached: the record cannot be used")]
         found.append(
             CheckResult(recorded, "pass", f"{record.prefix}, with {', '.join(record.frameworks) or 'no frameworks'}")
         )
         self._target, self._record = target, record
         return found
 
-    def _stop(self, failed: CheckResult, reason: str) -> list[CheckResult]:
+    def _stop(self, problem: CheckResult, reason: str) -> list[CheckResult]:
         self._obstacle = reason
-        return [failed]
+        return [problem]
 
     def _check_framework(self, name: str) -> list[CheckResult]:
         level, profile = self._settings.level, self._settings.profile
@@ -221,7 +214,7 @@ class HostHealth:
         )
         if self._settings.frameworks is None or platform not in self._settings.profile.frameworks[name].device:
             return CheckResult(check, "skip", message)
-        return CheckResult(check, "fail", message, f"Run ./converge with {name} among its frameworks.", "not-installed")
+        return failed(check, "not-installed", message)
 
     @property
     def _limit(self) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from verify.advice import failed, warned
 from verify.remote import Outcome
 from verify.results import CheckResult, FrameworkReport, Matmul, Training, worst
 from verify.settings import SETUP
@@ -22,21 +23,6 @@ FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
 _QUICK_STAGES = {"import": ("import", "version"), "device": ("device",), "execute": ("value", "placement")}
 _FULL_STAGES = {**_QUICK_STAGES, "matmul": ("matmul.value", "matmul.speed"), "training": ("training",)}
 EXIT = "exit"
-
-_ADVICE = {
-    "exception": "Run ./converge, which puts back what differs from the lock; if it stays, the message is a report.",
-    "hang": "Close what else uses the GPU and run it again; a slow first import may need a larger --timeout.",
-    "crash": "Run ./converge to mend the packages; if it crashes again, look into the system's crash reports.",
-    "no-answer": "Run the environment's Python by hand, and look at the connection to the machine.",
-    "malformed": "Something in the environment disturbs the probe: look for sitecustomize.py and .pth files there.",
-    "wrong-version": "Run ./converge: it installs the locked version. Look for PYTHONPATH if this stays.",
-    "no-device": "Run ./converge; on a Mac, check that the framework's Metal plugin or build is installed.",
-    "fallback-set": f"Take {FALLBACK} out of the environment and the shell's files.",
-    "other-device": "Numbers from this framework say nothing about the device: look for settings that move its work.",
-    "wrong-value": "Do not trust this framework's numbers here. Update macOS, run ./converge, and run the check again.",
-    "no-learning": "Training on this device goes wrong: compare with the CPU before trusting it.",
-    "noisy": "Close other programs, connect the power supply, let the machine cool down, and run it again.",
-}
 
 
 def check_names(framework: str, level: str) -> list[str]:
@@ -194,7 +180,8 @@ class FrameworkJudge:
         return [value, self._pass("placement", f"the result is on {data['ran_on']}")]
 
     def _matmul(self, data: dict[str, Any], _seconds: float) -> list[CheckResult]:
-        self.report.matmul = matmul = _statistics(data)
+        matmul = _statistics(data)
+        self.report.matmul = [matmul]
         if elsewhere := self._placed(data, data["device"]):
             return [self._fail("matmul.value", "other-device", elsewhere)]
         if matmul.residual is None or matmul.residual > RESIDUAL_LIMIT:
@@ -208,13 +195,7 @@ class FrameworkJudge:
             f"n={matmul.n}, {len(matmul.samples_s)} samples, seed {matmul.seed}"
         )
         if matmul.noisy:
-            speed = CheckResult(
-                f"{self._name}.matmul.speed",
-                "warn",
-                f"noisy, spread {spread:.0%}: {message}",
-                _ADVICE["noisy"],
-                "noisy",
-            )
+            speed = warned(f"{self._name}.matmul.speed", "noisy", f"noisy, spread {spread:.0%}: {message}")
             return [value, speed]
         return [value, self._pass("matmul.speed", message)]
 
@@ -235,7 +216,7 @@ class FrameworkJudge:
         return CheckResult(f"{self._name}.{check}", "skip", message)
 
     def _fail(self, check: str, fault: str, message: str) -> CheckResult:
-        return CheckResult(f"{self._name}.{check}", "fail", message, _ADVICE[fault], fault)
+        return failed(f"{self._name}.{check}", fault, message)
 
 
 def _optional(one: CheckResult) -> CheckResult:
@@ -255,8 +236,10 @@ def _statistics(data: dict[str, Any]) -> Matmul:
         return 2 * n**3 / seconds / 1e12
 
     return Matmul(
+        dtype="float32",
         n=n,
         seed=int(data["seed"]),
+        first_s=float(data["first"]),
         samples_s=samples,
         median_s=median,
         p25_s=low,

@@ -6,13 +6,13 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
+from verify.advice import failed
 from verify.lock import Lock
 from verify.profile import BASE, Profile
 from verify.results import CheckResult
 
 PREFIX = "packages"
 _NAMED = 5
-_CONVERGE = "Run ./converge: it lays down anew what differs from the lock."
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def judge(name: str, share: Share, data: dict[str, Any]) -> CheckResult:
     count = len(wrong) + sum(int(one["count"]) for one in broken.values())
     if count:
         problems = [*wrong, *(f"{one}: {problem}" for one, found in broken.items() for problem in found["first"])]
-        return CheckResult(check, "fail", _some(problems, count), _CONVERGE, "wrong-versions" if wrong else "damaged")
+        return failed(check, "wrong-versions" if wrong else "damaged", _some(problems, count))
     files = sum(int(data["files"][one]) for one in versions)
     named = ", ".join(f"{one} {versions[one]}" for one in share.named)
     return CheckResult(

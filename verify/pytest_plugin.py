@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
+from verify import history, language, summary
 from verify import settings as options
-from verify import summary
 from verify.errors import UserError
 from verify.health import HostHealth, setup_checks
 from verify.judgement import check_names
+from verify.report import page
 from verify.results import CheckResult, HostReport, write
 from verify.settings import Settings
 
@@ -34,6 +35,7 @@ class Run:
         self._names = _names(hosts)
         self._hosts: dict[str, HostHealth] = {}
         self.written: list[Path] = []
+        self.page = Path()
 
     def health(self, host: Host) -> HostHealth:
         """The health of a host."""
@@ -74,6 +76,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--level", default="quick", help="setup, quick or full (default: %(default)s)")
     group.addoption("--frameworks", help="names separated by commas (default: those in each target's record)")
     group.addoption("--results", default=options.DEFAULT_RESULTS, help="folder (default: %(default)s)")
+    group.addoption("--lang", help=language.HELP)
     group.addoption("--timeout", help="seconds for one probe (default: 120, at full 300)")
 
 
@@ -94,6 +97,7 @@ def pytest_configure(config: pytest.Config) -> None:
             frameworks=option.frameworks,
             results=option.results,
             timeout=option.timeout,
+            lang=option.lang,
         )
         hosts = options.resolve_hosts(option.hosts, option.ansible_inventory)
     except UserError as error:
@@ -177,7 +181,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if not finished or not reports:
         session.exitstatus = COULD_NOT_RUN
         return
-    run.written = [write(one, run.settings.results) for one in reports]
+    results = run.settings.results
+    run.written = [write(one, results) for one in reports]
+    for one, path in zip(reports, run.written, strict=True):
+        history.keep(one, path, results)
+    run.page = page.write(results, run.settings.language)
     unhealthy = exitstatus == pytest.ExitCode.TESTS_FAILED or any(one.verdict == "unhealthy" for one in reports)
     session.exitstatus = UNHEALTHY if unhealthy else HEALTHY
 
@@ -187,7 +195,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     run = config.stash.get(_STATE, None)
     if run is not None and run.written:
         terminalreporter.ensure_newline()
-        terminalreporter.write(summary.render(run.reports, run.written, colour=terminalreporter.hasmarkup))
+        terminalreporter.write(
+            summary.render(run.reports, run.written, run.page, run.settings.language, colour=terminalreporter.hasmarkup)
+        )
 
 
 def _names(hosts: list[Host]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from jsonschema import Draft202012Validator
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SCHEMA = Path(__file__).resolve().parent / "result.schema.json"
 
 Result = Literal["pass", "warn", "fail", "skip"]
@@ -39,20 +39,26 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Matmul:
-    """A timed float32 matrix product.
+    """A timed matrix product.
 
     Attributes:
+        dtype: float32, float16 or bfloat16.
         n: order of the square matrices.
         seed: of their random values.
+        first_s: seconds of the first call, which may compile.
         samples_s: seconds of each repetition, in order.
         median_s, p25_s, p75_s, min_s: of the samples, in seconds.
         tflops: 2 n^3 / median, in 10^12 operations a second; tflops_low and tflops_high at p75_s and p25_s.
         noisy: whether the quartiles are more than a tenth of the median apart.
-        residual: Freivalds' residual of the timed outputs in units of float32 rounding, None where not finite.
+        residual: Freivalds' residual of the timed outputs in units of rounding, None where not finite.
+        yardstick_tflops: what it is held against, None where there is nothing.
+        share: tflops / yardstick_tflops.
     """
 
+    dtype: str
     n: int
     seed: int
+    first_s: float
     samples_s: list[float]
     median_s: float
     p25_s: float
@@ -63,14 +69,17 @@ class Matmul:
     tflops_high: float
     noisy: bool
     residual: float | None
+    yardstick_tflops: float | None = None
+    share: float | None = None
 
 
 @dataclass(frozen=True)
 class Training:
-    """A short training run: the seed, and the loss before each step."""
+    """A short training run: the seed, and the loss before each step, on the device and on the CPU."""
 
     seed: int
     losses: list[float]
+    cpu_losses: list[float] | None = None
 
 
 @dataclass
@@ -91,8 +100,13 @@ class FrameworkReport:
     device: str = ""
     seconds: float = 0.0
     settings: dict[str, str | None] = field(default_factory=dict)
-    matmul: Matmul | None = None
+    matmul: list[Matmul] = field(default_factory=list)
+    bandwidth: dict[str, Any] | None = None
+    course: dict[str, Any] | None = None
+    sustained: dict[str, Any] | None = None
+    numbers: list[dict[str, Any]] = field(default_factory=list)
     training: Training | None = None
+    memory: dict[str, Any] | None = None
 
 
 @dataclass
@@ -106,6 +120,9 @@ class HostReport:
     started: str
     seconds: float = 0.0
     machine: dict[str, Any] = field(default_factory=dict)
+    chip: dict[str, Any] | None = None
+    state: dict[str, Any] | None = None
+    yardstick: str | None = None
     frameworks: dict[str, FrameworkReport] = field(default_factory=dict)
     checks: list[CheckResult] = field(default_factory=list)
 

@@ -7,7 +7,7 @@ import argparse
 
 import pytest
 
-from verify import ROOT
+from verify import ROOT, language
 from verify import settings as options
 
 _EPILOG = """\
@@ -18,7 +18,7 @@ examples:
   python -m verify --hosts ssh://me@mac1.example,ssh://me@mac2.example
   python -m verify --hosts 'ansible://lab?ansible_inventory=inventory/lab.yml'
 
-other commands: python -m verify lock --help
+other commands, each with --help: python -m verify report, compare, lock, linkcheck
 """
 
 
@@ -36,6 +36,7 @@ def main(arguments: list[str]) -> int:
         frameworks=given.frameworks,
         results=given.results,
         timeout=given.timeout,
+        lang=given.lang,
     )
     options.resolve_hosts(given.hosts, given.ansible_inventory)
     passed_on = {
@@ -47,6 +48,7 @@ def main(arguments: list[str]) -> int:
         "timeout": given.timeout,
         "ansible-inventory": given.ansible_inventory,
         "ssh-config": given.ssh_config,
+        "lang": given.lang,
     }
     code = pytest.main(
         [
@@ -83,9 +85,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--frameworks", help="names separated by commas (default: those in each target's record)")
     parser.add_argument(
-        "--results", default=options.DEFAULT_RESULTS, help="folder for HOST.json and junit.xml (default: %(default)s)"
+        "--results",
+        default=options.DEFAULT_RESULTS,
+        help="folder for HOST.json, report.html, junit.xml and history/ (default: %(default)s)",
     )
     parser.add_argument("--timeout", help="seconds for one probe (default: 120, at full 300)")
     parser.add_argument("--ansible-inventory", help="inventory for ansible:// hosts")
     parser.add_argument("--ssh-config", help="OpenSSH configuration file for ssh:// hosts")
+    parser.add_argument("--lang", help=language.HELP)
     return parser

@@ -8,8 +8,9 @@ from pathlib import Path
 import testinfra
 from testinfra.host import Host
 
-from verify import profile
+from verify import language, profile
 from verify.errors import UserError
+from verify.language import Language
 from verify.profile import Profile
 
 DEFAULT_HOSTS = "local://"
@@ -33,6 +34,7 @@ class Settings:
         frameworks: those asked for by name, or None for those in each target's record.
         results: folder for the results.
         timeout_s: limit for one probe.
+        language: of what people read at the end.
     """
 
     profile: Profile
@@ -40,6 +42,7 @@ class Settings:
     frameworks: tuple[str, ...] | None
     results: Path
     timeout_s: float
+    language: Language
 
     @property
     def candidates(self) -> tuple[str, ...]:
@@ -47,7 +50,9 @@ class Settings:
         return self.frameworks or tuple(self.profile.frameworks)
 
 
-def resolve(*, profile_name: str, level: str, frameworks: str | None, results: str, timeout: str | None) -> Settings:
+def resolve(
+    *, profile_name: str, level: str, frameworks: str | None, results: str, timeout: str | None, lang: str | None
+) -> Settings:
     """Check what the command line says, and load the profile.
 
     Args:
@@ -56,6 +61,7 @@ def resolve(*, profile_name: str, level: str, frameworks: str | None, results: s
         frameworks: names separated by commas, or None.
         results: folder, made when missing.
         timeout: seconds, or None for the level's default.
+        lang: a language's code, or None for the environment's.
 
     Raises:
         UserError: one of them cannot be.
@@ -73,7 +79,8 @@ def resolve(*, profile_name: str, level: str, frameworks: str | None, results: s
                 f"The profile '{profile_name}' has {', '.join(loaded.frameworks)}."
             )
         chosen = tuple(name for name in loaded.frameworks if name in wanted)
-    return Settings(loaded, level, chosen, _folder(Path(results)), _seconds(timeout, level))
+    spoken = language.choose(lang)
+    return Settings(loaded, level, chosen, _folder(Path(results)), _seconds(timeout, level), spoken)
 
 
 def resolve_hosts(patterns: str, inventory: str | None) -> list[Host]:

@@ -3,6 +3,7 @@
 from pathlib import PurePosixPath
 from typing import Any
 
+from verify.advice import failed
 from verify.record import Record
 from verify.results import CheckResult
 
@@ -77,8 +78,5 @@ def _login(record: Record, data: dict[str, Any]) -> tuple[str, str]:
 
 
 def _fail(record: Record, check: str, message: str) -> CheckResult:
-    place = record.shell or "the shell's start-up files"
-    advice = (
-        f"Run ./converge, and look in {place} for lines that undo what comes before them, such as one that sets PATH."
-    )
-    return CheckResult(check, "fail", message, advice, FAULT)
+    place = f" (its file: {record.shell})" if record.shell else ""
+    return failed(check, FAULT, f"{message}{place}")

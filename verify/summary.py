@@ -8,6 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from verify import titles
+from verify.advice import ADVICE
+from verify.language import Language
 from verify.results import CheckResult, FrameworkReport, HostReport
 
 _STYLE = {"pass": "green", "warn": "yellow", "fail": "bold red", "skip": "dim"}
@@ -19,12 +22,14 @@ def plain(text: str) -> str:
     return "".join(" " if unicodedata.category(one) in ("Cc", "Cf", "Cs") and one != "\n" else one for one in text)
 
 
-def render(reports: list[HostReport], written: list[Path], *, colour: bool) -> str:
+def render(reports: list[HostReport], written: list[Path], report: Path, spoken: Language, *, colour: bool) -> str:
     """The summary of a run.
 
     Args:
         reports: one per host.
         written: the files with the results.
+        report: the page for people.
+        spoken: the language to write it in.
         colour: whether the terminal shows colours; without, the text is plain.
     """
     console = Console(
@@ -32,60 +37,77 @@ def render(reports: list[HostReport], written: list[Path], *, colour: bool) -> s
     )
     with console.capture() as capture:
         console.print()
-        for report in reports:
-            _host(console, report)
-        console.print(Text(f"Results: {', '.join(_near(path) for path in written)}"))
+        for one in reports:
+            _host(console, one, spoken)
+        console.print(Text(spoken.gettext("Results: %(paths)s", paths=", ".join(near(path) for path in written))))
+        console.print(Text(spoken.gettext("Report: %(path)s", path=near(report))))
     return capture.get()
 
 
-def _host(console: Console, report: HostReport) -> None:
+def _host(console: Console, report: HostReport, spoken: Language) -> None:
     """Text objects only, never markup: what a host says must not be read as markup."""
     failed = sum(one.result == "fail" for one in report.checks)
-    verdict = Text("HEALTHY", "bold green") if report.verdict == "healthy" else Text("UNHEALTHY", "bold red")
-    counts = f"{failed} failed" if failed else "every required check passed"
+    word = spoken.lookup(titles.VERDICTS[report.verdict]).upper()
+    verdict = Text(word, "bold green" if report.verdict == "healthy" else "bold red")
+    counts = (
+        spoken.ngettext("%(n)s failed", "%(n)s failed", failed)
+        if failed
+        else spoken.gettext("every required check passed")
+    )
     facts = [report.profile, report.level, f"{report.seconds:.0f} s"]
     if report.machine:
         facts = [f"{report.machine['cpu']}, {report.machine['system']} {report.machine['os_version']}", *facts]
     console.print(Text.assemble(plain(report.host), ": ", verdict, f", {counts}  ({plain('; '.join(facts))})"))
     rows = {name: one for name, one in report.frameworks.items() if one.result != "skip"}
     if rows:
-        console.print(_table(report, rows))
+        console.print(_table(report, rows, spoken))
     for one in report.checks:
         if one.result in ("fail", "warn"):
-            kind = f"{one.result} {one.check} [{one.fault}]: "
+            kind = f"{spoken.lookup(titles.RESULTS[one.result])} {one.check} [{one.fault}]: "
             console.print(Text.assemble((kind, _STYLE[one.result]), plain(one.message)))
-            console.print(Text(f"     {one.advice}"))
+            console.print(Text(f"     {spoken.lookup(ADVICE[one.fault])}"))
     console.print()
 
 
-def _table(report: HostReport, rows: dict[str, FrameworkReport]) -> Table:
+def _table(report: HostReport, rows: dict[str, FrameworkReport], spoken: Language) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for title in ("framework", "version", "device", "value"):
+    for title in (
+        spoken.gettext("framework"),
+        spoken.gettext("version"),
+        spoken.gettext("device"),
+        spoken.gettext("value"),
+        spoken.gettext("fp32 TFLOPS (quartiles)"),
+        spoken.gettext("verdict"),
+    ):
         table.add_column(title)
-    table.add_column("fp32 TFLOPS (quartiles)")
-    table.add_column("verdict")
     for name, one in rows.items():
         value = next((check for check in report.checks if check.check == f"{name}.value"), None)
-        cells = [name, one.version or "-", one.device or "-", _value(value), _speed(one)]
-        verdict = one.result if one.required else f"{one.result} (optional)"
+        cells = [name, one.version or "-", one.device or "-", _value(value, spoken), _speed(one, spoken)]
+        verdict = spoken.lookup(titles.RESULTS[one.result])
+        if not one.required:
+            verdict = spoken.gettext("%(result)s (optional)", result=verdict)
         table.add_row(*(Text(plain(cell)) for cell in cells), Text(verdict, _STYLE[one.result]))
     return table
 
 
-def _value(check: CheckResult | None) -> str:
+def _value(check: CheckResult | None, spoken: Language) -> str:
     if check is None or check.result == "skip":
         return "-"
-    return "exact" if check.result == "pass" else check.fault
+    return spoken.gettext("exact") if check.result == "pass" else check.fault
 
 
-def _speed(one: FrameworkReport) -> str:
-    if one.matmul is None:
+def _speed(one: FrameworkReport, spoken: Language) -> str:
+    """The largest float32 product."""
+    single = [product for product in one.matmul if product.dtype == "float32"]
+    if not single:
         return "-"
-    noisy = ", noisy" if one.matmul.noisy else ""
-    return f"{one.matmul.tflops:.3g} ({one.matmul.tflops_low:.3g} to {one.matmul.tflops_high:.3g}{noisy})"
+    best = max(single, key=lambda product: product.n)
+    noisy = spoken.gettext(", noisy") if best.noisy else ""
+    return f"{spoken.number(best.tflops)} ({spoken.span(best.tflops_low, best.tflops_high)}{noisy})"
 
 
-def _near(path: Path) -> str:
+def near(path: Path) -> str:
+    """A path as one would type it from here."""
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:

@@ -1,11 +1,11 @@
 """What Homebrew and conda have on a machine, judged against what the record says was asked of them."""
 
+from verify.advice import failed
 from verify.record import Conda, Homebrew, Record
 from verify.results import CheckResult
 
 PREFIX = "system"
 CHECKS = [f"{PREFIX}.{name}" for name in ("homebrew", "formulae", "casks", "conda")]
-_CONVERGE = "Run ./converge: it installs what is missing."
 
 
 def questions(record: Record) -> list[str]:
@@ -47,13 +47,10 @@ def _conda(asked: Conda | None, answer: dict[str, str]) -> CheckResult:
 def _tool(check: str, path: str, said: str, name: str) -> CheckResult:
     """A command that says its name and version; the answer is `missing`, or its exit code and what it printed."""
     if said == "missing":
-        return _fail(check, "not-installed", f"{path} is not there, or cannot be run", _CONVERGE)
+        return _fail(check, "not-installed", f"{path} is not there, or cannot be run")
     code, _, text = said.partition(" ")
     if code != "0" or not text.startswith(name):
-        advice = f"Run {path} --version by hand, and mend what it says."
-        return _fail(
-            check, "no-answer", f"{path} --version ended with exit code {code or '?'}: {text or 'nothing'}", advice
-        )
+        return _fail(check, "no-answer", f"{path} --version ended with exit code {code or '?'}: {text or 'nothing'}")
     return CheckResult(f"{PREFIX}.{check}", "pass", f"{text}, {path}")
 
 
@@ -69,9 +66,9 @@ def _names(check: str, kind: str, names: tuple[str, ...], answer: dict[str, str]
         elif state == "gone":
             wrong.append(f"{place} of {name} is gone; bring it back with `brew reinstall --cask {name}`")
         elif state != "present":
-            return _fail(check, "malformed", f"nothing was said of {name}", "Run it again, with -v for what was said.")
+            return _fail(check, "malformed", f"nothing was said of {name}")
     if wrong:
-        return _fail(check, "not-installed", "; ".join(wrong), _CONVERGE)
+        return _fail(check, "not-installed", "; ".join(wrong))
     return CheckResult(f"{PREFIX}.{check}", "pass", ", ".join(names))
 
 
@@ -79,5 +76,5 @@ def _skip(check: str, reason: str) -> CheckResult:
     return CheckResult(f"{PREFIX}.{check}", "skip", reason)
 
 
-def _fail(check: str, fault: str, message: str, advice: str) -> CheckResult:
-    return CheckResult(f"{PREFIX}.{check}", "fail", message, advice, fault)
+def _fail(check: str, fault: str, message: str) -> CheckResult:
+    return failed(f"{PREFIX}.{check}", fault, message)

@@ -1,7 +1,7 @@
 """Action `verify`: run `python -m verify` over the play's hosts, and show its lines while it works.
 
-Options: hosts (names in the inventory), inventory (its sources), profile, level. Changes nothing on a host. In
-check mode it does not run, since what is to be verified may not be there yet.
+Options: hosts (names in the inventory), inventory (its sources), profile, level, lang ("" for the environment's
+language). Changes nothing on a host. In check mode it does not run, since what is to be verified may not be there yet.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "hosts": {"type": "list", "elements": "str", "required": True},
                 "inventory": {"type": "list", "elements": "str", "required": True},
                 "profile": {"type": "str", "required": True},
-                "level": {"type": "str", "choices": ["setup", "quick", "full"], "required": True},
+                "level": {"type": "str", "choices": ["setup", "quick", "full", "soak"], "required": True},
+                "lang": {"type": "str", "choices": ["", "en", "pt"], "default": ""},
             }
         )
         if self._task.check_mode:
@@ -51,6 +52,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         source = quote(options["inventory"][0])
         hosts = [f"ansible://{host}?ansible_inventory={source}" for host in options["hosts"]]
         command = [sys.executable, "-m", "verify", "--profile", options["profile"], "--level", options["level"]]
+        if options["lang"]:
+            command += ["--lang", options["lang"]]
         code = self._show([*command, "--hosts", ",".join(hosts)])
         if code != 0:
             result.update(failed=True, rc=code, msg=MEANING.get(code, f"python -m verify ended with exit code {code}."))

@@ -18,6 +18,7 @@ GOOD: dict[str, dict[str, Any]] = {
         "device": "gpu:0",
         "n": 1000,
         "seed": 1,
+        "first": 0.1,
         "samples": SAMPLES,
         "residuals": [0.3, 0.2],
     },
@@ -45,8 +46,8 @@ def test_good_records() -> None:
     assert {one.result for one in found.values()} == {"pass"}
     assert judged.report.result == "pass"
     assert judged.report.matmul is not None
-    assert judged.report.matmul.tflops == pytest.approx(2 * 1000**3 / sorted(SAMPLES)[10] / 1e12)
-    assert judged.report.matmul.p25_s <= judged.report.matmul.median_s <= judged.report.matmul.p75_s
+    assert judged.report.matmul[0].tflops == pytest.approx(2 * 1000**3 / sorted(SAMPLES)[10] / 1e12)
+    assert judged.report.matmul[0].p25_s <= judged.report.matmul[0].median_s <= judged.report.matmul[0].p75_s
 
 
 def test_the_exact_result_is_that_of_long_multiplication() -> None:
@@ -100,7 +101,7 @@ def test_a_noisy_measurement_is_a_warning() -> None:
     assert (found["matmul.speed"].result, found["matmul.speed"].fault) == ("warn", "noisy")
     assert found["training"].result == "pass"
     assert judged.report.matmul is not None
-    assert judged.report.matmul.noisy
+    assert judged.report.matmul[0].noisy
 
 
 def test_optional_turns_a_failure_into_a_warning() -> None:

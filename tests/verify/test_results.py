@@ -16,12 +16,13 @@ def report(*checks: CheckResult) -> HostReport:
 def test_written_and_read_again(tmp_path: Path) -> None:
     made = report(CheckResult("mlx.value", "pass", "right"))
     made.frameworks["mlx"] = FrameworkReport(
-        required=True, matmul=Matmul(512, 1, [0.1] * 20, 0.1, 0.1, 0.1, 0.1, 2.0, 2.0, 2.0, False, None)
+        required=True,
+        matmul=[Matmul("float32", 512, 1, 0.3, [0.1] * 20, 0.1, 0.1, 0.1, 0.1, 2.0, 2.0, 2.0, False, None)],
     )
     path = write(made, tmp_path)
     assert [one.name for one in tmp_path.iterdir()] == [path.name] == ["mac-1.json"]
     data = json.loads(path.read_text(encoding="utf-8"))
-    assert data["schema"] == 1
+    assert data["schema"] == 2
     assert data["verdict"] == "healthy"
     assert data["checks"][0]["check"] == "mlx.value"
 

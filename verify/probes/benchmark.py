@@ -44,12 +44,13 @@ def measure(product: Product, budget_s: float, seed: int) -> dict[str, Any]:
         seed: of the random matrices; the same seed gives the same matrices on the same framework and device.
 
     Returns:
-        n, seed, samples (seconds of each repetition), device (of the output), and residuals: Freivalds' residual of
-        the first and the last timed output. Both, because a wrong result may depend on what the allocator did
-        before (pytorch #193487).
+        n, seed, first (seconds of the first call), samples (seconds of each repetition), device (of the output), and
+        residuals: Freivalds' residual of the first and the last timed output. Both, because a wrong result may depend
+        on what the allocator did before (pytorch #193487).
     """
     n = _choose(product, budget_s / (MIN_SAMPLES * (1 + WARM_UP_SHARE)), seed)
     product.prepare(n, seed)
+    _, first_call = _timed(product.run)
     _repeat(product.run, budget_s * WARM_UP_SHARE, minimum=2)
     first, seconds = _timed(product.run)
     times = [seconds]
@@ -61,6 +62,7 @@ def measure(product: Product, budget_s: float, seed: int) -> dict[str, Any]:
     return {
         "n": n,
         "seed": seed,
+        "first": first_call,
         "samples": times,
         "device": product.device_of(last),
         "residuals": [residual(a, b, product.to_numpy(one), seed) for one in (first, last)],

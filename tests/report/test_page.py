@@ -1,0 +1,194 @@
+"""The page: everything is on it, nothing on it runs, and what hosts say stays text."""
+
+import base64
+import gzip
+import hashlib
+import itertools
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from babel.support import NullTranslations
+
+from benchmarks.fleet import HOSTILE
+from tests.report.samples import made_fleet, measured, write
+from verify import language
+from verify.advice import ADVICE
+from verify.language import LOCALES, Language
+from verify.report import page
+from verify.stored import gather
+
+UNCLOSED = {"meta", "br", "td", "th", "tr", "thead", "tbody"}
+"""Elements without an end, or whose end HTML lets one leave out."""
+
+
+class Document(HTMLParser):
+    """A document taken apart: elements with their attributes, its text, and whether every element is closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in UNCLOSED:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def attributes(self, name: str) -> list[str]:
+        return [attributes[name] or "" for _, attributes in self.elements if name in attributes]
+
+
+def rendered(folder: Path, code: str = "en") -> str:
+    return page.render(*gather(folder), language.choose(code))
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Path:
+    write(tmp_path, made_fleet(8))
+    return tmp_path
+
+
+@pytest.mark.parametrize("code", LOCALES)
+def test_every_host_with_its_verdict_the_worst_first(fleet: Path, code: str) -> None:
+    results, _ = gather(fleet)
+    text = Document(rendered(fleet, code)).text
+    verdicts = text[text.index("lab-02") :]
+    for one in results:
+        assert one.data["host"] in text
+    assert verdicts.index("lab-02") < verdicts.index("lab-04") < verdicts.index("lab-05")
+    spoken = language.choose(code)
+    assert spoken.ngettext("%(n)s unhealthy", "%(n)s unhealthy", 3) in text
+    assert spoken.lookup(ADVICE["wrong-value"]) in text
+    assert "7.0 instead of 6" in text
+
+
+def test_nothing_on_it_runs_or_is_loaded(fleet: Path) -> None:
+    text = rendered(fleet)
+    document = Document(text)
+    tags = {tag for tag, _ in document.elements}
+    assert not tags & {"script", "img", "iframe", "object", "embed", "link", "base", "form", "foreignobject", "animate"}
+    names = {name for _, attributes in document.elements for name in attributes}
+    assert not [name for name in names if name.startswith("on")]
+    # The style sheet of the page is the only style: its digest is all that the policy lets in.
+    assert "style" not in names
+    for address in document.attributes("href"):
+        assert re.match(r"#[a-z0-9-]+$|data:application/gzip;base64,[A-Za-z0-9+/=]+$", address)
+    assert document.attributes("src") == []
+    (style,) = re.findall("<style>(.*?)</style>", text, re.DOTALL)
+    assert "url(" not in style
+    assert "@import" not in style
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    (policy,) = (one["content"] for tag, one in document.elements if one.get("http-equiv") == "Content-Security-Policy")
+    assert policy == f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+
+
+def test_a_hostile_name_is_text_wherever_it_stands(fleet: Path) -> None:
+    text = rendered(fleet)
+    assert HOSTILE not in text
+    document = Document(text)
+    assert document.text.count(HOSTILE) > 5
+    assert any(HOSTILE in one for one in document.attributes("aria-label"))
+    assert "\x1b" not in text
+
+
+def test_the_whole_result_is_behind_a_link(fleet: Path) -> None:
+    links = [one for one in Document(rendered(fleet)).attributes("href") if one.startswith("data:")]
+    found = [json.loads(gzip.decompress(base64.b64decode(one.partition(",")[2]))) for one in links]
+    by_host = {one["host"]: one for one in found}
+    results, _ = gather(fleet)
+    assert len(by_host) == len(found) == len(results)
+    for one in results:
+        linked = by_host[one.data["host"]]
+        assert linked.keys() == one.data.keys()
+        assert linked["checks"] == one.data["checks"]
+        for name, framework in one.data["frameworks"].items():
+            for product, again in zip(framework["matmul"], linked["frameworks"][name]["matmul"], strict=True):
+                assert again["tflops"] == product["tflops"]
+                assert again["samples_s"] == pytest.approx(product["samples_s"], rel=1e-5)
+
+
+def test_files_that_are_no_results_are_named_and_the_rest_is_shown(tmp_path: Path) -> None:
+    write(tmp_path, [measured(host="mac-1")])
+    (tmp_path / "broken.json").write_text('{"schema": ', encoding="utf-8")
+    (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "deep.json").write_text("[" * 100_000, encoding="utf-8")
+    (tmp_path / "list.json").write_text("[]", encoding="utf-8")
+    (tmp_path / "old.json").write_text('{"schema": 1, "host": "mac-2"}', encoding="utf-8")
+    (tmp_path / "<b>other.json").write_text('{"schema": "x", "verdict": "fine"}', encoding="utf-8")
+    (tmp_path / "partly.json").write_text(json.dumps({**measured(), "checks": [{}]}), encoding="utf-8")
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "nowhere.json").symlink_to(tmp_path / "gone")
+    text = Document(rendered(tmp_path)).text
+    assert "mac-1" in text
+    assert "mac-2" not in text
+    for name in ("broken", "binary", "deep", "list", "old", "<b>other", "partly", "folder", "nowhere"):
+        assert f"{name}.json" in text
+    assert "it has schema 1, understood is 2" in text
+
+
+def test_no_result_at_all_is_said(tmp_path: Path) -> None:
+    assert "No result to show" in Document(rendered(tmp_path)).text
+
+
+def test_structure_for_those_who_do_not_see_it(fleet: Path) -> None:
+    text = rendered(fleet)
+    document = Document(text)
+    levels = [int(tag[1]) for tag, _ in document.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+    ids = document.attributes("id")
+    assert len(ids) == len(set(ids))
+    for target in [
+        *document.attributes("aria-labelledby"),
+        *(one[1:] for one in document.attributes("href") if one[0] == "#"),
+    ]:
+        assert target in ids
+    assert text.count("<table") == text.count("<caption")
+    charts = [one for tag, one in document.elements if tag == "svg"]
+    assert charts
+    for one in charts:
+        assert one["role"] == "img"
+        # A chart's figures are in its text alternative.
+        assert re.search(r"\d", one["aria-label"] or "")
+
+
+def test_portuguese_marks_what_stays_english(fleet: Path) -> None:
+    text = rendered(fleet, "pt")
+    assert '<html lang="pt-BR">' in text
+    assert '<span lang="en">3 of 384 entries are wrong' in text
+    assert "Valor errado" in text
+    assert "Wrong value" not in text
+
+
+class Strict(NullTranslations):
+    """A catalogue that does not let a message pass which it does not have."""
+
+    def gettext(self, message: str) -> str:
+        raise AssertionError(f"not in the catalogue: {message!r}")
+
+    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
+        raise AssertionError(f"not in the catalogue: {msgid1!r} {msgid2!r} {n}")
+
+
+def test_nothing_on_it_is_missing_in_the_catalogue(fleet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spoken: Language = language.choose("pt")
+    monkeypatch.setattr(spoken.translations, "_fallback", Strict())
+    (fleet / "old.json").write_text('{"schema": 1}', encoding="utf-8")
+    assert "Vereditos" in page.render(*gather(fleet), spoken)

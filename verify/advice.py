@@ -1,0 +1,40 @@
+"""What to do about each kind of failure: one advice per fault, which the report shows in the reader's language."""
+
+from verify.results import CheckResult
+
+ADVICE = {
+    "unreachable": "Look at the machine, its address and the SSH key; then run this again.",
+    "no-environment": "Run ./converge: it makes one.",
+    "bad-record": "Run ./converge: it writes the record anew.",
+    "wrong-platform": "On an Apple-silicon Mac, open the terminal without Rosetta; others need a profile of their own.",
+    "translated": "Open the terminal without Rosetta (Get Info on it), then make the environment anew.",
+    "too-old": "Update macOS.",
+    "wrong-python": "Run ./converge; see also whether somebody made the environment by hand.",
+    "wrong-versions": "Run ./converge: it lays down anew what differs from the lock.",
+    "damaged": "Run ./converge: it lays down anew what differs from the lock.",
+    "wrong-variables": "Run ./converge.",
+    "not-on-path": "Run ./converge, and look in the shell's files for lines that undo what comes before them.",
+    "not-installed": "Run ./converge: it installs what is missing of what was asked for.",
+    "exception": "Run ./converge, which puts back what differs from the lock; if it stays, the message is a report.",
+    "hang": "Close what else uses the GPU and run it again; a slow first import may need a larger --timeout.",
+    "crash": "Run ./converge to mend the packages; if it crashes again, look into the system's crash reports.",
+    "no-answer": "Run by hand what did not answer, and look at the connection to the machine.",
+    "malformed": "Something in the environment disturbs the probe: look for sitecustomize.py and .pth files there.",
+    "wrong-version": "Run ./converge: it installs the locked version. Look for PYTHONPATH if this stays.",
+    "no-device": "Run ./converge; on a Mac, check that the framework's Metal plugin or build is installed.",
+    "fallback-set": "Take PYTORCH_ENABLE_MPS_FALLBACK out of the environment and the shell's files.",
+    "other-device": "Numbers from this framework say nothing about the device: look for settings that move its work.",
+    "wrong-value": "Do not trust this framework's numbers here. Update macOS, run ./converge, and run the check again.",
+    "no-learning": "Training on this device goes wrong: compare with the CPU before trusting it.",
+    "noisy": "Close other programs, connect the power supply, let the machine cool down, and run it again.",
+}
+
+
+def failed(check: str, fault: str, message: str) -> CheckResult:
+    """A check's failure, with the advice for its fault."""
+    return CheckResult(check, "fail", message, ADVICE[fault], fault)
+
+
+def warned(check: str, fault: str, message: str) -> CheckResult:
+    """A check's warning, with the advice for its fault."""
+    return CheckResult(check, "warn", message, ADVICE[fault], fault)

@@ -1,0 +1,1 @@
+"""The report: one self-contained page for people, made from the results' JSON files."""

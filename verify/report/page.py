@@ -1,0 +1,104 @@
+"""The page: results in, one HTML document out."""
+
+import base64
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from verify import titles
+from verify.language import Language
+from verify.report import view
+from verify.stored import Refused, Stored, gather
+from verify.summary import plain
+
+FILE = "report.html"
+_HERE = Path(__file__).resolve().parent
+
+
+def render(results: list[Stored], refused: list[Refused], language: Language) -> str:
+    """The page as one document that needs nothing else: no file, no network, no script.
+
+    Args:
+        results: one per host; their order does not matter.
+        refused: the files to name as not read.
+        language: to write it in.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(_HERE),
+        # All of it, whatever a file is called: what hosts say is text, never markup.
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    environment.install_gettext_callables(  # type: ignore[attr-defined]
+        language.translations.gettext, language.translations.ngettext, newstyle=True
+    )
+    hosts = view.hosts(results, language)
+    style = (_HERE / "style.css").read_text(encoding="utf-8")
+    present = {name for host in hosts for name in host.cells}
+    known = [name for name in titles.FRAMEWORKS if name in present]
+    return environment.get_template("page.html.j2").render(
+        tag=language.tag,
+        policy=_policy(style),
+        style=Markup(style),  # noqa: S704 - a file of ours
+        headline=_headline(hosts, language),
+        counts=_counts(hosts, language),
+        hosts=hosts,
+        frameworks=[*known, *sorted(present - set(known))],
+        names=titles.FRAMEWORKS,
+        refused=[(plain(one.path.name), plain(one.reason)) for one in refused],
+        now=language.time(datetime.now(UTC)),
+        word=lambda result: language.lookup(titles.RESULTS[result]),
+    )
+
+
+def write(folder: Path, language: Language) -> Path:
+    """Make the page of all results in a folder, and put it there.
+
+    Returns:
+        the page's path.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    results, refused = gather(folder)
+    path = folder / FILE
+    unfinished = path.with_suffix(".html.tmp")
+    # Surrogates, which a result may hold, have no UTF-8.
+    unfinished.write_text(render(results, refused, language), encoding="utf-8", errors="replace")
+    unfinished.replace(path)
+    return path
+
+
+def _policy(style: str) -> str:
+    """A Content-Security-Policy under which nothing is loaded or run, and only our style sheet styles."""
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+
+
+def _headline(hosts: list[view.HostView], language: Language) -> str:
+    bad = sum(host.state == "fail" for host in hosts)
+    total = len(hosts)
+    if not total:
+        return language.gettext("No result to show")
+    if bad:
+        return language.ngettext(
+            "%(n)s of %(total)s machines is unhealthy", "%(n)s of %(total)s machines are unhealthy", bad, total=total
+        )
+    return language.ngettext("The machine is healthy", "All %(n)s machines are healthy", total)
+
+
+def _counts(hosts: list[view.HostView], language: Language) -> list[tuple[str, str]]:
+    """Per state that some host has: the state, and how many in words."""
+    number = {state: sum(host.state == state for host in hosts) for state in ("fail", "warn", "pass")}
+    words = {
+        "fail": language.ngettext("%(n)s unhealthy", "%(n)s unhealthy", number["fail"]),
+        "warn": language.ngettext("%(n)s healthy, with warnings", "%(n)s healthy, with warnings", number["warn"]),
+        "pass": language.ngettext("%(n)s healthy", "%(n)s healthy", number["pass"]),
+    }
+    return [(state, words[state]) for state, count in number.items() if count]

@@ -1,0 +1,221 @@
+"""What the page shows of a result, made ready for the template: in words, in order, with charts."""
+
+import base64
+import gzip
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from verify import titles
+from verify.advice import ADVICE
+from verify.language import Language
+from verify.report.facts import facts
+from verify.report.measures import Measures, largest, measures
+from verify.stored import Stored
+from verify.summary import plain
+
+State = Literal["fail", "warn", "pass"]
+_ORDER: dict[str, int] = {"fail": 0, "warn": 1, "pass": 2}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A check that warned or failed.
+
+    Attributes:
+        result: warn or fail.
+        fault, title: the fault's name and its title.
+        check, check_title: the check's name and its title.
+        message: what was found, as the check said it, in English.
+        advice: what to do; `advice_tag` is its language.
+    """
+
+    result: str
+    fault: str
+    title: str
+    check: str
+    check_title: str
+    message: str
+    advice: str
+    advice_tag: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check: its result, the result in words, its title and name, and what was found, in English."""
+
+    result: str
+    word: str
+    title: str
+    name: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A framework on a host, in the table of all: its result, the result in words, and its speed, "" for none."""
+
+    result: str
+    word: str
+    speed: str
+    share: str
+
+
+@dataclass
+class HostView:
+    """A host on the page.
+
+    Attributes:
+        anchor: of its section.
+        name, address, profile, level: as the result has them.
+        state: its worst finding.
+        verdict: in words.
+        chip: what computes.
+        when: the start of the check, for people; `started` for programs.
+        took: seconds.
+        findings: the worst first.
+        cells: by framework.
+        measures: charts and tables.
+        facts: the machine and its state, label and value.
+        checks: all of them.
+        raw, raw_name: link to the whole result, and its file's name.
+    """
+
+    anchor: str
+    name: str
+    address: str
+    profile: str
+    level: str
+    state: State
+    verdict: str
+    chip: str
+    when: str
+    started: str
+    took: str
+    findings: list[Finding]
+    cells: dict[str, Cell]
+    measures: Measures
+    facts: list[tuple[str, str]]
+    checks: list[Check]
+    raw: str
+    raw_name: str
+
+
+def hosts(results: list[Stored], language: Language) -> list[HostView]:
+    """The hosts, those that need a person first."""
+    made = [_host(one, language) for one in results]
+    made.sort(key=lambda one: (_ORDER[one.state], one.name))
+    for number, one in enumerate(made, start=1):
+        one.anchor = f"host-{number}"
+    return made
+
+
+def _host(stored: Stored, language: Language) -> HostView:
+    data = _clean(stored.data)
+    results = {one["result"] for one in data["checks"]}
+    state: State = "fail" if "fail" in results else "warn" if "warn" in results else "pass"
+    return HostView(
+        anchor="",
+        name=data["host"],
+        address=data["address"],
+        profile=data["profile"],
+        level=data["level"],
+        state=state,
+        verdict=_verdict(state, language),
+        chip=_chip(data, language),
+        when=f"{language.time(_time(data['started']))} UTC",
+        started=data["started"],
+        took=language.number(data["seconds"]),
+        findings=_findings(data, language),
+        cells={name: _cell(one, language) for name, one in data["frameworks"].items()},
+        measures=measures(data, language),
+        facts=facts(data, language),
+        checks=[
+            Check(
+                one["result"],
+                language.lookup(titles.RESULTS[one["result"]]),
+                titles.check(one["check"], language),
+                one["check"],
+                one["message"],
+            )
+            for one in data["checks"]
+        ],
+        raw=_link(stored.data),
+        raw_name=f"{stored.path.name}.gz",
+    )
+
+
+def _clean(data: Any) -> Any:
+    """Data without the characters that would steer what shows them: control characters, changes of direction."""
+    if isinstance(data, str):
+        return plain(data)
+    if isinstance(data, dict):
+        return {plain(key): _clean(value) for key, value in data.items()}
+    return [_clean(one) for one in data] if isinstance(data, list) else data
+
+
+def _verdict(state: State, language: Language) -> str:
+    if state == "warn":
+        return language.gettext("healthy, with warnings")
+    return language.lookup(titles.VERDICTS["unhealthy" if state == "fail" else "healthy"])
+
+
+def _time(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+
+
+def _link(data: dict[str, Any]) -> str:
+    """A link that holds a result, packed: the figures of thirty machines would be most of the page otherwise."""
+    text = json.dumps(_rounded(data), ensure_ascii=True, separators=(",", ":"))
+    # Without the time, so that the same result gives the same link.
+    packed = gzip.compress(text.encode(), mtime=0)
+    return f"data:application/gzip;base64,{base64.b64encode(packed).decode()}"
+
+
+def _rounded(data: Any) -> Any:
+    """Data whose lists of measured numbers have six significant digits, more than any timing is good for."""
+    if isinstance(data, dict):
+        return {key: _rounded(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [float(f"{one:.6g}") if isinstance(one, float) else _rounded(one) for one in data]
+    return data
+
+
+def _chip(data: dict[str, Any], language: Language) -> str:
+    chip, machine = data["chip"], data["machine"]
+    if chip:
+        if chip["gpu_cores"] is None:
+            return str(chip["name"])
+        cores = language.gettext("%(count)s GPU cores", count=chip["gpu_cores"])
+        return f"{chip['name']}, {cores}"
+    return str(machine.get("cpu", ""))
+
+
+def _findings(data: dict[str, Any], language: Language) -> list[Finding]:
+    bad = [one for one in data["checks"] if one["result"] in ("fail", "warn")]
+    bad.sort(key=lambda one: _ORDER[one["result"]])
+    return [
+        Finding(
+            result=one["result"],
+            fault=one["fault"],
+            title=language.lookup(titles.FAULTS.get(one["fault"], one["fault"])),
+            check=one["check"],
+            check_title=titles.check(one["check"], language),
+            message=one["message"],
+            advice=language.lookup(ADVICE[one["fault"]]) if one["fault"] in ADVICE else one["advice"],
+            advice_tag=language.tag if one["fault"] in ADVICE else "en",
+        )
+        for one in bad
+    ]
+
+
+def _cell(framework: dict[str, Any], language: Language) -> Cell:
+    word = language.lookup(titles.RESULTS[framework["result"]])
+    if not framework["required"] and framework["result"] != "skip":
+        word = language.gettext("%(result)s (optional)", result=word)
+    single = next((one for one in largest(framework) if one["dtype"] == "float32"), None)
+    if single is None:
+        return Cell(framework["result"], word, "", "")
+    share = language.percent(single["share"]) if single["share"] is not None else ""
+    return Cell(framework["result"], word, f"{language.number(single['tflops'])} TFLOPS", share)
