@@ -26,6 +26,14 @@ ADVICE = {
     "other-device": "Numbers from this framework say nothing about the device: look for settings that move its work.",
     "wrong-value": "Do not trust this framework's numbers here. Update macOS, run ./converge, and run the check again.",
     "no-learning": "Training on this device goes wrong: compare with the CPU before trusting it.",
+    "not-synchronised": "Do not quote this figure: something returns before the work is done, a plugin or a setting.",
+    "out-of-memory": "Close what else takes memory (Activity Monitor shows it), and run it again.",
+    "throttled": "Let air reach the machine, connect its power supply, turn low-power mode off, and run it again.",
+    "unknown-chip": "Please report it, with this line and the output of `system_profiler SPDisplaysDataType`.",
+    "low-power": "Connect the power supply and turn low-power mode off (System Settings > Battery), and run it again.",
+    "hot": "Let the machine cool down, and run it again.",
+    "short-of-memory": "Close what takes memory, or start the machine anew, and run it again.",
+    "busy": "End the other work on this machine, or wait for it, and run it again.",
     "noisy": "Close other programs, connect the power supply, let the machine cool down, and run it again.",
 }
 

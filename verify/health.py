@@ -7,7 +7,15 @@ from datetime import UTC, datetime
 from testinfra.host import Host
 
 from verify import environment_judgement as environment
-from verify import judgement, packages_judgement, remote, shell_judgement, system_judgement
+from verify import (
+    judgement,
+    machine_judgement,
+    packages_judgement,
+    remote,
+    shell_judgement,
+    speed_judgement,
+    system_judgement,
+)
 from verify.advice import failed
 from verify.environment_judgement import EnvironmentJudge
 from verify.judgement import FrameworkJudge
@@ -16,7 +24,7 @@ from verify.profile import BASE, Profile
 from verify.record import BadRecordError, Record, parse
 from verify.remote import Target
 from verify.results import CheckResult, FrameworkReport, HostReport
-from verify.settings import MATMUL_BUDGET_S, SEED, Settings
+from verify.settings import LEAST_S, MEASURE_S, SEED, SETUP, SOAK_WINDOWS, Settings
 
 ENVIRONMENT_TIMEOUT_S = 120.0
 SYSTEM_TIMEOUT_S = 60.0
@@ -29,14 +37,16 @@ _DISTRIBUTIONS = {
 """Under which of these names a platform's lock has the framework itself."""
 
 
-def setup_checks(frameworks: Iterable[str]) -> list[str]:
+def setup_checks(frameworks: Iterable[str], level: str) -> list[str]:
     """The checks that need no framework to run, in the order in which they are reported.
 
     Args:
         frameworks: those whose packages are looked at.
+        level: the run's.
     """
     rest = [check for checks in environment.stages(list(frameworks)).values() for check in checks]
-    return [*environment.FIRST, *system_judgement.CHECKS, *rest]
+    machine = [] if level == SETUP else machine_judgement.CHECKS
+    return [*environment.FIRST, *system_judgement.CHECKS, *rest, *machine]
 
 
 class HostHealth:
@@ -63,6 +73,7 @@ class HostHealth:
         self._record: Record | None = None
         self._obstacle = ""
         self._started = time.monotonic()
+        self._numpy_tflops = 0.0
         self.report = HostReport(
             host=name,
             address=host.backend.get_pytest_id(),
@@ -123,6 +134,7 @@ class HostHealth:
             "packages": sorted(name for one in shares.values() for name in one.versions),
             "provider": record.provider,
             "sets": record.sets,
+            "state": self._settings.level != SETUP,
             "shell": not all(shell_judgement.wanted(record).values()),
             "conda": record.conda.root if record.conda else "",
         }
@@ -133,6 +145,8 @@ class HostHealth:
             if one["stage"] == "machine" and isinstance(one.get("data"), dict):
                 self.report.machine = one["data"]
         judged = EnvironmentJudge(profile, record, platform, shares).judge(outcome)
+        if self._settings.level != SETUP:
+            judged.extend(machine_judgement.judge(outcome.records, self.report))
         if not any(one.get("event") == "end" and one["stage"] == "python" for one in outcome.records):
             self._obstacle = "not reached: the environment's Python does not run"
         absent = [name for name in self._settings.candidates if name not in record.frameworks]
@@ -181,7 +195,8 @@ class HostHealth:
             return judgement.skip_all(name, level, self._answers[f"{packages_judgement.PREFIX}.{name}"].message)
         if platform not in framework.device:
             return judgement.skip_all(name, level, f"not available on {platform}")
-        self._announce(f"{self.report.host}: probing {name}, {level}, at most {self._limit:g} s")
+        limit = self._limit
+        self._announce(f"{self.report.host}: probing {name}, {level}, at most {limit:.0f} s")
         a, b = judgement.exact_operands()
         parameters = {
             "device": framework.device[platform],
@@ -189,22 +204,38 @@ class HostHealth:
             "a": a,
             "b": b,
             "seed": SEED,
-            "budget_s": MATMUL_BUDGET_S,
+            "memory_bytes": self.report.machine.get("memory_bytes", 0),
+            **MEASURE_S,
+            "soak_s": self._settings.soak_s,
+            "window_s": self._settings.soak_s / SOAK_WINDOWS,
         }
         # All sets' variables, not the framework's alone: an activated environment has them all.
         variables = {k: v for one in self._record.sets for k, v in profile.package_set(one).environment.items()}
-        outcome = remote.probe(self._host, self._record.python, name, parameters, variables, self._limit)
+        outcome = remote.probe(self._host, self._record.python, name, parameters, variables, limit)
         judge = FrameworkJudge(
             name,
             level=level,
             required=framework.required,
             version=_version(self._lock(platform), profile, name),
             device=framework.device[platform],
-            limit_s=self._limit,
+            limit_s=limit,
+            chip=machine_judgement.chip_of(self.report),
         )
         found = judge.judge(outcome)
         self.report.frameworks[name] = judge.report
+        self._hold(judge)
         return found
+
+    def _hold(self, judge: FrameworkJudge) -> None:
+        """Say what the figures so far are a share of."""
+        if not judge.report.matmul:
+            return
+        self._numpy_tflops = max(self._numpy_tflops, judge.numpy_tflops)
+        if machine_judgement.chip_of(self.report):
+            self.report.yardstick = "chip"
+        elif self.report.chip is None:
+            self.report.yardstick = "blas"
+            speed_judgement.hold_against_best(list(self.report.frameworks.values()), self._numpy_tflops)
 
     def _absent(self, name: str, platform: str) -> CheckResult:
         """A framework that the environment does not have: a failure only where somebody asked for it by name."""
@@ -218,7 +249,11 @@ class HostHealth:
 
     @property
     def _limit(self) -> float:
-        return self._settings.timeout_s
+        """Seconds for the next probe: those that were asked for, or what is left of the machine's time."""
+        if self._settings.timeout_s is not None:
+            return self._settings.timeout_s
+        least = LEAST_S + (self._settings.soak_s if self._settings.level == "soak" else 0.0)
+        return max(least, self._settings.budget_s - (time.monotonic() - self._started))
 
 
 def _version(lock: Lock, profile: Profile, framework: str) -> str:

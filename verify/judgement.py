@@ -1,35 +1,49 @@
 """What a framework's probe saw, judged: right or wrong, and what to do about it."""
 
 import math
-import statistics
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from verify.advice import failed, warned
+from verify.advice import failed
+from verify.chips import Chip
 from verify.remote import Outcome
-from verify.results import CheckResult, FrameworkReport, Matmul, Training, worst
+from verify.results import CheckResult, FrameworkReport, Training, worst
 from verify.settings import SETUP
+from verify.speed_judgement import SpeedJudge
 
-RESIDUAL_LIMIT = 4.0
-"""Of Freivalds' check, in units of float32 rounding; verify/probes/freivalds.py has the measured figures."""
-NOISY = 0.1
-MIN_SAMPLES = 20
 LEARNED = 0.5
 """The share of the first loss below which the last one must be."""
 FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
 
 # The first check of a stage stands for it when the stage itself fails.
 _QUICK_STAGES = {"import": ("import", "version"), "device": ("device",), "execute": ("value", "placement")}
-_FULL_STAGES = {**_QUICK_STAGES, "matmul": ("matmul.value", "matmul.speed"), "training": ("training",)}
+_FULL_STAGES = {
+    **_QUICK_STAGES,
+    "matmul": ("matmul.value", "matmul.speed"),
+    "bandwidth": ("bandwidth",),
+    "course": ("course",),
+    "training": ("training",),
+}
+_STAGES = {"quick": _QUICK_STAGES, "full": _FULL_STAGES, "soak": {**_FULL_STAGES, "sustained": ("sustained",)}}
 EXIT = "exit"
+SPEED_STAGES = ("matmul", "bandwidth", "course", "sustained")
+GOING_ON = (".version", ".speed", ".bandwidth")
+"""Checks whose failure does not keep the later ones from telling something."""
+# What the frameworks, Metal, XLA, numpy and Python say when memory does not suffice.
+_OUT_OF_MEMORY = re.compile(
+    r"out of memory|\bOOM\b|RESOURCE_EXHAUSTED|MemoryError|Unable to allocate|can't allocate memory|"
+    r"\[metal::malloc\]|std::bad_alloc",
+    re.IGNORECASE,
+)
 
 
 def check_names(framework: str, level: str) -> list[str]:
     """The names of a framework's checks at a level, in the order in which they are reported; none at setup."""
     if level == SETUP:
         return []
-    stages = _QUICK_STAGES if level == "quick" else _FULL_STAGES
+    stages = _STAGES[level]
     return [f"{framework}.{check}" for checks in stages.values() for check in checks] + [f"{framework}.{EXIT}"]
 
 
@@ -62,14 +76,29 @@ class FrameworkJudge:
         version: the locked version.
         device: the wanted kind of device, as the framework names it.
         limit_s: the probe's time limit.
+        chip: the machine's, None where it has none or an unknown one.
+
+    After `judge`, `report` has the figures, and `numpy_tflops` what numpy reached, 0 where it was not measured.
     """
 
-    def __init__(self, name: str, *, level: str, required: bool, version: str, device: str, limit_s: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        level: str,
+        required: bool,
+        version: str,
+        device: str,
+        limit_s: float,
+        chip: Chip | None = None,
+    ) -> None:
         self._name = name
         self._level = level
         self._version = version
         self._device = device
         self._limit_s = limit_s
+        self._chip = chip
+        self.numpy_tflops = 0.0
         self.report = FrameworkReport(required=required)
 
     def judge(self, outcome: Outcome) -> list[CheckResult]:
@@ -78,7 +107,7 @@ class FrameworkJudge:
         After the first stage with a failure the others are skipped: they would only fail with it.
         """
         self.report.seconds = outcome.seconds
-        stages = _QUICK_STAGES if self._level == "quick" else _FULL_STAGES
+        stages = _STAGES[self._level]
         found: list[CheckResult] = []
         broken = ""
         for stage, checks in stages.items():
@@ -87,12 +116,12 @@ class FrameworkJudge:
                 continue
             results = self._stage(stage, checks[0], outcome)
             answered = {one.check for one in results}
-            failed = [one.check for one in results if one.result == "fail"]
+            bad = [one.check for one in results if one.result == "fail"]
             missing = [check for check in checks if f"{self._name}.{check}" not in answered]
-            results.extend(self._skip(check, f"not reached: {failed[0]} failed") for check in missing if failed)
+            results.extend(self._skip(check, f"not reached: {bad[0]} failed") for check in missing if bad)
             found.extend(results)
-            # A wrong version is worth a failure, and the rest is worth knowing all the same.
-            broken = next((one for one in failed if not one.endswith(".version")), "")
+            # These are worth a failure, and the rest is worth knowing all the same.
+            broken = next((one for one in bad if not one.endswith(GOING_ON)), "")
         found.append(self._skip(EXIT, f"not reached: {broken} failed") if broken else self._exit(outcome))
         self.report.result = worst([one.result for one in found])
         if not self.report.required:
@@ -103,17 +132,19 @@ class FrameworkJudge:
     def _stage(self, stage: str, first: str, outcome: Outcome) -> list[CheckResult]:
         records = {one.get("event"): one for one in outcome.records if one["stage"] == stage}
         if "error" in records:
-            return [self._fail(first, "exception", str(records["error"].get("error", "an unnamed error")))]
+            said = str(records["error"].get("error", "an unnamed error"))
+            return [self._fail(first, "out-of-memory" if _OUT_OF_MEMORY.search(said) else "exception", said)]
         if "end" not in records:
             return [self._cut_short(first, stage, outcome, started="start" in records)]
         judges: dict[str, Callable[[dict[str, Any], float], list[CheckResult]]] = {
             "import": self._import,
             "device": self._devices,
             "execute": self._execute,
-            "matmul": self._matmul,
             "training": self._training,
         }
         try:
+            if stage in SPEED_STAGES:
+                return self._measured(stage, records["end"]["data"])
             return judges[stage](records["end"]["data"], float(records["end"]["seconds"]))
         except (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError) as error:
             return [self._fail(first, "malformed", f"the probe's report makes no sense ({error!r})")]
@@ -179,25 +210,13 @@ class FrameworkJudge:
             return [value, self._fail("placement", "other-device", elsewhere)]
         return [value, self._pass("placement", f"the result is on {data['ran_on']}")]
 
-    def _matmul(self, data: dict[str, Any], _seconds: float) -> list[CheckResult]:
-        matmul = _statistics(data)
-        self.report.matmul = [matmul]
-        if elsewhere := self._placed(data, data["device"]):
-            return [self._fail("matmul.value", "other-device", elsewhere)]
-        if matmul.residual is None or matmul.residual > RESIDUAL_LIMIT:
-            size = "not finite" if matmul.residual is None else f"{matmul.residual:.3g}"
-            message = f"the timed product is wrong: residual {size}, limit {RESIDUAL_LIMIT:g} (n={matmul.n})"
-            return [self._fail("matmul.value", "wrong-value", message)]
-        value = self._pass("matmul.value", f"residual {matmul.residual:.2f}, limit {RESIDUAL_LIMIT:g}")
-        spread = (matmul.p75_s - matmul.p25_s) / matmul.median_s
-        message = (
-            f"{matmul.tflops:.3g} TFLOPS (quartiles {matmul.tflops_low:.3g} to {matmul.tflops_high:.3g}), "
-            f"n={matmul.n}, {len(matmul.samples_s)} samples, seed {matmul.seed}"
-        )
-        if matmul.noisy:
-            speed = warned(f"{self._name}.matmul.speed", "noisy", f"noisy, spread {spread:.0%}: {message}")
-            return [value, speed]
-        return [value, self._pass("matmul.speed", message)]
+    def _measured(self, stage: str, data: dict[str, Any]) -> list[CheckResult]:
+        judge = SpeedJudge(self._name, self.report.device, self._chip, self.report)
+        if stage == "matmul":
+            self.numpy_tflops = float(data["numpy_tflops"])
+            return judge.matmul(data)
+        judges = {"bandwidth": judge.bandwidth, "course": judge.course, "sustained": judge.sustained}
+        return judges[stage](data)
 
     def _training(self, data: dict[str, Any], seconds: float) -> list[CheckResult]:
         losses = [float(loss) for loss in data["losses"]]
@@ -223,32 +242,3 @@ def _optional(one: CheckResult) -> CheckResult:
     if one.result != "fail":
         return one
     return replace(one, result="warn", message=f"optional, failed: {one.message}")
-
-
-def _statistics(data: dict[str, Any]) -> Matmul:
-    n, samples = int(data["n"]), [float(one) for one in data["samples"]]
-    if len(samples) < MIN_SAMPLES or not all(math.isfinite(one) and one > 0 for one in samples):
-        raise ValueError(f"needed are {MIN_SAMPLES} samples, all of them positive times")
-    low, median, high = statistics.quantiles(samples, n=4, method="inclusive")
-    residuals = [float(one) for one in data["residuals"]]
-
-    def tflops(seconds: float) -> float:
-        return 2 * n**3 / seconds / 1e12
-
-    return Matmul(
-        dtype="float32",
-        n=n,
-        seed=int(data["seed"]),
-        first_s=float(data["first"]),
-        samples_s=samples,
-        median_s=median,
-        p25_s=low,
-        p75_s=high,
-        min_s=min(samples),
-        tflops=tflops(median),
-        tflops_low=tflops(high),
-        tflops_high=tflops(low),
-        noisy=(high - low) / median > NOISY,
-        # Not max() alone, which may lose a NaN.
-        residual=max(residuals) if residuals and all(math.isfinite(one) for one in residuals) else None,
-    )

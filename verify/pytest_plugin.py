@@ -73,11 +73,12 @@ def add_options(parser: pytest.Parser) -> None:
     """The options that testinfra does not have; its --hosts and --ansible-inventory are ours as well."""
     group = parser.getgroup("verify", "health check of machine-learning machines")
     group.addoption("--profile", default=options.DEFAULT_PROFILE, help="the profile (default: %(default)s)")
-    group.addoption("--level", default="quick", help="setup, quick or full (default: %(default)s)")
+    group.addoption("--level", default="quick", help="setup, quick, full or soak (default: %(default)s)")
     group.addoption("--frameworks", help="names separated by commas (default: those in each target's record)")
     group.addoption("--results", default=options.DEFAULT_RESULTS, help="folder (default: %(default)s)")
     group.addoption("--lang", help=language.HELP)
-    group.addoption("--timeout", help="seconds for one probe (default: 120, at full 300)")
+    group.addoption("--timeout", help=options.TIMEOUT_HELP)
+    group.addoption("--soak-seconds", help=options.SOAK_HELP)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -97,6 +98,7 @@ def pytest_configure(config: pytest.Config) -> None:
             frameworks=option.frameworks,
             results=option.results,
             timeout=option.timeout,
+            soak=option.soak_seconds,
             lang=option.lang,
         )
         hosts = options.resolve_hosts(option.hosts, option.ansible_inventory)
@@ -113,7 +115,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "check" in metafunc.fixturenames and run is not None:
         level, frameworks = run.settings.level, run.settings.candidates
         names = [name for one in frameworks for name in check_names(one, level)]
-        metafunc.parametrize("check", [*setup_checks(frameworks), *names])
+        metafunc.parametrize("check", [*setup_checks(frameworks, run.settings.level), *names])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

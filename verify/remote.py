@@ -22,7 +22,7 @@ OUTER_MARGIN_S = 30
 """What a connection and an interpreter's start may take beyond the probe's own limit."""
 _TERMINATE_S = 3
 _SHARED = {
-    "environment": ["reporting"],
+    "environment": ["reporting", "state"],
     "framework": ["reporting", "freivalds", "benchmark", "framework"],
 }
 # POSIX sh; asked before anything is known of the target, so it may need nothing but sh and uname. The nonces set the

@@ -36,6 +36,7 @@ def main(arguments: list[str]) -> int:
         frameworks=given.frameworks,
         results=given.results,
         timeout=given.timeout,
+        soak=given.soak_seconds,
         lang=given.lang,
     )
     options.resolve_hosts(given.hosts, given.ansible_inventory)
@@ -46,6 +47,7 @@ def main(arguments: list[str]) -> int:
         "frameworks": given.frameworks,
         "results": str(settings.results),
         "timeout": given.timeout,
+        "soak-seconds": given.soak_seconds,
         "ansible-inventory": given.ansible_inventory,
         "ssh-config": given.ssh_config,
         "lang": given.lang,
@@ -89,7 +91,8 @@ def _parser() -> argparse.ArgumentParser:
         default=options.DEFAULT_RESULTS,
         help="folder for HOST.json, report.html, junit.xml and history/ (default: %(default)s)",
     )
-    parser.add_argument("--timeout", help="seconds for one probe (default: 120, at full 300)")
+    parser.add_argument("--timeout", help=options.TIMEOUT_HELP)
+    parser.add_argument("--soak-seconds", help=options.SOAK_HELP)
     parser.add_argument("--ansible-inventory", help="inventory for ansible:// hosts")
     parser.add_argument("--ssh-config", help="OpenSSH configuration file for ssh:// hosts")
     parser.add_argument("--lang", help=language.HELP)

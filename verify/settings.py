@@ -18,9 +18,20 @@ DEFAULT_PROFILE = "ml-m1"
 DEFAULT_RESULTS = "results"
 SETUP = "setup"
 """The level at which no framework runs."""
-LEVELS = (SETUP, "quick", "full")
-DEFAULT_TIMEOUT_S = {SETUP: 120.0, "quick": 120.0, "full": 300.0}
-MATMUL_BUDGET_S = 10.0
+LEVELS = (SETUP, "quick", "full", "soak")
+BUDGET_S = {SETUP: 60.0, "quick": 120.0, "full": 300.0, "soak": 300.0}
+"""Time for one machine by level, in seconds; soak takes --soak-seconds for each framework beside it. Measurements are
+cut to fit (MEASURE_S), and a probe is ended when the machine's time is over, but not before LEAST_S."""
+MEASURE_S = {"matmul_s": 20.0, "bandwidth_s": 2.0, "course_s": 10.0}
+"""Seconds for each measurement of a framework at levels full and soak, about."""
+LEAST_S = 60.0
+LEAST_TIMEOUT_S = 1.0
+DEFAULT_SOAK_S = 120.0
+LEAST_SOAK_S = 5.0
+DAY_S = 86400
+TIMEOUT_HELP = "seconds for one probe (default: what is left of the level's time for a machine, at least a minute)"
+SOAK_HELP = f"seconds that each framework computes without a pause at level soak (default: {DEFAULT_SOAK_S:g})"
+SOAK_WINDOWS = 24
 SEED = 20241
 
 
@@ -33,7 +44,8 @@ class Settings:
         level: one of LEVELS.
         frameworks: those asked for by name, or None for those in each target's record.
         results: folder for the results.
-        timeout_s: limit for one probe.
+        timeout_s: limit for one probe, None for what is left of the level's budget.
+        soak_s: how long each framework computes without a pause at level soak.
         language: of what people read at the end.
     """
 
@@ -41,7 +53,8 @@ class Settings:
     level: str
     frameworks: tuple[str, ...] | None
     results: Path
-    timeout_s: float
+    timeout_s: float | None
+    soak_s: float
     language: Language
 
     @property
@@ -49,9 +62,21 @@ class Settings:
         """The frameworks to make checks for."""
         return self.frameworks or tuple(self.profile.frameworks)
 
+    @property
+    def budget_s(self) -> float:
+        """Time for one machine."""
+        return BUDGET_S[self.level] + (self.soak_s * len(self.candidates) if self.level == "soak" else 0.0)
+
 
 def resolve(
-    *, profile_name: str, level: str, frameworks: str | None, results: str, timeout: str | None, lang: str | None
+    *,
+    profile_name: str,
+    level: str,
+    frameworks: str | None,
+    results: str,
+    timeout: str | None,
+    soak: str | None,
+    lang: str | None,
 ) -> Settings:
     """Check what the command line says, and load the profile.
 
@@ -60,7 +85,8 @@ def resolve(
         level: one of LEVELS.
         frameworks: names separated by commas, or None.
         results: folder, made when missing.
-        timeout: seconds, or None for the level's default.
+        timeout: seconds, or None for what is left of the level's budget.
+        soak: seconds, or None for DEFAULT_SOAK_S.
         lang: a language's code, or None for the environment's.
 
     Raises:
@@ -80,7 +106,9 @@ def resolve(
             )
         chosen = tuple(name for name in loaded.frameworks if name in wanted)
     spoken = language.choose(lang)
-    return Settings(loaded, level, chosen, _folder(Path(results)), _seconds(timeout, level), spoken)
+    limit_s = None if timeout is None else _seconds("--timeout", timeout, LEAST_TIMEOUT_S)
+    soak_s = DEFAULT_SOAK_S if soak is None else _seconds("--soak-seconds", soak, LEAST_SOAK_S)
+    return Settings(loaded, level, chosen, _folder(Path(results)), limit_s, soak_s, spoken)
 
 
 def resolve_hosts(patterns: str, inventory: str | None) -> list[Host]:
@@ -128,13 +156,11 @@ def _folder(path: Path) -> Path:
     return path.resolve()
 
 
-def _seconds(timeout: str | None, level: str) -> float:
-    if timeout is None:
-        return DEFAULT_TIMEOUT_S[level]
+def _seconds(option: str, given: str, least: float) -> float:
     try:
-        seconds = float(timeout)
+        seconds = float(given)
     except ValueError:
         seconds = 0.0
-    if not 1 <= seconds <= 86400:  # noqa: PLR2004 - a second to a day
-        raise UserError(f"--timeout {timeout}: needed are seconds, from 1 to 86400.")
+    if not least <= seconds <= DAY_S:
+        raise UserError(f"{option} {given}: needed are seconds, from {least:g} to {DAY_S}.")
     return seconds

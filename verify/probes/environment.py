@@ -18,6 +18,7 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
+from verify.probes import state
 from verify.probes.reporting import Stage
 
 MAX_PROBLEMS = 5
@@ -31,8 +32,8 @@ def stages(parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
 
     Args:
         parameters: prefix (of the environment); packages (names, canonical, whose files are checked); provider, and
-            sets (whose stored variables are read); shell (whether to ask a new shell what it finds); conda (the
-            folder whose `conda init` is looked for, or "").
+            sets (whose stored variables are read); state (whether to look at the machine's state); shell (whether to
+            ask a new shell what it finds); conda (the folder whose `conda init` is looked for, or "").
     """
     found: list[tuple[str, Stage]] = [
         ("machine", machine),
@@ -40,6 +41,8 @@ def stages(parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
         ("packages", lambda: packages(parameters["packages"])),
         ("variables", lambda: variables(Path(parameters["prefix"]), parameters["provider"], parameters["sets"])),
     ]
+    if parameters["state"]:
+        found.append(("state", state.state))
     if parameters["shell"]:
         found.append(("shell", lambda: shell(parameters["prefix"], parameters["provider"], parameters["conda"])))
     return found

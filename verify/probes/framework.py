@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from verify.probes.benchmark import Product, measure
+from verify.probes import benchmark
 from verify.probes.reporting import Stage
 
 TRAINING_SAMPLES, TRAINING_FEATURES = 256, 8
@@ -29,8 +29,8 @@ class Probe(Protocol):
     def exact(self, a: Any, b: Any) -> tuple[Any, str]:
         """Return relu(a @ b) on the device as numpy array, and where the result lived."""
 
-    def product(self) -> Product:
-        """Return a product to time on the device."""
+    def work(self) -> benchmark.Work:
+        """Return what is timed on the device."""
 
     def train(self, x: Any, y: Any, steps: int, seed: int) -> list[float]:
         """Fit a small network (one hidden layer of 32) to x, y with Adam; returns the loss before each step."""
@@ -42,7 +42,8 @@ def stages(probe: Probe, parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
     Args:
         probe: the framework.
         parameters: device (wanted, as the framework names its kind), level, a and b (matrices of small integers as
-            lists of rows), and at level full: seed, budget_s.
+            lists of rows); at levels full and soak: seed, memory_bytes, and seconds for each measurement (matmul_s,
+            bandwidth_s, course_s); at soak: soak_s and window_s.
     """
     asked = {"name": ""}
 
@@ -60,8 +61,20 @@ def stages(probe: Probe, parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
         result, ran_on = probe.exact(a, b)
         return {"asked": asked["name"], "ran_on": ran_on, "result": np.asarray(result).tolist()}
 
+    memory, seed = parameters.get("memory_bytes", 0), parameters.get("seed", 0)
+
     def matmul() -> dict[str, Any]:
-        return {"asked": asked["name"], **measure(probe.product(), parameters["budget_s"], parameters["seed"])}
+        found = benchmark.products(probe.work(), parameters["matmul_s"], memory, seed)
+        return {"asked": asked["name"], **found, "numpy_tflops": benchmark.numpy_tflops(seed)}
+
+    def bandwidth() -> dict[str, Any]:
+        return benchmark.stream(probe.work(), parameters["bandwidth_s"], memory)
+
+    def course() -> dict[str, Any]:
+        return benchmark.course(probe.work(), parameters["course_s"], memory, seed)
+
+    def sustained() -> dict[str, Any]:
+        return benchmark.sustain(probe.work(), parameters["soak_s"], parameters["window_s"], memory, seed)
 
     def training() -> dict[str, Any]:
         random = np.random.default_rng(parameters["seed"])
@@ -73,4 +86,5 @@ def stages(probe: Probe, parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
     quick: list[tuple[str, Stage]] = [("import", load), ("device", devices), ("execute", execute)]
     if parameters["level"] == "quick":
         return quick
-    return [*quick, ("matmul", matmul), ("training", training)]
+    full = [*quick, ("matmul", matmul), ("bandwidth", bandwidth), ("course", course), ("training", training)]
+    return [*full, ("sustained", sustained)] if parameters["level"] == "soak" else full

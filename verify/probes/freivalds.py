@@ -16,14 +16,19 @@ _BLOCK_ROWS = 1024
 """Rows that are float64 at one time: a whole 8192 x 8192 matrix would take 512 MB."""
 
 
-def residual(a: Any, b: Any, c: Any, seed: int) -> float:
-    """Largest error of a product, in units of float32 rounding.
+EPSILON = {"float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
+"""Distance of 1 to the next number, by kind."""
+
+
+def residual(a: Any, b: Any, c: Any, seed: int, dtype: str = "float32") -> float:
+    """Largest error of a product, in units of the rounding of its kind of numbers.
 
     Args:
-        a: float32 array of shape (m, k).
-        b: float32 array of shape (k, n).
-        c: what was computed as a @ b, float32 array of shape (m, n).
+        a: float32 array of shape (m, k); of another kind of numbers, their values.
+        b: float32 array of shape (k, n), likewise.
+        c: what was computed as a @ b, float32 array of shape (m, n), likewise.
         seed: of the random vectors.
+        dtype: the kind of numbers that was computed with.
 
     Returns:
         max over rows i and vectors of |c x - a (b x)|_i / (||a_i|| ||b||_F eps), or infinity where c has another
@@ -35,7 +40,7 @@ def residual(a: Any, b: Any, c: Any, seed: int) -> float:
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(b.shape[1], VECTORS))
     error = np.abs(_times(c, signs) - _times(a, _times(b, signs)))
     # Norms in float64 as well; a row of zeros must not divide by zero.
-    unit = np.sqrt(_squares(a)) * np.sqrt(_squares(b).sum()) * float(np.finfo(np.float32).eps)
+    unit = np.sqrt(_squares(a)) * np.sqrt(_squares(b).sum()) * EPSILON[dtype]
     return float((error / np.maximum(unit, np.finfo(np.float64).tiny)[:, None]).max())
 
 

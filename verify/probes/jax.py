@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 from verify.probes import framework
-from verify.probes.benchmark import Product
+from verify.probes.benchmark import Work
 from verify.probes.reporting import Stage
 
 
@@ -39,9 +39,9 @@ class Jax:
         result = self.numpy.maximum(self.numpy.matmul(left, right), 0)
         return self.jax.device_get(result), _devices(result)
 
-    def product(self) -> Product:
+    def work(self) -> Work:
         """See framework.Probe."""
-        return _Product(self.jax, self.numpy, self.device)
+        return _Work(self.jax, self.numpy, self.device)
 
     def train(self, x: Any, y: Any, steps: int, seed: int) -> list[float]:
         """See framework.Probe."""
@@ -78,16 +78,17 @@ class Jax:
         return losses
 
 
-class _Product:
+class _Work:
     def __init__(self, jax: Any, numpy: Any, device: Any) -> None:
         self._jax = jax
         self._numpy = numpy
         self._device = device
 
-    def prepare(self, n: int, seed: int) -> None:
+    def prepare(self, n: int, dtype: str, seed: int) -> None:
+        kind = getattr(self._numpy, dtype)
         with self._jax.default_device(self._device):
             keys = self._jax.random.split(self._jax.random.PRNGKey(seed))
-            self._a, self._b = (self._jax.random.normal(key, (n, n)) for key in keys)
+            self._a, self._b = (self._jax.random.normal(key, (n, n)).astype(kind) for key in keys)
         # Compiled ahead, so that no sample holds the compiler's time.
         self._compiled = self._jax.jit(self._numpy.matmul).lower(self._a, self._b).compile()
 
@@ -98,10 +99,18 @@ class _Product:
         return _devices(array)
 
     def to_numpy(self, array: Any) -> Any:
-        return self._jax.device_get(array)
+        return self._jax.device_get(array.astype(self._numpy.float32))
 
     def operands(self) -> tuple[Any, Any]:
         return self._a, self._b
+
+    def prepare_stream(self, elements: int) -> None:
+        with self._jax.default_device(self._device):
+            self._stream = self._numpy.ones(elements, self._numpy.float32)
+        self._add = self._jax.jit(lambda array: array + 1).lower(self._stream).compile()
+
+    def run_stream(self) -> Any:
+        return self._add(self._stream).block_until_ready()
 
 
 def _devices(array: Any) -> str:

@@ -11,7 +11,7 @@ import os
 from typing import Any
 
 from verify.probes import framework
-from verify.probes.benchmark import Product
+from verify.probes.benchmark import Work
 from verify.probes.reporting import Stage
 
 TF32 = "MLX_ENABLE_TF32"
@@ -50,9 +50,9 @@ class Mlx:
         self.mx.eval(result)
         return result.tolist(), _place(self.mx)
 
-    def product(self) -> Product:
+    def work(self) -> Work:
         """See framework.Probe."""
-        return _Product(self.mx)
+        return _Work(self.mx)
 
     def train(self, x: Any, y: Any, steps: int, seed: int) -> list[float]:
         """See framework.Probe."""
@@ -71,13 +71,14 @@ class Mlx:
         return losses
 
 
-class _Product:
+class _Work:
     def __init__(self, mx: Any) -> None:
         self._mx = mx
 
-    def prepare(self, n: int, seed: int) -> None:
+    def prepare(self, n: int, dtype: str, seed: int) -> None:
+        kind = getattr(self._mx, dtype)
         keys = self._mx.random.split(self._mx.random.key(seed))
-        self._a, self._b = (self._mx.random.normal((n, n), key=key) for key in keys)
+        self._a, self._b = (self._mx.random.normal((n, n), key=key).astype(kind) for key in keys)
         self._mx.eval(self._a, self._b)
 
     def run(self) -> Any:
@@ -89,10 +90,19 @@ class _Product:
         return _place(self._mx)
 
     def to_numpy(self, array: Any) -> Any:
-        return importlib.import_module("numpy").array(array)
+        return importlib.import_module("numpy").array(array.astype(self._mx.float32))
 
     def operands(self) -> tuple[Any, Any]:
         return self._a, self._b
+
+    def prepare_stream(self, elements: int) -> None:
+        self._stream = self._mx.ones((elements,))
+        self._mx.eval(self._stream)
+
+    def run_stream(self) -> Any:
+        output = self._stream + 1
+        self._mx.eval(output)
+        return output
 
 
 def _place(mx: Any) -> str:

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from verify.probes import framework
-from verify.probes.benchmark import Product
+from verify.probes.benchmark import Work
 from verify.probes.reporting import Stage
 
 FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
@@ -44,9 +44,9 @@ class PyTorch:
         result = torch.relu(torch.matmul(left, right))
         return result.cpu().numpy(), str(result.device)
 
-    def product(self) -> Product:
+    def work(self) -> Work:
         """See framework.Probe."""
-        return _Product(self.torch, self.device)
+        return _Work(self.torch, self.device)
 
     def train(self, x: Any, y: Any, steps: int, seed: int) -> list[float]:
         """See framework.Probe."""
@@ -66,18 +66,22 @@ class PyTorch:
         return losses
 
 
-class _Product:
+class _Work:
     def __init__(self, torch: Any, device: Any) -> None:
         self._torch = torch
         self._device = device
 
-    def prepare(self, n: int, seed: int) -> None:
+    def prepare(self, n: int, dtype: str, seed: int) -> None:
         torch = self._torch
         generator = torch.Generator(device=self._device).manual_seed(seed)
-        self._a, self._b = (torch.randn(n, n, generator=generator, device=self._device) for _ in range(2))
+        kind = getattr(torch, dtype)
+        # Drawn as float32 and rounded: not every kind of numbers can be drawn on every device.
+        self._a, self._b = (torch.randn(n, n, generator=generator, device=self._device).to(kind) for _ in range(2))
 
     def run(self) -> Any:
-        output = self._torch.matmul(self._a, self._b)
+        return self._done(self._torch.matmul(self._a, self._b))
+
+    def _done(self, output: Any) -> Any:
         # Not torch.mps.Event, which may hang or run backwards (pytorch #162872).
         if self._device.type == "mps":
             self._torch.mps.synchronize()
@@ -87,10 +91,16 @@ class _Product:
         return str(array.device)
 
     def to_numpy(self, array: Any) -> Any:
-        return array.cpu().numpy()
+        return array.float().cpu().numpy()
 
     def operands(self) -> tuple[Any, Any]:
         return self._a, self._b
+
+    def prepare_stream(self, elements: int) -> None:
+        self._stream = self._torch.ones(elements, device=self._device)
+
+    def run_stream(self) -> Any:
+        return self._done(self._stream + 1)
 
 
 def stages(parameters: dict[str, Any]) -> list[tuple[str, Stage]]:

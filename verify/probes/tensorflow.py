@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 from verify.probes import framework
-from verify.probes.benchmark import Product
+from verify.probes.benchmark import Work
 from verify.probes.reporting import Stage
 
 
@@ -42,9 +42,9 @@ class TensorFlow:
             result = tf.nn.relu(tf.matmul(tf.constant(a), tf.constant(b)))
         return result.numpy(), _place(result)
 
-    def product(self) -> Product:
+    def work(self) -> Work:
         """See framework.Probe."""
-        return _Product(self.tf, self.device)
+        return _Work(self.tf, self.device)
 
     def train(self, x: Any, y: Any, steps: int, seed: int) -> list[float]:
         """See framework.Probe."""
@@ -59,15 +59,16 @@ class TensorFlow:
         return [float(loss) for loss in history.history["loss"]]
 
 
-class _Product:
+class _Work:
     def __init__(self, tf: Any, device: str) -> None:
         self._tf = tf
         self._device = device
 
-    def prepare(self, n: int, seed: int) -> None:
+    def prepare(self, n: int, dtype: str, seed: int) -> None:
         tf = self._tf
         with tf.device(self._device):
-            self._a, self._b = (tf.random.stateless_normal((n, n), seed=(seed, one)) for one in range(2))
+            drawn = (tf.random.stateless_normal((n, n), seed=(seed, one)) for one in range(2))
+            self._a, self._b = (tf.cast(one, dtype) for one in drawn)
 
     def run(self) -> Any:
         with self._tf.device(self._device):
@@ -81,10 +82,20 @@ class _Product:
         return _place(array)
 
     def to_numpy(self, array: Any) -> Any:
-        return array.numpy()
+        return self._tf.cast(array, self._tf.float32).numpy()
 
     def operands(self) -> tuple[Any, Any]:
         return self._a, self._b
+
+    def prepare_stream(self, elements: int) -> None:
+        with self._tf.device(self._device):
+            self._stream = self._tf.ones(elements)
+
+    def run_stream(self) -> Any:
+        with self._tf.device(self._device):
+            output = self._stream + 1
+        output[0].numpy()
+        return output
 
 
 def _place(tensor: Any) -> str:
