@@ -1,27 +1,35 @@
 """A probe's records are judged strictly: nothing that makes no sense passes."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from verify import chips, speed_judgement
 from verify.judgement import FrameworkJudge, check_names, exact_operands, exact_result
 from verify.remote import Outcome
-from verify.results import CheckResult
+from verify.results import CheckResult, FrameworkReport
+from verify.speed_judgement import SpeedJudge
 
+M1 = chips.find("Apple M1", 8)
 SAMPLES = [0.010 + 0.0001 * (one % 3) for one in range(20)]
+PRODUCT: dict[str, Any] = {
+    "n": 1000,
+    "dtype": "float32",
+    "seed": 1,
+    "first_s": 0.5,
+    "samples": SAMPLES,
+    "device": "gpu:0",
+    "drain_s": 0.001,
+    "residuals": [0.3, 0.2],
+}
 GOOD: dict[str, dict[str, Any]] = {
     "import": {"version": "1.0"},
     "device": {"present": ["cpu", "gpu"], "default": "gpu", "settings": {}, "asked": "gpu:0"},
     "execute": {"asked": "gpu:0", "ran_on": "gpu:0", "result": exact_result()},
-    "matmul": {
-        "asked": "gpu:0",
-        "device": "gpu:0",
-        "n": 1000,
-        "seed": 1,
-        "first": 0.1,
-        "samples": SAMPLES,
-        "residuals": [0.3, 0.2],
-    },
+    "matmul": {"asked": "gpu:0", "products": [PRODUCT], "lacking": {}, "numpy_tflops": 0.1},
+    "bandwidth": {"bytes": 5 * 10**8, "samples": SAMPLES},
+    "course": {"n": 10000, "samples": [1.3, 1.2], "reason": ""},
     "training": {"seed": 1, "losses": [1.0, 0.5, 0.1]},
 }
 
@@ -29,7 +37,7 @@ GOOD: dict[str, dict[str, Any]] = {
 def judge(
     changes: dict[str, dict[str, Any]] | None = None, *, required: bool = True, **outcome: Any
 ) -> tuple[dict[str, CheckResult], FrameworkJudge]:
-    judge = FrameworkJudge("mlx", level="full", required=required, version="1.0", device="gpu", limit_s=60)
+    judge = FrameworkJudge("mlx", level="full", required=required, version="1.0", device="gpu", limit_s=60, chip=M1)
     records: list[dict[str, Any]] = []
     for stage, data in GOOD.items():
         records.append({"stage": stage, "event": "start"})
@@ -45,9 +53,13 @@ def test_good_records() -> None:
     found, judged = judge()
     assert {one.result for one in found.values()} == {"pass"}
     assert judged.report.result == "pass"
-    assert judged.report.matmul is not None
-    assert judged.report.matmul[0].tflops == pytest.approx(2 * 1000**3 / sorted(SAMPLES)[10] / 1e12)
-    assert judged.report.matmul[0].p25_s <= judged.report.matmul[0].median_s <= judged.report.matmul[0].p75_s
+    (product,) = judged.report.matmul
+    assert product.tflops == pytest.approx(2 * 1000**3 / sorted(SAMPLES)[10] / 1e12)
+    assert product.p25_s <= product.median_s <= product.p75_s
+    assert judged.report.bandwidth is not None
+    assert judged.report.bandwidth["gb_s"] == pytest.approx(0.5 / sorted(SAMPLES)[10])
+    assert judged.report.course is not None
+    assert judged.report.course["seconds"] == pytest.approx(1.25)
 
 
 def test_the_exact_result_is_that_of_long_multiplication() -> None:
@@ -60,6 +72,11 @@ def test_the_exact_result_is_that_of_long_multiplication() -> None:
     assert entries.count(0) > len(entries) / 10
     assert len(set(entries)) > 20
     assert 5 * 6 * len(b) < 2**24
+
+
+def product(**changes: Any) -> dict[str, dict[str, Any]]:
+    """The stage of the products with another product."""
+    return {"matmul": {"products": [{**PRODUCT, **changes}]}}
 
 
 @pytest.mark.parametrize(
@@ -75,14 +92,19 @@ def test_the_exact_result_is_that_of_long_multiplication() -> None:
         ({"execute": {"result": exact_result()[:-1]}}, "value", "malformed"),
         ({"execute": {"result": [[*row, 0] for row in exact_result()]}}, "value", "malformed"),
         ({"execute": {"result": None}}, "value", "malformed"),
-        ({"matmul": {"device": "cpu:0"}}, "matmul.value", "other-device"),
-        ({"matmul": {"residuals": [0.2, 4.1]}}, "matmul.value", "wrong-value"),
-        ({"matmul": {"residuals": [0.2, "inf"]}}, "matmul.value", "wrong-value"),
-        ({"matmul": {"residuals": [0.2, "nan"]}}, "matmul.value", "wrong-value"),
-        ({"matmul": {"residuals": ["nan", 0.2]}}, "matmul.value", "wrong-value"),
-        ({"matmul": {"residuals": []}}, "matmul.value", "wrong-value"),
-        ({"matmul": {"samples": [0.0] * 20}}, "matmul.value", "malformed"),
-        ({"matmul": {"samples": SAMPLES[:-1]}}, "matmul.value", "malformed"),
+        (product(device="cpu:0"), "matmul.value", "other-device"),
+        (product(residuals=[0.2, 4.1]), "matmul.value", "wrong-value"),
+        (product(residuals=[0.2, "inf"]), "matmul.value", "wrong-value"),
+        (product(residuals=[0.2, "nan"]), "matmul.value", "wrong-value"),
+        (product(residuals=["nan", 0.2]), "matmul.value", "wrong-value"),
+        (product(residuals=[]), "matmul.value", "wrong-value"),
+        (product(samples=[0.0] * 20), "matmul.value", "malformed"),
+        (product(samples=SAMPLES[:4]), "matmul.value", "malformed"),
+        (product(dtype="float16"), "matmul.value", "malformed"),
+        (product(drain_s=0.2), "matmul.speed", "not-synchronised"),
+        (product(samples=[1e-5] * 20, drain_s=1e-6), "matmul.speed", "not-synchronised"),
+        ({"bandwidth": {"bytes": 10**10}}, "bandwidth", "not-synchronised"),
+        ({"bandwidth": {"samples": [0.0] * 20}}, "bandwidth", "malformed"),
         ({"training": {"losses": [1.0, 0.9]}}, "training", "no-learning"),
         ({"training": {"losses": [1.0, "nan", 0.1]}}, "training", "no-learning"),
         ({"training": {"losses": []}}, "training", "malformed"),
@@ -97,11 +119,72 @@ def test_each_failure_has_a_name(changes: dict[str, dict[str, Any]], check: str,
 
 
 def test_a_noisy_measurement_is_a_warning() -> None:
-    found, judged = judge({"matmul": {"samples": [0.01] * 10 + [0.02] * 10}})
+    found, judged = judge(product(samples=[0.01] * 10 + [0.02] * 10))
     assert (found["matmul.speed"].result, found["matmul.speed"].fault) == ("warn", "noisy")
     assert found["training"].result == "pass"
-    assert judged.report.matmul is not None
     assert judged.report.matmul[0].noisy
+
+
+def test_every_product_is_a_share_of_the_chips_peak_or_of_the_best_on_the_machine() -> None:
+    _, judged = judge()
+    assert judged.report.matmul[0].share == pytest.approx(judged.report.matmul[0].tflops / 2.617, rel=0.01)
+    one, other = FrameworkReport(required=True), FrameworkReport(required=True)
+    one.matmul = [replace(judged.report.matmul[0], tflops=0.2)]
+    other.matmul = [replace(judged.report.matmul[0], tflops=0.05, dtype="float16")]
+    speed_judgement.hold_against_best([one, other], 0.1)
+    assert (one.matmul[0].share, other.matmul[0].share) == (pytest.approx(1.0), pytest.approx(0.25))
+    speed_judgement.hold_against_best([one, other], 0.4)
+    assert one.matmul[0].yardstick_tflops == pytest.approx(0.4)
+
+
+def test_a_kind_of_numbers_that_is_lacking_is_told() -> None:
+    found, _ = judge({"matmul": {"lacking": {"bfloat16": "no such numbers"}}})
+    assert "no bfloat16: no such numbers" in found["matmul.value"].message
+
+
+def test_the_courses_test_never_fails() -> None:
+    found, judged = judge({"course": {"samples": [], "reason": "it would take about 14 s here"}})
+    assert found["course"].result == "skip"
+    assert judged.report.course is None
+    assert "over the course's 1 s" in judge()[0]["course"].message
+    assert "under the course's 1 s" in judge({"course": {"samples": [0.2, 0.2]}})[0]["course"].message
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "RuntimeError: MPS backend out of memory (MPS allocated: 18.00 GB)",
+        "XlaRuntimeError: RESOURCE_EXHAUSTED: Out of memory allocating 400000000 bytes.",
+        "RuntimeError: [metal::malloc] Attempting to allocate 40000000000 bytes",
+        "MemoryError: ",
+        "RuntimeError: [enforce fail at alloc_cpu.cpp:130] DefaultCPUAllocator: can't allocate memory",
+    ],
+)
+def test_a_lack_of_memory_has_its_own_name(said: str) -> None:
+    records: list[dict[str, Any]] = []
+    for stage, data in list(GOOD.items())[:3]:
+        records += [{"stage": stage, "event": "start"}, {"stage": stage, "event": "end", "seconds": 1.0, "data": data}]
+    records += [{"stage": "matmul", "event": "start"}, {"stage": "matmul", "event": "error", "error": said}]
+    found, _ = judge(records=records)
+    assert (found["matmul.value"].result, found["matmul.value"].fault) == ("fail", "out-of-memory")
+
+
+def sustained(speeds: list[int]) -> CheckResult:
+    report = FrameworkReport(required=True)
+    windows = [{"products": one, "seconds": 2.0} for one in speeds]
+    data = {"n": 1000, "dtype": "float32", "window_s": 2.0, "windows": windows}
+    (answer,) = SpeedJudge("mlx", "gpu:0", None, report).sustained(data)
+    assert report.sustained is not None
+    return answer
+
+
+def test_a_machine_that_slows_down_throttles() -> None:
+    assert sustained([100, 101, 99, 100, 98, 97, 96, 97]).result == "pass"
+    slower = sustained([100, 100, 90, 80, 70, 60, 60, 60])
+    assert (slower.result, slower.fault) == ("warn", "throttled")
+    assert "60%" in slower.message
+    with pytest.raises(ValueError, match="3 windows"):
+        sustained([1, 2, 3])
 
 
 def test_optional_turns_a_failure_into_a_warning() -> None:

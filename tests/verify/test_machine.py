@@ -1,0 +1,166 @@
+"""A machine's state and chip, read from what its tools say: known forms only, and every reason named."""
+
+from typing import Any
+
+import pytest
+
+from verify import chips, host_state, machine_judgement
+from verify.host_state import State
+from verify.results import HostReport
+
+GIB = 2**30
+# What the tools print on a MacBook Pro M1 with macOS 15.6 (forms: see verify/host_state.py).
+SAID = {
+    "battery": "Now drawing from 'AC Power'\n -InternalBattery-0 (id=4653155)\t100%; charged; 0:00 remaining\n",
+    "power": "System-wide power settings:\nCurrently in use:\n standby              1\n lowpowermode         0\n",
+    "thermal": "com.apple.system.thermalpressurelevel 0\n",
+    "memory": "The system has 17179869184 (1048576 pages with a page size of 16384).\n"
+    "System-wide memory free percentage: 78%\n",
+    "pressure": "1\n",
+    "swap": "total = 2048.00M  used = 1024.50M  free = 1023.50M  (encrypted)\n",
+    "wired": "0\n",
+    "virtual": "0\n",
+    "boot": "{ sec = 1763600000, usec = 0 } Thu Nov 20 00:53:20 2025\n",
+    "gpu": '{"SPDisplaysDataType": [{"_name": "x"}, {"sppci_cores": "8", "sppci_model": "Apple M1"}]}',
+    "model": "MacBookPro17,1\n",
+}
+MACHINE = {
+    "system": "Darwin",
+    "machine": "arm64",
+    "os_version": "15.6.1",
+    "cpu": "Apple M1",
+    "cores": 8,
+    "memory_bytes": 16 * GIB,
+    "translated": False,
+}
+
+
+def mac(**said: str) -> dict[str, Any]:
+    return {"said": {**SAID, **said}, "files": {}, "load": 1.5, "now": 1763603600.0}
+
+
+def records(state: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"stage": "machine", "event": "end", "seconds": 0.1, "data": MACHINE},
+        {"stage": "state", "event": "end", "seconds": 0.1, "data": state},
+    ]
+
+
+def empty_report() -> HostReport:
+    return HostReport("mac", "mac", "ml-m1", "quick", "2026-11-21T00:00:00Z")
+
+
+def test_a_macs_state_is_read() -> None:
+    assert host_state.read(mac()) == State(
+        power_source="ac",
+        low_power_mode=False,
+        thermal_pressure="nominal",
+        memory_pressure="normal",
+        memory_free_percent=78.0,
+        swap_used_bytes=int(1024.5 * 2**20),
+        load_1m=1.5,
+        wired_limit_bytes=0,
+        virtual_machine=False,
+        uptime_s=3600.0,
+    )
+    assert (host_state.gpu_cores(mac()), host_state.model(mac())) == (8, "MacBookPro17,1")
+    assert host_state.read(mac(power=" powermode            1\n")).low_power_mode is True
+    assert host_state.read(mac(power=" powermode            2\n")).low_power_mode is False
+
+
+def test_what_a_tool_does_not_say_in_the_known_form_is_not_known() -> None:
+    assert host_state.read(mac(**dict.fromkeys(SAID, ""))) == State(load_1m=1.5)
+    thermal = "com.apple.system.thermalpressurelevel 9\n"
+    read = host_state.read(mac(thermal=thermal, pressure="7\n", battery="Now drawing from 'UPS Power'\n"))
+    assert (read.thermal_pressure, read.memory_pressure, read.power_source) == (None, None, None)
+    for text in ("", "no json", "{}", '{"SPDisplaysDataType": [{}]}'):
+        assert host_state.gpu_cores(mac(gpu=text)) is None
+
+
+def test_linux_state_is_read() -> None:
+    meminfo = "MemTotal: 16000000 kB\nMemAvailable: 4000000 kB\nSwapTotal: 2000 kB\nSwapFree: 500 kB\n"
+    files = {
+        "/proc/meminfo": meminfo,
+        "/proc/uptime": "7200.50 14000.00\n",
+        "/proc/cpuinfo": "flags\t\t: fpu vme hypervisor lahf_lm\n",
+        "/sys/class/power_supply/AC/online": "0\n",
+        "/sys/class/dmi/id/product_name": "KVM\n",
+    }
+    data: dict[str, Any] = {"said": {}, "files": files, "load": 0.3, "now": 1.0}
+    assert host_state.model(data) == "KVM"
+    assert host_state.read(data) == State(
+        power_source="battery",
+        memory_free_percent=25.0,
+        swap_used_bytes=1500 * 1024,
+        load_1m=0.3,
+        virtual_machine=True,
+        uptime_s=7200.5,
+    )
+    assert host_state.read({**data, "files": {}}) == State(load_1m=0.3, virtual_machine=False)
+
+
+@pytest.mark.parametrize(
+    ("state", "fault", "reason"),
+    [
+        (State(low_power_mode=True, power_source="battery"), "low-power", "on battery in low-power mode"),
+        (State(low_power_mode=True, power_source="ac"), "low-power", "low-power mode is on"),
+        (State(thermal_pressure="heavy"), "hot", "thermal pressure is heavy"),
+        (State(memory_pressure="critical"), "short-of-memory", "memory pressure is critical"),
+        (State(swap_used_bytes=3 * 10**9), "short-of-memory", "3.0 GB"),
+        (State(load_1m=4.1), "busy", "4.1 on 8 cores"),
+    ],
+)
+def test_each_reason_not_to_trust_a_figure_is_a_warning(state: State, fault: str, reason: str) -> None:
+    answer = host_state.judge(state, 8, 16 * GIB)
+    assert (answer.result, answer.fault) == ("warn", fault)
+    assert reason in answer.message
+    assert answer.advice
+
+
+def test_a_calm_machine_passes_and_several_reasons_are_all_told() -> None:
+    calm = State(load_1m=3.9, swap_used_bytes=10**9, power_source="battery")
+    assert host_state.judge(calm, 8, 16 * GIB).result == "pass"
+    message = host_state.judge(State(load_1m=9.0, thermal_pressure="moderate"), 8, 1).message
+    assert "moderate" in message
+    assert "9.0" in message
+
+
+def test_the_table_of_chips_agrees_with_what_is_known() -> None:
+    table = chips.load()
+    assert {name for name, _ in table} >= {f"Apple M{n}{kind}" for n in range(1, 6) for kind in ("", " Pro", " Max")}
+    # Peaks that other sources state (cores x 128 x 2 x clock).
+    for name, cores, tflops in (("Apple M1", 8, 2.62), ("Apple M1 Max", 32, 10.6), ("Apple M2", 10, 3.58)):
+        low, high = table[name, cores].fp32_tflops
+        assert low <= tflops * 1.01
+        assert high >= tflops * 0.99
+    assert table["Apple M3 Max", 30].bandwidth_gb_s == (300, 300)
+    assert table["Apple M3 Max", 40].bandwidth_gb_s == (400, 400)
+
+
+def test_a_mac_with_a_known_chip() -> None:
+    report = empty_report()
+    found = machine_judgement.judge(records(mac()), report)
+    assert [one.result for one in found] == ["pass", "pass"]
+    assert "Apple M1, 8 GPU cores: at most 2.62 TFLOPS fp32, 68.2 GB/s" in found[0].message
+    chip = machine_judgement.chip_of(report)
+    assert chip is not None
+    assert chip.gpu_cores == 8
+    assert report.chip is not None
+    assert report.chip["fp32_tflops"] == list(chip.fp32_tflops)
+    assert report.chip["bandwidth_gb_s"] == [68.25, 68.25]
+
+
+def test_an_unknown_chip_is_named_and_judged_by_nothing() -> None:
+    report = empty_report()
+    found = machine_judgement.judge(records(mac(gpu='{"SPDisplaysDataType": [{"sppci_cores": "99"}]}')), report)
+    assert (found[0].result, found[0].fault) == ("warn", "unknown-chip")
+    assert "'Apple M1' with 99 GPU cores (macOS 15.6.1)" in found[0].message
+    assert machine_judgement.chip_of(report) is None
+    assert report.chip is not None
+    assert (report.chip["known"], report.chip["fp32_tflops"]) == (False, None)
+
+
+def test_a_machine_that_told_nothing_or_nonsense() -> None:
+    assert {one.result for one in machine_judgement.judge([], empty_report())} == {"skip"}
+    found = machine_judgement.judge(records({"said": 7}), empty_report())
+    assert (found[0].result, found[0].fault, found[1].result) == ("fail", "malformed", "skip")
