@@ -139,7 +139,7 @@ def ask(host: Host, script: str, arguments: list[str], seconds: float) -> dict[s
     pairs = [one.split("=", 1) for one in lines or [] if one]
     if done.rc != 0 or lines is None or not all(len(one) == 2 for one in pairs):  # noqa: PLR2004
         raise NoAnswerError(f"the script ended with exit code {done.rc}: {_tail(done)}")
-    return {key: value for key, value in pairs}
+    return dict(pairs)
 
 
 def probe(
