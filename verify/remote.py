@@ -103,7 +103,7 @@ def look(host: Host, profile: str) -> Target:
         raise UnreachableError(f"no answer within {CONNECT_TIMEOUT_S} s") from error
     except Exception as error:  # testinfra's backends raise what they like (RuntimeError, AssertionError, OSError)
         raise UnreachableError(_reason(error)) from error
-    lines = _between(done, nonce)
+    lines = _between(done, nonce) or []
     if len(lines) < 3:  # noqa: PLR2004 - system, machine, path
         raise UnreachableError(f"its shell answered with exit code {done.rc}: {_tail(done)}")
     system, machine, path, *record = lines
@@ -135,10 +135,11 @@ def ask(host: Host, script: str, arguments: list[str], seconds: float) -> dict[s
         raise NoAnswerError(f"no answer within {seconds:g} s") from error
     except Exception as error:  # as in look()
         raise NoAnswerError(f"the connection broke: {_reason(error)}") from error
-    lines = [line for line in _between(done, nonce) if line]
-    if done.rc != 0 or not all("=" in line for line in lines):
+    lines = _between(done, nonce)
+    pairs = [one.split("=", 1) for one in lines or [] if one]
+    if done.rc != 0 or lines is None or not all(len(one) == 2 for one in pairs):  # noqa: PLR2004
         raise NoAnswerError(f"the script ended with exit code {done.rc}: {_tail(done)}")
-    return dict(line.split("=", 1) for line in lines)
+    return dict(pairs)
 
 
 def probe(
@@ -179,11 +180,11 @@ def probe(
     return _understand(done, nonce)
 
 
-def _between(done: CommandResult, nonce: str) -> list[str]:
-    """The lines of an answer between its two marks; none without both."""
+def _between(done: CommandResult, nonce: str) -> list[str] | None:
+    """The lines of an answer between its two marks; None without both."""
     lines = done.stdout_bytes.decode("utf-8", "replace").splitlines()
     marks = [number for number, line in enumerate(lines) if line == nonce]
-    return lines[marks[0] + 1 : marks[1]] if len(marks) == 2 else []  # noqa: PLR2004
+    return lines[marks[0] + 1 : marks[1]] if len(marks) == 2 else None  # noqa: PLR2004
 
 
 def _understand(done: CommandResult, nonce: str) -> Outcome:

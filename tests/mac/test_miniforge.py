@@ -63,3 +63,5 @@ def test_a_shell_knows_the_conda_whose_block_it_has(tmp_path: Path, monkeypatch:
     assert not initialised(tmp_path / "other", "zsh", "")
     assert not initialised(root, "bash", "")
     assert not initialised(root, "zsh", str(tmp_path / "dots"))
+    (tmp_path / ".zshrc").rename(tmp_path / ".zlogin")
+    assert initialised(root, "zsh", "")

@@ -117,6 +117,37 @@ def test_the_outer_limit_ends_even_a_supervisor_that_hangs(host: Host, monkeypat
     assert (outcome.ended, outcome.records) == ("no-answer", [])
 
 
+def script(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    (folder / "tried.sh").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(remote, "PROBES", folder)
+
+
+def test_a_script_is_asked_with_arguments_of_any_kind(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(
+        tmp_path, monkeypatch, 'echo chatter; echo "$1"; printf \'it=%b\\n\' "$2"; echo \'a=b=c\'; echo "$1"; echo more'
+    )
+    assert remote.ask(host, "tried", ["é '\\x' $HOME"], 20) == {"it": "é '\\x' $HOME", "a": "b=c"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('echo "$1"; echo a=b; echo "$1"; echo broken >&2; exit 3', "exit code 3: broken"),
+        ('echo "$1"; echo no pair; echo "$1"', "exit code 0"),
+        ('echo "$1"; echo a=cut off', "exit code 0"),
+        ("sleep 1000", "no answer within 1 s"),
+    ],
+)
+def test_what_a_script_says_is_read_strictly(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str
+) -> None:
+    script(tmp_path, monkeypatch, text)
+    with pytest.raises(remote.NoAnswerError, match=said):
+        remote.ask(host, "tried", [], 1)
+
+
 def test_a_python_that_is_not_there(host: Host) -> None:
     outcome = remote.probe(host, "/nowhere/é python", "environment", {}, {}, 5)
     assert outcome.ended == "no-answer"

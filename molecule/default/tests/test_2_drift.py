@@ -1,5 +1,6 @@
 """Drift is named without touching anything, and mended without touching the rest."""
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -77,6 +78,22 @@ def test_a_package_of_which_one_file_was_deleted_is_laid_down_again(lab: Lab) ->
     assert lab.converge("--skip-tags", "verify").changed == 1
     assert file.exists()
     subprocess.run([lab.python, "-c", "import pandas"], check=True)
+
+
+def test_a_shell_file_without_its_block_is_missed_by_its_check_and_no_other(lab: Lab, tmp_path: Path) -> None:
+    def bad() -> dict[str, str]:
+        lab.verify("--level", "setup", "--results", str(tmp_path))
+        checks = json.loads((tmp_path / "localhost.json").read_text(encoding="utf-8"))["checks"]
+        return {one["check"]: one["fault"] for one in checks if one["result"] in ("warn", "fail")}
+
+    assert bad() == {}
+    shell_file = lab.home / ".bashrc"
+    text = shell_file.read_text(encoding="utf-8")
+    shell_file.write_text(text.partition("# >>> metal-lab")[0], encoding="utf-8")
+    try:
+        assert bad() == {"shell.login": "not-on-path"}
+    finally:
+        shell_file.write_text(text, encoding="utf-8")
 
 
 def test_a_tag_mends_its_part_alone(lab: Lab) -> None:

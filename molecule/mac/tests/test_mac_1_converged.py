@@ -127,6 +127,24 @@ def test_the_next_run_adopts_nothing_more_and_a_line_that_is_back_goes_again() -
     assert after == before
 
 
+def test_the_block_follows_condas_into_a_file_that_is_read_later() -> None:
+    """.zlogin is read after .zshrc: from there conda's block would put base first again."""
+    block = "/>>> conda initialize/,/<<< conda initialize/"
+    BY_HAND.run(f"cp -p ~/.zshrc ~/zshrc; sed -n '{block}p' ~/.zshrc >~/.zlogin; sed -i '{block}d' ~/.zshrc")
+    try:
+        assert BY_HAND.login("print $CONDA_PREFIX") == [BY_HAND.conda]
+        assert converge("--limit", "by-hand", "--tags", "shell").recap("by-hand")["changed"] == 1
+        assert BY_HAND.login("print $CONDA_PREFIX; whence -p python") == [
+            BY_HAND.prefix,
+            f"{BY_HAND.prefix}/bin/python",
+        ]
+        assert "metal-lab" not in BY_HAND.run("cat ~/.zshrc")
+    finally:
+        BY_HAND.run("rm ~/.zlogin; mv ~/zshrc ~/.zshrc")
+    assert converge("--limit", "by-hand", "--tags", "shell").recap("by-hand")["changed"] == 1
+    assert converge("--limit", "by-hand", "--tags", "shell").recap("by-hand")["changed"] == 0
+
+
 def test_linked_start_up_files_stay_links_and_keep_their_lines() -> None:
     assert DRIFTED.run("readlink ~/.zshrc ~/.zprofile") == "dotfiles/zshrc\ndotfiles/zprofile\n"
     assert DRIFTED.run("head -2 ~/dotfiles/zshrc") == '# from my dotfiles\nalias gs="git status"\n'

@@ -75,10 +75,14 @@ def platform_of(root: Path) -> str:
 
 
 def initialised(root: Path, shell: str, zdotdir: str) -> bool:
-    """Whether the shell's start-up file has conda's block for this installation."""
+    """Whether a start-up file of the shell has conda's block for this installation."""
     home = Path.home()
-    # conda/core/initialize.py: zsh's .zshrc (in ZDOTDIR); bash's .bash_profile on macOS, .bashrc elsewhere.
-    files = {"zsh": [Path(zdotdir or home) / ".zshrc"], "bash": [home / ".bash_profile", home / ".bashrc"]}
+    # conda/core/initialize.py: zsh's .zshrc (in ZDOTDIR); bash's .bash_profile on macOS, .bashrc elsewhere. Users move
+    # the block into another file of zsh's, where it works as well.
+    files = {
+        "zsh": [Path(zdotdir or home) / name for name in (".zshrc", ".zprofile", ".zlogin")],
+        "bash": [home / ".bash_profile", home / ".bashrc"],
+    }
     for path in files.get(shell, []):
         text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
         block = text.partition(FIRST)[2].partition(LAST)[0]
