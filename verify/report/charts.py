@@ -27,6 +27,10 @@ _LABEL = 40
 # What pygal draws for its own script and style sheet, both of which are left out.
 _UNUSED_TAGS = {"script", "style", "defs", "desc", "title"}
 _UNUSED_CLASSES = {"background", "plot tooltip-overlay"}
+_USED_CLASS = re.compile(
+    r"horizontal|vertical|axis|[xy]|line|guide|nofill|value|title|legend|(fp|bf)[0-9]+|color-[0-9]+"
+)
+"""What style.css knows."""
 # In an HTML document the element itself says that it is SVG.
 _UNUSED_ATTRIBUTES = {"id", "style", "rx", "ry", "xmlns"}
 _DECIMALS = re.compile(r"-?\d+\.\d+")
@@ -165,19 +169,36 @@ def _legend_of_lines(root: Element) -> Element:
 
 
 def _svg(chart: Any, alternative: str) -> Markup:
+    """Draw a chart, and leave out what the page does not use: most of its size."""
     root: Element = chart.render_tree()
-    for parent in list(root.iter()):
-        for child in list(parent):
-            # A comment's tag is no text.
-            if not isinstance(child.tag, str) or child.tag in _UNUSED_TAGS or child.get("class") in _UNUSED_CLASSES:
-                parent.remove(child)
-        kept = {name: value for name, value in parent.attrib.items() if value and name not in _UNUSED_ATTRIBUTES}
-        parent.attrib.clear()
-        # A tenth of a unit is finer than any screen; it halves the size.
-        parent.attrib.update({name: _DECIMALS.sub(_tenths, value) for name, value in kept.items()})
+    _trim(root)
     root.set("role", "img")
     root.set("aria-label", alternative)
     return Markup(ElementTree.tostring(root, encoding="unicode"))  # noqa: S704 - serialised, hence escaped
+
+
+def _trim(parent: Element) -> None:
+    kept: list[Element] = []
+    for child in list(parent):
+        # A comment's tag is no text.
+        if not isinstance(child.tag, str) or child.tag in _UNUSED_TAGS or child.get("class") in _UNUSED_CLASSES:
+            continue
+        _trim(child)
+        # A group that neither places nor names what is in it.
+        bare = child.tag == "g" and not child.attrib
+        kept += list(child) if bare else [child]
+    parent[:] = kept
+    classes = " ".join(one for one in parent.get("class", "").split() if _USED_CLASS.fullmatch(one))
+    shown = {**parent.attrib, "class": classes}
+    parent.attrib.clear()
+    # A tenth of a unit is finer than any screen.
+    parent.attrib.update(
+        {
+            name: _DECIMALS.sub(_tenths, value)
+            for name, value in shown.items()
+            if value and name not in _UNUSED_ATTRIBUTES
+        }
+    )
 
 
 def _tenths(found: re.Match[str]) -> str:

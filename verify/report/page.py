@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from verify import titles
 from verify.language import Language
-from verify.report import view
+from verify.report import raw, view
 from verify.stored import Refused, Stored, gather
 from verify.summary import plain
 
@@ -49,6 +49,7 @@ def render(results: list[Stored], refused: list[Refused], language: Language) ->
         headline=_headline(hosts, language),
         counts=_counts(hosts, language),
         hosts=hosts,
+        raw=raw.link(results),
         frameworks=[*known, *sorted(present - set(known))],
         names=titles.FRAMEWORKS,
         refused=[(plain(one.path.name), plain(one.reason)) for one in refused],

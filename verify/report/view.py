@@ -1,8 +1,5 @@
 """What the page shows of a result, made ready for the template: in words, in order, with charts."""
 
-import base64
-import gzip
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -79,7 +76,6 @@ class HostView:
         measures: charts and tables.
         facts: the machine and its state, label and value.
         checks: all of them.
-        raw, raw_name: link to the whole result, and its file's name.
     """
 
     anchor: str
@@ -98,8 +94,6 @@ class HostView:
     measures: Measures
     facts: list[tuple[str, str]]
     checks: list[Check]
-    raw: str
-    raw_name: str
 
 
 def hosts(results: list[Stored], language: Language) -> list[HostView]:
@@ -141,8 +135,6 @@ def _host(stored: Stored, language: Language) -> HostView:
             )
             for one in data["checks"]
         ],
-        raw=_link(stored.data),
-        raw_name=f"{stored.path.name}.gz",
     )
 
 
@@ -163,23 +155,6 @@ def _verdict(state: State, language: Language) -> str:
 
 def _time(text: str) -> datetime:
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-
-
-def _link(data: dict[str, Any]) -> str:
-    """A link that holds a result, packed: the figures of thirty machines would be most of the page otherwise."""
-    text = json.dumps(_rounded(data), ensure_ascii=True, separators=(",", ":"))
-    # Without the time, so that the same result gives the same link.
-    packed = gzip.compress(text.encode(), mtime=0)
-    return f"data:application/gzip;base64,{base64.b64encode(packed).decode()}"
-
-
-def _rounded(data: Any) -> Any:
-    """Data whose lists of measured numbers have six significant digits, more than any timing is good for."""
-    if isinstance(data, dict):
-        return {key: _rounded(value) for key, value in data.items()}
-    if isinstance(data, list):
-        return [float(f"{one:.6g}") if isinstance(one, float) else _rounded(one) for one in data]
-    return data
 
 
 def _chip(data: dict[str, Any], language: Language) -> str:
