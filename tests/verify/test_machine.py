@@ -133,8 +133,8 @@ def test_the_table_of_chips_agrees_with_what_is_known() -> None:
         low, high = table[name, cores].fp32_tflops
         assert low <= tflops * 1.01
         assert high >= tflops * 0.99
-    assert table["Apple M3 Max", 30].bandwidth_gb_s == (300, 300)
-    assert table["Apple M3 Max", 40].bandwidth_gb_s == (400, 400)
+    assert table["Apple M3 Max", 30].bandwidth_gb_s == (300.0, 300.0)
+    assert table["Apple M3 Max", 40].bandwidth_gb_s == (400.0, 400.0)
 
 
 def test_a_mac_with_a_known_chip() -> None:
