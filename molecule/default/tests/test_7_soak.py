@@ -1,0 +1,63 @@
+"""Level soak sees a machine that slows down: this one, given fewer cores and other work half-way."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.lab import LIMIT_S, Lab
+
+SOAK_S = 16.0
+STARTED = '"stage": "sustained", "event": "start"'
+
+
+def sustaining(python: Path) -> int | None:
+    """The probe that computes without a pause: what it reports goes into a file that it holds open."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "exe").resolve() != python.resolve():
+                continue
+            for held in (process / "fd").iterdir():
+                if held.readlink().name.endswith("(deleted)") and STARTED in held.read_text("utf-8", "replace"):
+                    return int(process.name)
+        except OSError:
+            # Ended, or not ours to look at.
+            continue
+    return None
+
+
+def test_a_machine_that_slows_down_is_found_out(lab: Lab, tmp_path: Path) -> None:
+    options = ["--level", "soak", "--soak-seconds", f"{SOAK_S:g}", "--frameworks", "pytorch"]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "verify", *options, "--results", str(tmp_path)],
+        cwd=lab.tree,
+        env=lab.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    end = time.monotonic() + LIMIT_S
+    while (probe := sustaining(lab.python)) is None:
+        assert run.poll() is None, run.communicate()[0]
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    time.sleep(SOAK_S / 2)
+    core = min(os.sched_getaffinity(0))
+    other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        os.sched_setaffinity(other.pid, {core})
+        for thread in Path(f"/proc/{probe}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), {core})
+        output, _ = run.communicate(timeout=LIMIT_S)
+    finally:
+        other.kill()
+        other.wait()
+    # A warning: the machine is what its profile says.
+    assert run.returncode == 0, output
+    data = json.loads((tmp_path / "localhost.json").read_text(encoding="utf-8"))
+    (check,) = [one for one in data["checks"] if one["check"] == "pytorch.sustained"]
+    assert (check["result"], check["fault"]) == ("warn", "throttled")
+    assert data["frameworks"]["pytorch"]["sustained"]["ratio"] < 0.8
+    assert check["message"] in output
