@@ -127,6 +127,9 @@ def test_brew_may_run_as_its_owner() -> None:
     eva = replace(ORDER, homebrew_user="eva")
     assert problems_of(eva, homebrew="brew", homebrew_owner="eva") == []
     assert "owned by ana" in problems_of(eva, homebrew="brew", homebrew_owner="ana")[0]
+    assert "owned by ana" in problems_of(eva, homebrew="clone", homebrew_owner="ana")[0]
+    (sudo,) = problems_of(replace(eva, password=False), **{**CONVERGED, "homebrew_owner": "eva"})
+    assert "Needed, to run brew as eva: the password" in sudo
 
 
 def test_the_floor_itself_and_a_two_digit_minor_are_new_enough() -> None:
@@ -236,7 +239,7 @@ TOOLS = {
     "sysctl": 'case $* in *proc_translated) echo 0 ;; "-in hw.optional.arm64") echo 1 ;; *) exit 64 ;; esac',
     "dscl": '[ "$*" = ". -read /Users/ana UserShell" ] && echo "UserShell: /bin/zsh"',
     "id": "case $1 in -un) echo ana ;; -u) echo 501 ;; -Gn) echo staff everyone admin ;; *) exit 64 ;; esac",
-    "sudo": '[ "$*" = "-n true" ] && echo "sudo: a password is required" >&2; exit 1',
+    "sudo": '[ "$*" = "-kn true" ] && echo "sudo: a password is required" >&2; exit 1',
     "git": 'echo "a window opens" >&2; exit 1',
 }
 
@@ -296,6 +299,8 @@ def test_the_script_finds_conda_and_the_environment_in_it(tmp_path: Path) -> Non
     mac = mac_script(tmp_path, tmp_path / "none")
     assert (mac.conda, mac.conda_owner, mac.conda_writable) == (str(conda), getpass.getuser(), True)
     assert mac.env == ""
+    (conda / "envs" / "x").rename(conda / "envs" / "ml-m1")
+    assert mac_script(tmp_path, tmp_path / "none").env == str(conda / "envs" / "ml-m1")
     elsewhere = mac_script(tmp_path, tmp_path / "none", "~/my conda")
     assert elsewhere.conda == ""
     conda.rename(tmp_path / "home" / "my conda")

@@ -100,6 +100,8 @@ def _needing_root(mac: Mac, order: Order) -> list[str]:
     wants = [] if mac.tools else ["install the Command Line Tools"]
     if order.homebrew and mac.homebrew in ("absent", "empty"):
         wants.append(f"make {mac.homebrew_prefix} for Homebrew")
+    if order.homebrew and order.homebrew_user not in ("", mac.user):
+        wants.append(f"run brew as {order.homebrew_user}")
     return wants
 
 
@@ -112,7 +114,7 @@ def _homebrew(mac: Mac, order: Order) -> list[str]:
             "Found that brew would run as root, which Homebrew refuses. Needed: an ordinary administrator. Set "
             "ansible_user or homebrew_user to one."
         ]
-    if mac.homebrew == "brew" and mac.homebrew_owner != user:
+    if mac.homebrew in ("brew", "clone") and mac.homebrew_owner != user:
         return [
             f"Found Homebrew in {mac.homebrew_prefix}, owned by {mac.homebrew_owner}. Needed: to run it as its owner, "
             f"because brew refuses anybody else's files. Set homebrew_user to {mac.homebrew_owner}, or have "

@@ -114,6 +114,43 @@ def test_a_formula_that_fails_is_named_and_the_rest_is_installed() -> None:
     assert converge("--limit", "fresh").code == 0
 
 
+def test_everything_that_stands_in_the_way_is_told_at_once() -> None:
+    """No administrator, an old macOS, a foreign prefix, somebody else's environment: one run, one message."""
+    # From outside, because nobody inside could put it right again.
+    groups = Path(f"/proc/{server_of('fresh')}/root/etc/group")
+    members = groups.read_text(encoding="utf-8")
+    homebrew, tools = (away(f"/{path}") for path in ("opt/homebrew", "Library/Developer/CommandLineTools"))
+    old = REFUSALS["macos 13"][0]
+    theirs = (f"chown root {FRESH.prefix}; chmod 755 {FRESH.prefix}", f"chown ana {FRESH.prefix}")
+    changes = [homebrew, tools, old, theirs]
+    foreign = "mkdir /opt/homebrew; touch /opt/homebrew/thesis"
+    with altered("; ".join([*(one for one, _ in changes), foreign]), "; ".join(one for _, one in changes)):
+        groups.write_text(members.replace("admin:x:80:root,ana", "admin:x:80:root"), encoding="utf-8")
+        try:
+            before = FRESH.state()
+            run = converge("--limit", "fresh")
+            assert FRESH.state() == before
+        finally:
+            groups.write_text(members, encoding="utf-8")
+    said = " ".join(run.output.split())
+    for message in (
+        "Nothing was changed: 4 problems to solve first.",
+        "Found macOS 13.7.8",
+        "Found files in /opt/homebrew that are not Homebrew's (thesis)",
+        "Found that ana is no administrator of this Mac",
+        f"Found the environment {FRESH.prefix}, which belongs to root",
+    ):
+        assert message in said
+
+
+def test_a_run_without_the_password_that_it_needs_is_refused() -> None:
+    change, restore = away("/Library/Developer/CommandLineTools")
+    with altered(change, restore):
+        run = converge("--limit", "fresh", ansible_become_password="")
+        assert "sudo asks ana for a password, and this run has none" in " ".join(run.output.split())
+        FRESH.run("test ! -e /Library/Developer/CommandLineTools")
+
+
 def test_a_user_who_may_not_sudo_is_refused() -> None:
     change, restore = away("/Library/Developer/CommandLineTools")
     # From outside, because nobody inside could put it right again.

@@ -220,7 +220,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             homebrew="system" not in left_out and bool({"all", "system"} & set(run)),
             homebrew_user=homebrew_user,
             # --ask-become-pass is in the play's context, a host's own in its variables.
-            password=bool(self._play_context.become_pass) or any(name in task_vars for name in passwords),
+            password=bool(self._play_context.become_pass) or any(task_vars.get(name) for name in passwords),
         )
 
     def _read(self, *arguments: str) -> str:

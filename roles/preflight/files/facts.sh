@@ -40,8 +40,8 @@ homebrew_kind() {
 
 mac() {
     say groups "$(id -Gn)"
-    # -n never asks: it fails where a password is needed.
-    say sudo_asks "$(flag test "$(flag sudo -n true)" = 0)"
+    # -n never asks: it fails where a password is needed. With -k no password that was typed a minute ago counts.
+    say sudo_asks "$(flag test "$(flag sudo -kn true </dev/null)" = 0)"
     # As Homebrew looks for the Command Line Tools (Homebrew/install, install.sh, should_install_command_line_tools).
     say tools "$(flag test -e /Library/Developer/CommandLineTools/usr/bin/git)"
     say homebrew "$(homebrew_kind)"
@@ -63,7 +63,9 @@ mac() {
     [ -e "$place" ] || place=$conda
     say conda_writable "$(flag test -w "${place:-/}")"
     env=''
-    [ ! -x "${recorded:-$prefix}/bin/python" ] || env=${recorded:-$prefix}
+    for place in "${recorded:-$prefix}" "$conda/envs/$profile"; do
+        [ -n "$env" ] || [ ! -x "$place/bin/python" ] || env=$place
+    done
     say env "$env"
     say env_owner "$([ -z "$env" ] || owner "$env")"
     say env_writable "$(flag test -w "${env:-/}")"
