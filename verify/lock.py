@@ -120,6 +120,11 @@ def render(body: str, *, inputs: bytes) -> str:
     return _HEADER.format(inputs=_digest(inputs), content=_digest(body.encode())) + body
 
 
+def content_digest(path: Path) -> str:
+    """The SHA-256 of a lock's lines, which says whether two states of it are the same."""
+    return _digest(_split(path.read_text(encoding="utf-8"))[1].encode())
+
+
 def _split(text: str) -> tuple[str, str]:
     lines = text.splitlines(keepends=True)
     return "".join(lines[:_HEADER_LINES]), "".join(lines[_HEADER_LINES:])
