@@ -5,8 +5,8 @@ Formats and addresses, as of Homebrew 6.0:
   and `variations.TAG`; `internal/packages.TAG.jws.json`, which brew itself reads and whose signature it checks
   (Homebrew/brew, Library/Homebrew/api/internal.rb and api.rb).
 - registry: `homebrew/core/IMAGE/blobs/sha256:DIGEST` and `homebrew/core/IMAGE/manifests/VERSION` (github_packages.rb,
-  image_formula_name and version_rebuild; formula_installer and bottle.rb fetch both). With HOMEBREW_ARTIFACT_DOMAIN set,
-  brew puts that in the place of https://ghcr.io (download_strategy/curl_download_strategy.rb).
+  image_formula_name and version_rebuild; bottle.rb fetches both). With HOMEBREW_ARTIFACT_DOMAIN set, brew puts that in
+  the place of https://ghcr.io (download_strategy/curl_download_strategy.rb).
 """
 
 import json
@@ -85,8 +85,8 @@ def _bottle(folder: Path, page: dict[str, Any], tag: str, registry: str) -> list
     file = stable["files"].get(tag) or stable["files"].get("all")
     if file is None:
         raise UserError(
-            f"Homebrew has no bottle of {page['name']} for {tag}, only for {', '.join(stable['files'])}. Leave it out of "
-            "homebrew_formulae, or name other systems in bundle_macos."
+            f"Homebrew has no bottle of {page['name']} for {tag}, only for {', '.join(stable['files'])}. Leave it out "
+            "of homebrew_formulae, or name other systems in bundle_macos."
         )
     if not file["url"].startswith(REGISTRY_IN_API):
         raise UserError(f"The bottle of {page['name']} lies elsewhere than in Homebrew's registry: {file['url']}")

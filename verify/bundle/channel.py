@@ -1,7 +1,7 @@
 """A conda channel with nothing but what some packages need, for a machine of another platform.
 
-conda cannot be asked, since it may not be here; its solver's successor, rattler, comes from the package index when it is
-needed, pinned and with its hashes (solver.txt), because it is far larger than the rest of the project.
+conda cannot be asked, since it may not be here. Another solver of its packages, rattler, comes from the package index
+when it is needed, pinned and with its hashes (solver.txt): it is larger than all the rest that a controller needs.
 """
 
 import json
@@ -29,7 +29,8 @@ _SOLVE = """
 import asyncio, json, sys
 from rattler import GenericVirtualPackage, PackageName, Version, solve
 asked = json.load(sys.stdin)
-machine = [GenericVirtualPackage(PackageName(name), Version(version), build) for name, version, build in asked["machine"]]
+machine = [GenericVirtualPackage(PackageName(name), Version(version), build)
+           for name, version, build in asked["machine"]]
 found = asyncio.run(solve([asked["channel"]], asked["specs"], platforms=[asked["subdir"], "noarch"],
                           virtual_packages=machine))
 json.dump([{"url": one.url, "file": one.file_name, "subdir": one.subdir, "record": json.loads(one.to_json())}

@@ -28,10 +28,12 @@ def seal(folder: Path, profile: Profile, platforms: list[str]) -> bool:
         profile: what it was made for.
         platforms: for which machines.
     """
+    locks = {name: content_digest(profile.lock_path(name)) for name in platforms}
     about = {
         "profile": profile.name,
         "holds": [part for part, place in PARTS.items() if (folder / place).exists()],
-        "locks": {name: content_digest(profile.lock_path(name)) for name in platforms},
+        # A bundle may be made for one platform after the other.
+        "locks": {**_locks(folder / ABOUT), **locks},
     }
     changed = _write(folder / ABOUT, json.dumps(about, indent=2, sort_keys=True) + "\n")
     files = sorted(
@@ -40,6 +42,13 @@ def seal(folder: Path, profile: Profile, platforms: list[str]) -> bool:
     # As sha256sum and shasum -a 256 write and check it.
     lines = [f"{sha256(path)}  {path.relative_to(folder)}\n" for path in files]
     return _write(folder / SUMS, "".join(lines)) or changed
+
+
+def _locks(about: Path) -> dict[str, str]:
+    if not about.exists():
+        return {}
+    locks: dict[str, str] = json.loads(about.read_text(encoding="utf-8"))["locks"]
+    return locks
 
 
 def _write(path: Path, text: str) -> bool:
