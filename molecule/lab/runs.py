@@ -116,6 +116,13 @@ def empty_cache(**variables: Any) -> None:
     cache(**variables)
 
 
+def get(path: str, *options: str) -> tuple[int, bytes]:
+    """Ask the cache for something: the answer's status and content."""
+    line = ["curl", "-s", "-o", "-", "-w", "\n%{http_code}", *options, f"http://127.0.0.1:8423{path}"]
+    content, _, status = subprocess.run(line, check=True, capture_output=True).stdout.rpartition(b"\n")
+    return int(status), content
+
+
 def cached(part: str) -> list[Path]:
     """The cache's files of which the address holds a part."""
     found = [path for path in (lab.CACHE / "store").glob("?/??/*") if path.is_file()]
