@@ -7,6 +7,7 @@ import pytest
 
 from verify import profile
 from verify.bundle import seal, wheels
+from verify.bundle.fetch import read
 from verify.bundle.wheels import Link, choose, links, supported
 from verify.errors import UserError
 from verify.lock import Pin
@@ -86,8 +87,7 @@ def pin(*files: str) -> Pin:
 @pytest.fixture
 def _pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """In a folder NAME/ means NAME/index.html, as it does to a web server."""
-    real = wheels.read
-    monkeypatch.setattr(wheels, "read", lambda url, _: real(f"{url}index.html"))
+    monkeypatch.setattr(wheels, "read", lambda url, _: read(f"{url}index.html"))
 
 
 @pytest.mark.usefixtures("_pages")
