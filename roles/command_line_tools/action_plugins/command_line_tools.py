@@ -133,8 +133,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if not re.fullmatch("[0-9a-f]{64}", options["checksum"]):
             raise AnsibleActionFail(
                 f"The Command Line Tools would come from {options['package']}. Needed: that package's SHA-256 in "
-                "command_line_tools_checksum (`shasum -a 256 CommandLineTools.pkg` prints it), so that what is installed "
-                "does not depend on who serves it."
+                "command_line_tools_checksum (`shasum -a 256 CommandLineTools.pkg` prints it): what is installed must "
+                "not depend on who serves it."
             )
         script = fetching(options["package"], options["checksum"], FETCHED)
         self._try(options, options["install_timeout"], "/bin/sh", "-c", script)
