@@ -46,13 +46,29 @@ def make(folder: Path) -> None:
 
 
 def make_certificate(folder: Path) -> None:
-    """An authority of its own, added to a copy of the system's."""
-    names = f"subjectAltName=IP:{ADDRESS},DNS:{ADDRESS}"
-    line = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=outside"]
-    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem"), "-addext", names]
-    subprocess.run([*line, *files], check=True, capture_output=True)
+    """A certificate of an authority of its own, and that authority added to a copy of the system's."""
+    line = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30"]
+    for name, more in (
+        ("authority", ["-addext", "basicConstraints=critical,CA:TRUE"]),
+        (
+            "certificate",
+            [
+                *("-CA", str(folder / "authority.pem"), "-CAkey", str(folder / "authority.key")),
+                *("-addext", f"subjectAltName=IP:{ADDRESS},DNS:{ADDRESS}", "-addext", "basicConstraints=CA:FALSE"),
+            ],
+        ),
+    ):
+        files = [
+            "-subj",
+            f"/CN=outside {name}",
+            "-keyout",
+            str(folder / f"{name}.key"),
+            "-out",
+            str(folder / f"{name}.pem"),
+        ]
+        subprocess.run([*line, *files, *more], check=True, capture_output=True)
     system = Path("/etc/ssl/certs/ca-certificates.crt").read_text(encoding="utf-8")
-    own = (folder / "certificate.pem").read_text(encoding="utf-8")
+    own = (folder / "authority.pem").read_text(encoding="utf-8")
     (folder / "authorities.pem").write_text(system + own, encoding="utf-8")
 
 
@@ -176,7 +192,7 @@ class Handler(BaseHTTPRequestHandler):
 def serve(folder: Path, port: int) -> None:
     """Serve until killed."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
+    context.load_cert_chain(folder / "certificate.pem", folder / "certificate.key")
     server = ThreadingHTTPServer((ADDRESS, port), partial(Handler, folder))
     server.socket = context.wrap_socket(server.socket, server_side=True)
     server.serve_forever()

@@ -27,9 +27,9 @@ _GLIBC = "2.35"
 # Prints the records of all packages that are needed, as repodata.json has them, each with its address.
 _SOLVE = """
 import asyncio, json, sys
-from rattler import GenericVirtualPackage, PackageName, Version, solve
+from rattler import BuildString, GenericVirtualPackage, PackageName, Version, solve
 asked = json.load(sys.stdin)
-machine = [GenericVirtualPackage(PackageName(name), Version(version), build)
+machine = [GenericVirtualPackage(PackageName(name), Version(version), BuildString(build))
            for name, version, build in asked["machine"]]
 found = asyncio.run(solve([asked["channel"]], asked["specs"], platforms=[asked["subdir"], "noarch"],
                           virtual_packages=machine))
@@ -67,7 +67,9 @@ def collect(folder: Path, channel: str, specs: list[str], platform: Platform) ->
         if fetch(one["url"], folder / name, one["record"]["sha256"]):
             fetched.append(name)
         kind = "packages.conda" if one["file"].endswith(".conda") else "packages"
-        repodata[one["subdir"]][kind][one["file"]] = one["record"]
+        # Where it was does not count any more.
+        record = {key: value for key, value in one["record"].items() if key not in {"channel", "url", "fn"}}
+        repodata[one["subdir"]][kind][one["file"]] = record
     for name, content in repodata.items():
         place = folder / "conda" / "conda-forge" / name / "repodata.json"
         place.parent.mkdir(parents=True, exist_ok=True)
