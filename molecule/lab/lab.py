@@ -16,6 +16,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+# Beside other simulations on this machine; read when the modules below are loaded.
+os.environ.setdefault("METAL_LAB_NETWORK", "10.78.0")
+
 import simulate
 from machine import SimulationError, run
 from network import wait_for

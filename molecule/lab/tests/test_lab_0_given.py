@@ -36,10 +36,10 @@ def test_what_outside_does_not_have_is_not_found() -> None:
 
 def test_pip_fetches_uv_through_it(tmp_path: Path) -> None:
     """As the roles do it on a Mac; the simulated ones get this machine's uv instead."""
-    index = "http://10.77.0.1:8423/index/simple"
+    index = "http://10.78.0.1:8423/index/simple"
     lab.start_macs("bridge")  # its bridge has the cache's address
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
-    own = {"PIP_CONFIG_FILE": "/dev/null", "PIP_INDEX_URL": index, "PIP_TRUSTED_HOST": "10.77.0.1:8423"}
+    own = {"PIP_CONFIG_FILE": "/dev/null", "PIP_INDEX_URL": index, "PIP_TRUSTED_HOST": "10.78.0.1:8423"}
     lock = runs.ROOT / "roles" / "locked_packages" / "files" / "uv.txt"
     line = ["/usr/bin/python3", "-m", "pip", "install", "--no-cache-dir", "--require-hashes", "--only-binary", ":all:"]
     done = subprocess.run(

@@ -3,6 +3,7 @@
 import subprocess
 
 import lab
+import network
 import runs
 
 ALLOWED = 1.05
@@ -11,9 +12,9 @@ ALLOWED = 1.05
 def test_the_macs_reach_nothing_but_the_lab() -> None:
     lab.start_macs("alone")
     routes = subprocess.run(
-        ["ip", "-n", "metal-lab-alone", "route"], check=True, capture_output=True, text=True
+        ["ip", "-n", f"{network.PREFIX}alone", "route"], check=True, capture_output=True, text=True
     ).stdout.splitlines()
-    assert [route.split()[0] for route in routes] == ["10.77.0.0/24"]
+    assert [route.split()[0] for route in routes] == [f"{network.LAB}.0/24"]
 
 
 def test_ten_macs_fetch_once_what_one_fetches() -> None:

@@ -119,7 +119,7 @@ def test_gone() -> None:
     lab.stop_cache()
     strict = runs.converge("gone")
     assert strict.code != 0
-    assert "Nothing was changed. The cache at http://10.77.0.1:8423 does not answer this machine" in strict.words
+    assert "Nothing was changed. The cache at http://10.78.0.1:8423 does not answer this machine" in strict.words
     # Not strict it goes on; this Mac is whole, so that no way out is needed.
     run = runs.converge("whole", cache_strict=False)
     assert "Going on without the cache" in run.words, run.output
