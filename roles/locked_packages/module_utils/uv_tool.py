@@ -101,10 +101,11 @@ def explain(done: subprocess.CompletedProcess[str]) -> str:
     if found := re.search(r"Hash mismatch for `(\S+)`|Failed to extract archive: (\S+)", said):
         name = (found[1] or found[2]).replace("==", "-")
         cause = (
-            f"The package index (or a mirror or cache before it) gave another file than the locked one for {name}. "
-            "Nothing of this set was installed. If the lock was edited, restore it. If a lab's cache altered the file, "
-            f"throw it away there: `ansible-playbook -i INVENTORY playbooks/cache.yml --tags purge -e purge={name}`. "
-            "If a mirror altered it, repair the mirror. Then run again."
+            f"For {name} the package index (or a mirror or cache before it) gave a file that is not the one that is "
+            "locked, so nothing of this set was installed. If the lock was edited, restore it. If a lab's cache has it "
+            "wrong, throw it away there, then run again: "
+            f"`ansible-playbook -i INVENTORY playbooks/cache.yml --tags purge -e purge={name}`. "
+            "If a mirror altered it, repair the mirror."
         )
     elif re.search(r"HTTP status server error \(50[234]", said):
         cause = (
