@@ -37,6 +37,7 @@ def seal(folder: Path, profile: Profile, platforms: list[str]) -> bool:
     }
     changed = _write(folder / ABOUT, json.dumps(about, indent=2, sort_keys=True) + "\n")
     # git notes in FETCH_HEAD what it fetched last, which belongs to no clone.
+    whole = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".part")
     files = sorted(path for path in whole if path != folder / SUMS and path.name != "FETCH_HEAD")
     # As sha256sum and shasum -a 256 write and check it.
     lines = [f"{sha256(path)}  {path.relative_to(folder)}\n" for path in files]
