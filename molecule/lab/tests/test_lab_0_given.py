@@ -20,12 +20,12 @@ def outside_answers(part: str) -> list[str]:
 def test_a_bottle_comes_through_the_registrys_redirection_and_is_kept() -> None:
     runs.empty_cache()
     blob = sorted(BLOBS.iterdir())[0].name
+    before = len(outside_answers(blob))
     for _ in range(2):
         status, content = runs.get(f"/homebrew/v2/homebrew/core/git/blobs/{blob}")
         assert (status, f"sha256:{hashlib.sha256(content).hexdigest()}") == (OK, blob)
     # The registry had Homebrew's token, and the address that it sends to did not; each was asked once.
-    assert outside_answers(f"/v2/homebrew/core/git/blobs/{blob}") == ["307"]
-    assert outside_answers(f"/blob-store/{blob}") == ["200"]
+    assert outside_answers(blob)[before:] == ["307", "200"]
 
 
 def test_what_outside_does_not_have_is_not_found() -> None:
