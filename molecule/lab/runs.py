@@ -124,8 +124,8 @@ def get(path: str, *options: str) -> tuple[int, bytes]:
 
 
 def cached(part: str) -> list[Path]:
-    """The cache's files of which the address holds a part."""
-    found = [path for path in (lab.CACHE / "store").glob("?/??/*") if path.is_file()]
+    """The cache's files of which the address holds a part, without those that are being written or never were whole."""
+    found = [path for path in (lab.CACHE / "store").glob("?/??/*") if path.is_file() and not path.suffix]
     return [
         path for path in found if f"{part}".encode() in path.read_bytes()[:4096].split(b"\nKEY: ")[-1].split(b"\n")[0]
     ]

@@ -26,6 +26,8 @@ def _own_index() -> Iterator[None]:
     if not index.exists():
         index.symlink_to(runs.BUNDLE / "index")
     lab.start_macs("whole", "altered", "killed", "full", "clock", "gone")
+    empty_cache()
+    runs.all_are_well(runs.converge("whole"), "whole")
     yield
     index.unlink()
 
@@ -39,8 +41,6 @@ def empty_cache() -> None:
 
 
 def test_an_altered_file_is_refused_named_and_thrown_away() -> None:
-    empty_cache()
-    runs.all_are_well(runs.converge("whole"), "whole")
     (file,) = runs.cached("/mlx-0.32")
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1

@@ -112,6 +112,11 @@ def explain(done: subprocess.CompletedProcess[str]) -> str:
             "The package index, or the lab's cache before it, could not give a file; its address stands below. For a "
             "cache: is its link to the outside up, its clock right, room on its disk? Its logs/error.log says which."
         )
+    elif re.search("connection closed before message completed|error decoding response body|unexpected EOF", said):
+        cause = (
+            "The package index, or the lab's cache before it, ended an answer in its middle. For a cache: does it run, is "
+            "there room on its disk? Its logs/error.log says which. Then run again."
+        )
     elif "No space left on device" in said:
         cause = "The disk is full. Free some space and run again: what is whole already stays."
     elif re.search(
