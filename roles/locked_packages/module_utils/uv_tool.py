@@ -114,8 +114,8 @@ def explain(done: subprocess.CompletedProcess[str]) -> str:
         )
     elif re.search("connection closed before message completed|error decoding response body|unexpected EOF", said):
         cause = (
-            "The package index, or the lab's cache before it, ended an answer in its middle. For a cache: does it run, is "
-            "there room on its disk? Its logs/error.log says which. Then run again."
+            "The package index, or the lab's cache before it, ended an answer in its middle. For a cache: does it run, "
+            "is there room on its disk? Its logs/error.log says which. Then run again."
         )
     elif "No space left on device" in said:
         cause = "The disk is full. Free some space and run again: what is whole already stays."
