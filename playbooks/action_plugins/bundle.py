@@ -5,7 +5,8 @@ Options:
     folder: the bundle's.
     profile, platforms, frameworks: for what it is made; frameworks [] for all that a platform has.
     index: for wheels, address of the index's "simple" page.
-    channel, specs: for channel, its address and what the environment is to have.
+    channel, specs: for channel, its address and what the environment is to have; specs [] for the profile's
+        Python and pip.
     formulae, macos, api, registry: for bottles.
 """
 
@@ -67,7 +68,8 @@ def _collect(options: dict[str, Any], folder: Path, profile: Profile) -> list[st
     for name in options["platforms"]:
         platform = profile.platform(name)
         if options["part"] == "channel":
-            fetched += channel.collect(folder, options["channel"], options["specs"], platform)
+            specs = options["specs"] or [f"python={profile.python}", "pip"]
+            fetched += channel.collect(folder, options["channel"], specs, platform)
             continue
         lock = profile.lock(name)
         wanted = profile.select(options["frameworks"] or profile.frameworks_on(name), name)
