@@ -120,6 +120,16 @@ def render(body: str, *, inputs: bytes) -> str:
     return _HEADER.format(inputs=_digest(inputs), content=_digest(body.encode())) + body
 
 
+def read_pins(path: Path) -> list[Pin]:
+    """The pins of a lock that stands alone, without inputs beside it: the one of uv."""
+    return list(_parse(path, "".join(line for line in path.open(encoding="utf-8") if not line.startswith("#"))))
+
+
+def content_digest(path: Path) -> str:
+    """The SHA-256 of a lock's lines, which says whether two states of it are the same."""
+    return _digest(_split(path.read_text(encoding="utf-8"))[1].encode())
+
+
 def _split(text: str) -> tuple[str, str]:
     lines = text.splitlines(keepends=True)
     return "".join(lines[:_HEADER_LINES]), "".join(lines[_HEADER_LINES:])

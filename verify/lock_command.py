@@ -3,7 +3,8 @@
 Three kinds of lock are written, none with the address of a package index in it:
 - profiles/NAME/PLATFORM.lock, the packages of the environment, one per platform;
 - controller.lock and controller-dev.lock, what runs the project, for every platform at once;
-- roles/locked_packages/files/uv.txt, the uv that installs everything else.
+- roles/locked_packages/files/uv.txt, the uv that installs everything else, and verify/bundle/solver.txt, which only a
+  bundle needs.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from pathlib import Path
 from uv import find_uv_bin
 
 from verify import ROOT, profile
+from verify.bundle.channel import SOLVER
 from verify.errors import UserError
 from verify.lock import RENEW, UV_LOCK, render
 from verify.profile import Profile
@@ -67,6 +69,7 @@ def _targets() -> Iterator[_Target]:
     uv = next(one for one in project["project"]["dependencies"] if one.startswith("uv=="))
     universal = partial(_universal, date)
     yield _Target(UV_LOCK, partial(universal, "-", stdin=uv))
+    yield _Target(SOLVER, partial(universal, "-", stdin="\n".join(project["dependency-groups"]["solver"])))
     yield _Target(ROOT / "controller.lock", partial(universal, "pyproject.toml"))
     yield _Target(ROOT / "controller-dev.lock", partial(universal, "pyproject.toml", "--group", "dev"))
     for name in profile.names():

@@ -8,18 +8,21 @@ and its neighbours: a lab without internet.
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import time
 from pathlib import Path
 
 from machine import SimulationError, run
 
-LOOPBACK, LAB = "127.0.0", "10.77.0"
-BRIDGE = "metal-lab"
+LOOPBACK, LAB = "127.0.0", os.environ.get("METAL_LAB_NETWORK", "10.77.0")
+"""The first three numbers of addresses. The variable gives a second simulation on this machine a lab of its own."""
+_OWN = f"mlab{LAB.split('.')[1]}"
+BRIDGE = f"{_OWN}-lab"
 FIRST = 11
 """Last number of the first Mac's address; the one before it serves what they download."""
 LAST = 254
-PREFIX = "metal-lab-"
+PREFIX = f"{_OWN}-"
 
 
 def address(number: int, *, isolated: bool) -> str:
@@ -46,7 +49,7 @@ def join(name: str, where: str) -> list[str]:
         name: the Mac's.
         where: its address.
     """
-    space, outer = PREFIX + name, f"mlab{where.rpartition('.')[2]}"
+    space, outer = PREFIX + name, f"{_OWN}-{where.rpartition('.')[2]}"
     run("ip", "netns", "add", space)
     run("ip", "link", "add", outer, "type", "veth", "peer", "name", "en0", "netns", space)
     run("ip", "link", "set", outer, "master", BRIDGE, "up")

@@ -1,12 +1,13 @@
 """Which label of softwareupdate's list is installed, and that the placeholder goes away in every case."""
 
+import hashlib
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from roles.command_line_tools.action_plugins import command_line_tools
-from roles.command_line_tools.action_plugins.command_line_tools import choose, guarded
+from roles.command_line_tools.action_plugins.command_line_tools import choose, fetching, guarded
 
 
 def entry(label: str, title: str, version: str) -> str:
@@ -59,3 +60,14 @@ def test_the_placeholder_goes_away_in_every_case(
     script = guarded(1, "sh", "-c", f"test -e '{placeholder}' && exec {' '.join(command)}")
     assert subprocess.run(["/bin/sh", "-c", script], check=False).returncode == code
     assert not placeholder.exists()
+
+
+def test_a_package_from_an_address_is_kept_only_with_its_checksum(tmp_path: Path) -> None:
+    package, place = tmp_path / "a package", tmp_path / "its place"
+    package.write_bytes(b"tools")
+    good = hashlib.sha256(b"tools").hexdigest()
+    for digest, code in ((good, 0), ("0" * 64, 1)):
+        script = fetching(package.as_uri(), digest, str(place))
+        assert subprocess.run(["/bin/sh", "-c", script], check=False, capture_output=True).returncode == code
+        assert place.exists() == (code == 0)
+    assert subprocess.run(["/bin/sh", "-c", fetching("file:///none", good, str(place))], check=False).returncode == 1

@@ -20,6 +20,7 @@ import shlex
 import shutil
 import signal
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -258,12 +259,21 @@ def main(arguments: list[str]) -> int:
     try:
         for channel in getattr(options, "channels", []):
             if channel != "conda-forge":
-                raise CondaError("UnavailableInvalidChannel", f"HTTP 404 NOT FOUND for channel {channel}")
+                ask_channel(channel)
         print(json.dumps({"create": create, "install": install, "remove": remove}[command](options)))
     except CondaError as error:
         print(json.dumps({"error": f"{error.name}: {error}", "exception_name": error.name, "message": str(error)}))
         return 1
     return 0
+
+
+def ask_channel(channel: str) -> None:
+    """Read what a channel named by its address says that it has, as conda does first."""
+    try:
+        with urllib.request.urlopen(f"{channel}/osx-arm64/repodata.json") as answer:  # noqa: S310 (http and file are meant)
+            json.load(answer)
+    except (OSError, ValueError) as error:
+        raise CondaError("UnavailableInvalidChannel", f"HTTP 404 NOT FOUND for channel {channel} ({error})") from error
 
 
 def note(arguments: list[str]) -> None:

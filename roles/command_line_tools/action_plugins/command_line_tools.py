@@ -1,6 +1,7 @@
 """Action `command_line_tools`: install Apple's Command Line Tools where they are missing, with a shell alone.
 
-Options: package (path of a .pkg on the target, "" for Apple's servers), list_timeout and install_timeout (seconds),
+Options: package (path of a .pkg on the target, or its address in a lab's cache, "" for Apple's servers), checksum (its
+SHA-256, needed for an address), list_timeout and install_timeout (seconds),
 attempts. Runs under `become`. In check mode it reports the change and starts nothing.
 """
 
@@ -18,6 +19,8 @@ from packaging.version import InvalidVersion, Version
 TOOLS = "/Library/Developer/CommandLineTools"
 # While this file exists, softwareupdate offers the tools (Homebrew/install, install.sh, clt_placeholder).
 PLACEHOLDER = "/tmp/.com.apple.dt.CommandLineTools.installondemand.in-progress"  # noqa: S108 (Apple's choice)
+# Where a package from an address lies meanwhile: root's home, which nobody else can write to.
+FETCHED = "/var/root/metal-lab-CommandLineTools.pkg"
 ALARM = 142
 """Exit code of a shell whose command SIGALRM ended: 128 + 14."""
 
@@ -77,6 +80,15 @@ def guarded(seconds: int, *command: str) -> str:
     )
 
 
+def fetching(address: str, digest: str, place: str) -> str:
+    """A shell script that has a file at a place, if it is the one with the SHA-256; else it says so and leaves none."""
+    check = f"{digest}  {place}"
+    return (
+        f"curl -fsSL --retry 2 -o {shlex.quote(place)} {shlex.quote(address)} && "
+        f"printf '%s\\n' {shlex.quote(check)} | shasum -a 256 -c - || {{ rm -f {shlex.quote(place)}; exit 1; }}"
+    )
+
+
 class ActionModule(ActionBase):  # type: ignore[misc]
     """The action plugin; see the module's docstring."""
 
@@ -89,6 +101,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         _, options = self.validate_argument_spec(
             {
                 "package": {"type": "str", "required": True},
+                "checksum": {"type": "str", "required": True},
                 "list_timeout": {"type": "int", "required": True},
                 "install_timeout": {"type": "int", "required": True},
                 "attempts": {"type": "int", "required": True},
@@ -99,9 +112,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             result["msg"] = "The Command Line Tools would be installed."
             return result
         if options["package"]:
-            command = ["/usr/sbin/installer", "-pkg", options["package"], "-target", "/"]
-            self._try(options, options["install_timeout"], *command)
             chosen = options["package"]
+            fetched = "://" in chosen
+            place = self._fetch(options) if fetched else chosen
+            self._try(options, options["install_timeout"], "/usr/sbin/installer", "-pkg", place, "-target", "/")
+            if fetched:
+                self._shell(f"rm -f {FETCHED}")
         else:
             chosen = self._find_label(options)
             self._try(options, options["install_timeout"], "/usr/sbin/softwareupdate", "-i", chosen)
@@ -112,6 +128,17 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         self._try(options, options["list_timeout"], "/usr/bin/xcode-select", "--switch", TOOLS)
         result["installed"] = chosen
         return result
+
+    def _fetch(self, options: dict[str, Any]) -> str:
+        if not re.fullmatch("[0-9a-f]{64}", options["checksum"]):
+            raise AnsibleActionFail(
+                f"The Command Line Tools would come from {options['package']}. Needed: that package's SHA-256 in "
+                "command_line_tools_checksum (`shasum -a 256 CommandLineTools.pkg` prints it): what is installed must "
+                "not depend on who serves it."
+            )
+        script = fetching(options["package"], options["checksum"], FETCHED)
+        self._try(options, options["install_timeout"], "/bin/sh", "-c", script)
+        return FETCHED
 
     def _find_label(self, options: dict[str, Any]) -> str:
         said = ""

@@ -98,11 +98,24 @@ def run(arguments: list[str], find_links: str) -> subprocess.CompletedProcess[st
 def explain(done: subprocess.CompletedProcess[str]) -> str:
     """What went wrong in a uv run, and what to do; ends with what uv said."""
     said = done.stderr.strip()
-    if "Hash mismatch" in said:
+    if found := re.search(r"Hash mismatch for `(\S+)`|Failed to extract archive: (\S+)", said):
+        name = (found[1] or found[2]).replace("==", "-")
         cause = (
-            "A file that the package index (or a mirror or cache before it) gave is not the one that is locked, so "
-            "nothing of this set was installed. If the lock was edited, restore it; if a mirror altered the file, "
-            "repair the mirror, then clear uv's cache of it with `uv cache clean PACKAGE`."
+            f"For {name} the package index (or a mirror or cache before it) gave a file that is not the one that is "
+            "locked, so nothing of this set was installed. If the lock was edited, restore it. If a lab's cache has it "
+            "wrong, throw it away there, then run again: "
+            f"`ansible-playbook -i INVENTORY playbooks/cache.yml --tags purge -e purge={name}`. "
+            "If a mirror altered it, repair the mirror."
+        )
+    elif re.search(r"HTTP status server error \(50[234]", said):
+        cause = (
+            "The package index, or the lab's cache before it, could not give a file; its address stands below. For a "
+            "cache: is its link to the outside up, its clock right, room on its disk? Its logs/error.log says which."
+        )
+    elif re.search("connection closed before message completed|error decoding response body|unexpected EOF", said):
+        cause = (
+            "The package index, or the lab's cache before it, ended an answer in its middle. For a cache: does it run, "
+            "is there room on its disk? Its logs/error.log says which. Then run again."
         )
     elif "No space left on device" in said:
         cause = "The disk is full. Free some space and run again: what is whole already stays."
