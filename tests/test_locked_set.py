@@ -10,6 +10,7 @@ from roles.locked_packages.library.locked_set import (
     Journal,
     Variables,
     _shell_lines,
+    damaged,
     installed,
     pending,
     site_packages,
@@ -65,6 +66,16 @@ def test_missing_wrong_doubled_and_interrupted_packages_are_pending() -> None:
     wanted = dict.fromkeys(["right", "absent", "old", "doubled", "cut"], "1")
     found = {"right": ["1"], "old": ["0.9"], "doubled": ["1", "0.9"], "cut": ["1"], "the-users-own": ["7"]}
     assert pending(wanted, found, {"cut"}) == ["absent", "cut", "doubled", "old"]
+
+
+def test_only_what_uv_would_take_for_installed_is_laid_down_anew(site: Path) -> None:
+    put(site, "old", "0.9", "old.py")
+    put(site, "cut", "1", "cut.py")
+    put(site, "torn", "1", "torn.py")
+    (site / "torn.py").unlink()
+    missing = ["absent", "absent-and-cut", "cut", "old", "torn"]
+    found = installed(site, set(missing))
+    assert damaged(site, missing, found, {"cut", "absent-and-cut"}) == ["cut", "torn"]
 
 
 def test_an_env_has_exactly_one_python(tmp_path: Path, site: Path) -> None:

@@ -1,8 +1,10 @@
 """The simulated Macs as a user and an administrator see them."""
 
+import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -126,10 +128,24 @@ def server_of(name: str) -> int:
 
 
 def children(process: int) -> list[int]:
-    """Its child processes."""
-    return [int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text(encoding="utf-8").split()]
+    """Its child processes; none where it has ended meanwhile."""
+    try:
+        return [int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text("utf-8").split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
-def descendants(process: int) -> list[int]:
-    """Its child processes, and theirs."""
-    return [one for child in children(process) for one in (child, *descendants(child))]
+def freeze(process: int) -> list[int]:
+    """Stop a process, then its children and theirs, each before it is looked at; returns those that were stopped."""
+    try:
+        os.kill(process, signal.SIGSTOP)
+    except ProcessLookupError:
+        return []
+    return [process, *(one for child in children(process) for one in freeze(child))]
+
+
+def thaw(processes: list[int]) -> None:
+    """Let stopped processes go on."""
+    for one in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(one, signal.SIGCONT)

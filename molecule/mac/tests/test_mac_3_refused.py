@@ -11,8 +11,8 @@ from macs import FRESH, converge, server_of
 @contextmanager
 def altered(change: str, restore: str) -> Iterator[None]:
     """Alter the fresh Mac as root, and put it right again."""
-    FRESH.run(change, root=True)
     try:
+        FRESH.run(change, root=True)
         yield
     finally:
         FRESH.run(restore, root=True)
@@ -23,6 +23,7 @@ def sysctl(name: str, value: str) -> tuple[str, str]:
     return f"cp {table} {table}.kept; sed -i 's/^{name}: .*/{name}: {value}/' {table}", f"mv {table}.kept {table}"
 
 
+PYTHON = f"{FRESH.prefix}/bin/python"
 PLIST = "/System/Library/CoreServices/SystemVersion.plist"
 REFUSALS: dict[str, tuple[tuple[str, str], str]] = {
     "rosetta": (sysctl("sysctl.proc_translated", "1"), "translated by Rosetta"),
@@ -31,7 +32,15 @@ REFUSALS: dict[str, tuple[tuple[str, str], str]] = {
         "Found macOS 13.7.8",
     ),
     "intel": (("echo x86_64 >/opt/.sim/machine", "rm /opt/.sim/machine"), "Found Darwin on x86_64"),
-    "too little disk": (("fallocate -l 19G /opt/.sim/fill", "rm /opt/.sim/fill"), "Needed for a first installation"),
+    # Without an environment, since one that is there needs no room for another.
+    "too little disk": (
+        (
+            f"mv {PYTHON} {PYTHON}.kept; "
+            "fallocate -l $(($(df -Pk /opt/.sim | awk 'NR == 2 { print $4 }') - 2000000))K /opt/.sim/fill",
+            f"rm -f /opt/.sim/fill; mv {PYTHON}.kept {PYTHON}",
+        ),
+        "Needed for a first installation",
+    ),
 }
 
 

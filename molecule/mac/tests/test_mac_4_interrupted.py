@@ -6,7 +6,7 @@ import subprocess
 import time
 
 import pytest
-from macs import BY_HAND, FRESH, ROOT, Run, command, converge, descendants, environment, server_of
+from macs import BY_HAND, FRESH, ROOT, Run, command, converge, environment, freeze, server_of, thaw
 
 LIMIT_S = 300
 
@@ -78,16 +78,12 @@ def test_one_mac_that_loses_its_network_in_the_middle_does_not_stop_the_others()
     )
     while not any("bundle install" in call for call in BY_HAND.calls()):
         assert process.poll() is None
-    listener = server_of("by-hand")
-    silent = [listener, *descendants(listener)]
     # Nothing answers any more, and no connection is closed either: what a cut cable looks like.
-    for one in silent:
-        os.kill(one, signal.SIGSTOP)
+    silent = freeze(server_of("by-hand"))
     try:
         output = process.communicate(timeout=LIMIT_S)[0]
     finally:
-        for one in silent:
-            os.kill(one, signal.SIGCONT)
+        thaw(silent)
     run = Run(process.returncode, output)
     assert run.recap("by-hand")["unreachable"] == 1, output
     assert (run.recap("fresh")["failed"], run.recap("fresh")["unreachable"]) == (0, 0), output

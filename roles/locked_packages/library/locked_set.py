@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -48,14 +49,34 @@ def installed(site: Path, names: set[str]) -> dict[str, list[str]]:
     A package of which a file is gone or has another size than its RECORD says counts as not installed.
     """
     versions: dict[str, list[str]] = {}
-    for entry in os.scandir(site):
-        if not entry.name.endswith(".dist-info"):
-            continue
-        stem, _, version = entry.name[: -len(".dist-info")].rpartition("-")
-        name = canonical(stem)
-        if name in names and _is_whole(site, Path(entry.path)):
+    for name, version, metadata in _described(site):
+        if name in names and _is_whole(site, metadata):
             versions.setdefault(name, []).append(version)
     return versions
+
+
+def damaged(site: Path, missing: list[str], found: dict[str, list[str]], interrupted: set[str]) -> list[str]:
+    """Those of the missing packages that uv would take for installed, although they are not known to be whole.
+
+    Only these are worth --reinstall-package, which fetches anew what the download cache holds (it implies
+    --refresh-package).
+
+    Args:
+        site: the env's site-packages.
+        missing: names from `pending`.
+        found: from `installed`.
+        interrupted: names in the journal.
+    """
+    described = {name for name, _, _ in _described(site)}
+    return [name for name in missing if name in described and (name in interrupted or name not in found)]
+
+
+def _described(site: Path) -> Iterator[tuple[str, str, Path]]:
+    """Canonical name, version and folder of all metadata, whole or not."""
+    for entry in os.scandir(site):
+        if entry.name.endswith(".dist-info"):
+            stem, _, version = entry.name[: -len(".dist-info")].rpartition("-")
+            yield canonical(stem), version, Path(entry.path)
 
 
 def _is_whole(site: Path, metadata: Path) -> bool:
@@ -195,7 +216,7 @@ def main() -> None:
     }
     if options["apply"]:
         if missing:
-            _install(module, prefix, missing, found)
+            _install(module, prefix, missing, damaged(site_packages(prefix), missing, found, journal_names))
         if before != after:
             variables.write(wanted_variables)
     module.exit_json(**result)
@@ -229,15 +250,13 @@ def _diff(
     return parts
 
 
-def _install(module: AnsibleModule, prefix: Path, missing: list[str], found: dict[str, list[str]]) -> None:
+def _install(module: AnsibleModule, prefix: Path, missing: list[str], again: list[str]) -> None:
     """One uv transaction. The requirements hold exactly the missing packages, with their hashes."""
     options = module.params
     uv = uv_tool.ensure(module, options["uv_lock"])
     requirements = Path(module.tmpdir) / "requirements.txt"
     requirements.write_text(options["requirements"], encoding="utf-8")
     journal = Journal(prefix)
-    # What uv itself would take for installed, and is not whole, must be laid down again.
-    again = [name for name in missing if name in journal.names or found.get(name) is None]
     command = [str(uv), "pip", "install", "--python", str(prefix / "bin" / "python"), "--require-hashes", "--no-deps"]
     command += ["--only-binary", ":all:", "-r", str(requirements)]
     for name in again:
