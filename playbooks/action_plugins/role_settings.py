@@ -1,6 +1,6 @@
 """Action `role_settings`: check what a host's inventory sets for roles, for all of them at once, before they run.
 
-Option: roles, their names. Each role's meta/argument_specs.yml says what it takes. Ansible would check each role by a
+Each role's meta/argument_specs.yml says what it takes. Ansible would check each role by a
 task of its own; over a lab, eleven tasks a host are a third of what a run costs that has nothing to do.
 """
 
@@ -50,10 +50,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Check them; fails with everything that is wrong."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        _, options = self.validate_argument_spec({"roles": {"type": "list", "elements": "str", "required": True}})
+        self.validate_argument_spec({})
         variables = task_vars or {}
         found = []
-        for role in options["roles"]:
+        for role in sorted(path.name for path in ROLES.iterdir()):
+            if not any(name.startswith(f"{role}_") for name in variables):
+                continue
             # A default is right by itself, and may speak of what is only known later.
             given = {
                 name: self._templar.template(variables[name])

@@ -52,6 +52,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "No environment is named. Run the role uv_env or conda_env before this one, or set its variable for "
                 "the environment to {prefix: /path/of/the/environment}."
             )
+        prefix = options["env"]["prefix"]
+        facts = (task_vars or {}).get("ansible_facts", {})
+        # What was as locked a moment ago still is: nothing that this run installs comes in another version.
+        if options["set"] in facts.get("metal_lab_as_locked", {}).get(prefix, []):
+            result["changed"] = False
+            return result
         try:
             profile = profiles.load(options["profile"])
             platform = profile.platform(options["platform"] or self._ask_platform())
@@ -61,12 +67,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         except UserError as error:
             raise AnsibleActionFail(str(error)) from error
         package_set = profile.package_set(options["set"])
-        prefix = options["env"]["prefix"]
-        facts = (task_vars or {}).get("ansible_facts", {})
-        result["changed"] = False
-        # What was as locked a moment ago still is: nothing that this run installs comes in another version.
-        if package_set.name in facts.get("metal_lab_as_locked", {}).get(prefix, []):
-            return result
         ensured = facts.get("metal_lab_ensured", {}).get(prefix, [])
         pins = {pin.name: pin for pin in lock.closure(package_set.requirements) if pin.name not in ensured}
         arguments = {
