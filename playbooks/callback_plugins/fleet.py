@@ -169,8 +169,11 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self._verified: list[str] = []
         self._over = threading.Event()
 
-    def v2_playbook_on_start(self, _: Any) -> None:
-        """Begin to watch for long tasks."""
+    def v2_playbook_on_start(self, playbook: Any) -> None:
+        """Begin to watch for long tasks; somebody else's playbook has no table."""
+        if Path(playbook._file_name).resolve().parent not in (ROOT, ROOT / "playbooks"):
+            self.disabled = True
+            return
         # ansible-core has a thread beside its forks too, and locks its display for them (executor/process/worker.py).
         threading.Thread(target=self._watch, daemon=True).start()
 

@@ -32,7 +32,7 @@ is_over() {
     held=$(part id)
     [ "$(part boot)" = "$boot" ] || return 0
     [ -z "$dead" ] || [ "$held" != "$dead" ] || return 0
-    [ "${held%/*}" = "$here" ] && ! ps -p "${held##*/}" >/dev/null 2>&1
+    [ "${held%/*}" = "$here" ] && (LC_ALL=C; export LC_ALL; kill -0 "${held##*/}" 2>&1) | grep -q 'No such process'
 }
 
 # A file with its content gets the lock's name, which only one can give.
