@@ -5,7 +5,6 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from ansible.playbook.play import Play  # noqa: F401 (ansible's own order of imports)
 
 from playbooks.action_plugins.role_settings import problems
 from playbooks.callback_plugins.drift import HEAD_LINES, changes, page
@@ -26,7 +25,7 @@ def test_each_state_has_its_word_and_its_reason() -> None:
     assert rows["a"][1].split() == ["a", "healthy", "verified"]
     assert "2 tasks changed it, not verified" in rows["b-long-name"][1]
     assert all(len(line) <= 80 for _, row in rows.values() for line in row.splitlines())
-    assert rows["c"][1].count("no room") == 30
+    assert " ".join(rows["c"][1].split()).count("no room") == 30
     assert summary(STORIES, check=False) == "5 machines: 1 healthy, 1 repaired, 1 failed, 1 unreachable, 1 not begun"
 
 
@@ -60,11 +59,10 @@ def test_a_change_keeps_the_head_of_its_diff() -> None:
     many = changes({"diff": {"before": "", "after": "\n".join(map(str, range(1000)))}}, "t")
     assert (len(many["diff"]), many["cut"]) == (HEAD_LINES, True)
     assert changes({}, "t")["diff"] == []
-    assert (
-        changes({"diff": {"before": {"mode": 1}, "after": {"mode": 2}}}, "t")["diff"][1:]
-        == ['-  "mode": 1', '+  "mode": 2']
-        or True
-    )
+    assert changes({"diff": {"before": {"mode": 1}, "after": {"mode": 2}}}, "t")["diff"][1:] == [
+        '- "mode": 1',
+        '+ "mode": 2',
+    ]
 
 
 def test_what_comes_from_a_machine_is_escaped() -> None:
