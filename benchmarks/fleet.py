@@ -200,10 +200,9 @@ def main() -> None:
             for number in numbers:
                 cost = measure(lab, names[:number])
                 costs.append(cost)
-                print(
-                    f"{number:5d} {cost.cpu_s:7.1f} {cost.cpu_s / number:12.2f} {cost.wall_s:8.1f} {cost.memory_mb:16.0f}",
-                    flush=True,
-                )
+                each = cost.cpu_s / number
+                row = f"{number:5d} {cost.cpu_s:7.1f} {each:12.2f} {cost.wall_s:8.1f} {cost.memory_mb:16.0f}"
+                print(row, flush=True)
             predict(costs)
         finally:
             lab.end_masters()
