@@ -69,11 +69,11 @@ class Run:
         return found[1], " ".join(found[2].split())
 
 
-def converge(*arguments: str, inventory: tuple[Path, ...] = (HOSTS,)) -> Run:
-    """Run to the end."""
+def converge(*arguments: str, inventory: tuple[Path, ...] = (HOSTS,), home: Path | None = None) -> Run:
+    """Run to the end; in a home directory of its own, where one is named."""
     done = subprocess.run(
         command(*arguments, inventory=inventory),
-        env=environment(),
+        env={**environment(), **({"HOME": str(home)} if home else {})},
         capture_output=True,
         text=True,
         check=False,

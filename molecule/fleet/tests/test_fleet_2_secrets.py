@@ -37,6 +37,8 @@ def test_the_password_is_nowhere(tmp_path: Path) -> None:
     indented = "".join(f"    {one}\n" for one in done.stdout.splitlines())
     vaulted.write_text(f"all:\n  vars:\n{indented}", encoding="utf-8")
 
+    home = tmp_path / "home"
+    home.mkdir()
     # Homebrew's folder is what takes root to make.
     login("m08", "rm -r /opt/homebrew", root=True)
     seen: list[str] = []
@@ -44,7 +46,9 @@ def test_the_password_is_nowhere(tmp_path: Path) -> None:
     watcher = threading.Thread(target=watch, args=(secret.encode(), seen, over))
     watcher.start()
     try:
-        run = converge("-vvv", "--limit", "m08", "--vault-password-file", str(key), inventory=(plain, vaulted))
+        run = converge(
+            "-vvv", "--limit", "m08", "--vault-password-file", str(key), inventory=(plain, vaulted), home=home
+        )
     finally:
         over.set()
         watcher.join()
