@@ -147,33 +147,31 @@ def count(lab: Lab, name: str) -> dict[str, object]:
     server = _tree(int((lab.folder / f"{name}.pid").read_text(encoding="ascii")))[-1]
     with tempfile.TemporaryDirectory() as folder:
         # One log per process, so that no line is interrupted by another's.
-        trace = ["strace", "-ff", "-qq", "-s", "200", "-e", "trace=execve"]
-        there = subprocess.Popen([*trace, "-o", f"{folder}/there", "-p", str(server)], stderr=subprocess.DEVNULL)
+        trace = ["strace", "-ff", "-qq", "-s", "200", "-e", "trace=execve", "-o", f"{folder}/log", "-p", str(server)]
+        tracer = subprocess.Popen(trace, stderr=subprocess.DEVNULL)
         time.sleep(1)
-        line = [*trace, "-o", f"{folder}/here", *lab.line("--limit", name)]
+        line = lab.line("--limit", name, "-vvv")
         done = subprocess.run(line, env=lab.environment(), capture_output=True, text=True, check=True)
-        sockets = subprocess.run(["ss", "-tin", "dst", address], capture_output=True, text=True, check=True).stdout
-        there.send_signal(signal.SIGINT)
-        there.wait()
+        # The connection is still there, and with it the kernel's count of its bytes.
+        sockets = subprocess.run(["ss", "-Htin", "dst", address], capture_output=True, text=True, check=True).stdout
+        tracer.send_signal(signal.SIGINT)
+        tracer.wait()
         lab.end_masters()
-        programs = {
-            side: collections.Counter(
-                Path(found["program"]).name
-                for log in Path(folder).glob(f"{side}.*")
-                for text in log.read_text(encoding="utf-8").splitlines()
-                if (found := EXEC.search(text))
-            )
-            for side in ("here", "there")
-        }
+        programs = collections.Counter(
+            Path(found["program"]).name
+            for log in Path(folder).iterdir()
+            for text in log.read_text(encoding="utf-8").splitlines()
+            if (found := EXEC.search(text))
+        )
     recap = {key: int(value) for key, value in re.findall(r" (ok|skipped)=(\d+)", done.stdout)}
     transferred = {key: int(value) for key, value in re.findall(r"bytes_(sent|received):(\d+)", sockets)}
     return {
         "tasks": sum(recap.values()),
-        "SSH commands": programs["here"]["ssh"],
+        "SSH commands": done.stdout.count("SSH: EXEC"),
         "bytes to the Mac": transferred.get("sent", 0),
         "bytes from the Mac": transferred.get("received", 0),
-        "processes on the Mac": sum(programs["there"].values()),
-        **{f"  {program}": number for program, number in programs["there"].most_common()},
+        "processes on the Mac": sum(programs.values()),
+        **{f"  {program}": number for program, number in programs.most_common()},
     }
 
 
