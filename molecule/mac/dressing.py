@@ -62,7 +62,7 @@ def dress(root: Path, folder: Path) -> None:
     for name in ("git", "python3"):
         (root / "usr" / "bin" / name).unlink(missing_ok=True)
         shutil.copy2(STANDINS / "clt_shim", root / "usr" / "bin" / name)
-    for name in ("sw_vers", "dscl", "xcode-select"):
+    for name in ("sw_vers", "dscl", "xcode-select", "launchctl"):
         shutil.copy2(STANDINS / name, root / "usr" / "bin" / name)
     for name in ("sysctl", "system_profiler", "softwareupdate"):
         (root / "usr" / "sbin" / name).unlink(missing_ok=True)

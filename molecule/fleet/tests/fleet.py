@@ -30,20 +30,20 @@ def login(name: str, script: str, *, root: bool = False) -> str:
     return done.stdout
 
 
-def command(*arguments: str, inventory: tuple[Path, ...] = (HOSTS,)) -> list[str]:
+def command(*arguments: str, inventory: tuple[Path, ...] = (HOSTS,), playbook: str = "site.yml") -> list[str]:
     """The command of a run over them."""
-    playbook = str(Path(sys.executable).parent / "ansible-playbook")
+    program = str(Path(sys.executable).parent / "ansible-playbook")
     sources = [part for path in inventory for part in ("-i", str(path))]
     # The Mac's wheels cannot be imported here, so nothing is verified.
     return [
-        playbook,
+        program,
         *sources,
         "--skip-tags",
         "verify",
         "-e",
         '{"frameworks":["mlx"]}',
         *arguments,
-        str(ROOT / "site.yml"),
+        str(ROOT / playbook),
     ]
 
 
@@ -69,10 +69,12 @@ class Run:
         return found[1], " ".join(found[2].split())
 
 
-def converge(*arguments: str, inventory: tuple[Path, ...] = (HOSTS,), home: Path | None = None) -> Run:
+def converge(
+    *arguments: str, inventory: tuple[Path, ...] = (HOSTS,), home: Path | None = None, playbook: str = "site.yml"
+) -> Run:
     """Run to the end; in a home directory of its own, where one is named."""
     done = subprocess.run(
-        command(*arguments, inventory=inventory),
+        command(*arguments, inventory=inventory, playbook=playbook),
         env={**environment(), **({"HOME": str(home)} if home else {})},
         capture_output=True,
         text=True,
