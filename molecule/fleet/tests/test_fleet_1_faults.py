@@ -118,3 +118,17 @@ def test_after_repair_a_second_run_ends_with_all_ten_right(spoiled: Run) -> None
 def descendants(process: int) -> list[int]:
     """A process's children, and theirs."""
     return [one for child in children(process) for one in (child, *descendants(child))]
+
+
+def test_a_wave_that_fails_too_often_keeps_the_next_from_beginning(tmp_path: Path) -> None:
+    faults = tmp_path / "faults.yml"
+    faults.write_text(json.dumps({"all": {"hosts": {"m01": FAULTS["all"]["hosts"]["m01"]}}}), encoding="utf-8")
+    run = converge("-e", "wave=4", inventory=(HOSTS, faults))
+    assert run.code != 0
+    states = {name: run.row(name)[0] for name in NAMES}
+    waves = {**dict.fromkeys(NAMES[:4], "healthy"), "m01": "unreachable", **dict.fromkeys(NAMES[4:], "not begun")}
+    assert states == waves, run.output
+    assert "1 of 4 failed (m01)" in run.row("m05")[1]
+    tolerant = converge("-e", "wave=4", "-e", "wave_max_failed=25", inventory=(HOSTS, faults))
+    assert tolerant.code != 0
+    assert [name for name in NAMES if tolerant.row(name)[0] != "healthy"] == ["m01"], tolerant.output
