@@ -78,7 +78,7 @@ def dress(root: Path, folder: Path) -> None:
     # Python's sysconfig reads ProductUserVisibleVersion (Lib/_osx_support.py), ansible-core and sw_vers the others.
     shutil.copy(STANDINS / "SystemVersion.plist", version)
     make_user(root, etc)
-    for name in ("Applications", "Library/Developer"):
+    for name in ("Applications", "Library/Developer", "Library/LaunchDaemons"):
         (root / name).mkdir(parents=True, exist_ok=True)
     # As macOS has it: administrators put applications there without sudo.
     os.chown(root / "Applications", 0, ADMIN)

@@ -15,13 +15,13 @@ HOSTS = FOLDER / "hosts.yml"
 NAMES = [f"m{number:02d}" for number in range(1, 11)]
 
 
-def login(name: str, script: str, *, root: bool = False) -> str:
-    """Run a POSIX script on a Mac, and return what it printed."""
+def login(name: str, script: str, *, root: bool = False, password: str = "") -> str:
+    """Run a POSIX script on a Mac, as root with the user's password if so asked, and return what it printed."""
     known = json.loads(HOSTS.read_text(encoding="utf-8"))["all"]
     shared = known["vars"]
     if root:
-        password = shlex.quote(shared["ansible_become_password"])
-        script = f"echo {password} | sudo -S -p '' sh -c {shlex.quote(script)}"
+        secret = shlex.quote(password or shared["ansible_become_password"])
+        script = f"echo {secret} | sudo -S -p '' sh -c {shlex.quote(script)}"
     options = [*shlex.split(shared["ansible_ssh_common_args"]), "-o", "ControlPath=none", "-i", f"{FOLDER}/key"]
     address = f"{shared['ansible_user']}@{known['hosts'][name]['ansible_host']}"
     line = ["ssh", "-p", str(shared["ansible_port"]), *options, address, f"/bin/sh -c {shlex.quote(script)}"]
