@@ -1,156 +1,228 @@
-"""A fleet of results, made from one that was measured: for the benchmark of the report, and for its tests.
+"""What a run over many Macs costs the controller that finds nothing to do, and what it costs one Mac in counts.
 
-The figures of the measured result are scaled to chips of other peaks and shaken a little; what its level did not
-measure is made up, so that the page has to show it; some hosts warn, some fail, some cannot be reached. Nothing of it
-says anything about real Macs.
+    sudo .venv/bin/python -m benchmarks.fleet [--hosts 1,10,50] [--disk IMAGE]
+
+Simulated Macs over real SSH on this machine (molecule/mac/simulate.py): a first one is converged, and all others begin
+with its disk (kept in IMAGE where one is named). Linux, root, strace and ss (iproute2). CPU time is that of the
+ansible-playbook process, all its children and its SSH masters: what the Macs do is theirs, though here they share the
+processors, so that the wall time says little. Memory is the proportional set size of the same processes.
+
+The counts (tasks, SSH commands, bytes, processes) do not depend on the machine; the times do.
 """
 
-import copy
+from __future__ import annotations
+
+import argparse
+import collections
 import json
-import random
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from verify.advice import ADVICE
-from verify.results import file_name
+from verify import ROOT
 
-HOSTILE = "<script>alert('host')</script>"
-"""A host's name, and what it says, that would do harm in a page that does not escape."""
-CHIPS = [("Apple M1", 8), ("Apple M1 Pro", 16), ("Apple M2", 10), ("Apple M3 Max", 40), ("Apple M4", 10)]
-_SHAKEN = 0.02
+SIMULATE = [sys.executable, str(ROOT / "molecule" / "mac" / "simulate.py")]
+PLAYBOOK = str(Path(sys.executable).parent / "ansible-playbook")
+FEW = ["--skip-tags", "verify", "-e", '{"frameworks": ["mlx"]}']
+EXEC = re.compile(r'execve\("(?P<program>[^"]+)", .* = 0$')
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def make(measured: dict[str, Any], count: int, seed: int = 1) -> list[dict[str, Any]]:
-    """Results of `count` hosts, in the order: hostile name, failing, unreachable, warning, then healthy ones.
+@dataclass(frozen=True)
+class Cost:
+    """Of one run: hosts, seconds of CPU and of wall time, and the peak of memory in MB."""
 
-    Args:
-        measured: a result at level full or soak, after result.schema.json.
-        count: of hosts.
-        seed: of the random numbers.
+    hosts: int
+    cpu_s: float
+    wall_s: float
+    memory_mb: float
+
+
+class Lab:
+    """The simulated Macs.
+
+    Attributes:
+        folder: theirs.
     """
-    source = random.Random(seed)  # noqa: S311 - no secret
-    fleet = [_mac(measured, number, source) for number in range(count)]
-    spoil = [_hostile, _failing, _unreachable, _warning]
-    for one, change in zip(fleet, spoil, strict=False):
-        change(one)
-    return fleet
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def simulate(self, *arguments: str | Path) -> None:
+        """Run simulate.py."""
+        subprocess.run([*SIMULATE, *map(str, arguments)], check=True)
+
+    def line(self, *arguments: str) -> list[str]:
+        """The command of a run over them."""
+        return [PLAYBOOK, "-i", str(self.folder / "hosts.yml"), *FEW, *arguments, str(ROOT / "site.yml")]
+
+    def environment(self) -> dict[str, str]:
+        """A run's environment; master connections stay with this benchmark."""
+        cp = str(self.folder / "cp")
+        return {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_SSH_CONTROL_PATH_DIR": cp}
+
+    def make_disk(self, disk: Path) -> None:
+        """Converge a first Mac, and keep its disk."""
+        self.simulate("up", self.folder, "first")
+        try:
+            subprocess.run(self.line(), env=self.environment(), check=True, stdout=subprocess.DEVNULL)
+            self.end_masters()
+            self.simulate("save", self.folder, "first", disk)
+        finally:
+            self.simulate("down", self.folder)
+
+    def masters(self) -> list[int]:
+        """Processes of the SSH connections that a run left open."""
+        found = []
+        for place in Path("/proc").glob("[0-9]*"):
+            try:
+                line = (place / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if line.startswith(b"ssh: ") and str(self.folder).encode() in line:
+                found.append(int(place.name))
+        return found
+
+    def end_masters(self) -> float:
+        """End them; returns the seconds of CPU that they took."""
+        seconds = 0.0
+        for one in self.masters():
+            seconds += sum(_times(one))
+            os.kill(one, signal.SIGTERM)
+        return seconds
 
 
-def _mac(measured: dict[str, Any], number: int, source: random.Random) -> dict[str, Any]:
-    one = copy.deepcopy(measured)
-    name, cores = CHIPS[number % len(CHIPS)]
-    peak = cores * 0.33
-    one.update(host=f"lab-{number + 1:02}", address=f"ansible://lab-{number + 1:02}", yardstick="chip")
-    one["chip"] = {
-        "name": name,
-        "gpu_cores": cores,
-        "known": True,
-        "fp32_tflops": [peak, peak],
-        "fp16_tflops": [peak, 2 * peak],
-        "bandwidth_gb_s": [100, 120],
+def _times(process: int) -> tuple[float, float]:
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return int(fields[11]) / TICKS, int(fields[12]) / TICKS
+
+
+def _tree(process: int) -> list[int]:
+    try:
+        children = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii").split()
+    except OSError:
+        return []
+    return [process, *(one for child in children for one in _tree(int(child)))]
+
+
+def _memory_kb(process: int) -> int:
+    try:
+        text = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    found = re.search(r"^Pss: +(\d+)", text, re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
+def measure(lab: Lab, names: list[str]) -> Cost:
+    """Run once over some Macs, and look at what it took."""
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    peak = 0
+    with tempfile.TemporaryFile("w+") as log:
+        line = lab.line("--limit", ",".join(names))
+        process = subprocess.Popen(line, env=lab.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        while process.poll() is None:
+            peak = max(peak, sum(map(_memory_kb, [*_tree(process.pid), *lab.masters()])))
+            time.sleep(0.5)
+        wall = time.perf_counter() - start
+        log.seek(0)
+        said = log.read()
+    if process.returncode != 0 or f"{len(names)} machine{'s' * (len(names) > 1)}: {len(names)} healthy" not in said:
+        raise SystemExit(f"Not a run that has nothing to do:\n{said}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime + lab.end_masters()
+    return Cost(len(names), cpu, wall, peak / 1024)
+
+
+def count(lab: Lab, name: str) -> dict[str, object]:
+    """What one Mac costs, in counts: tasks, SSH commands, bytes, and the processes on the Mac by name."""
+    address = json.loads((lab.folder / "hosts.yml").read_text("utf-8"))["all"]["hosts"][name]["ansible_host"]
+    server = _tree(int((lab.folder / f"{name}.pid").read_text(encoding="ascii")))[-1]
+    with tempfile.TemporaryDirectory() as folder:
+        # One log per process, so that no line is interrupted by another's.
+        trace = ["strace", "-ff", "-qq", "-s", "200", "-e", "trace=execve", "-o", f"{folder}/log", "-p", str(server)]
+        tracer = subprocess.Popen(trace, stderr=subprocess.DEVNULL)
+        time.sleep(1)
+        line = lab.line("--limit", name, "-vvv")
+        done = subprocess.run(line, env=lab.environment(), capture_output=True, text=True, check=True)
+        # The connection is still there, and with it the kernel's count of its bytes.
+        sockets = subprocess.run(["ss", "-Htin", "dst", address], capture_output=True, text=True, check=True).stdout
+        tracer.send_signal(signal.SIGINT)
+        tracer.wait()
+        lab.end_masters()
+        programs = collections.Counter(
+            Path(found["program"]).name
+            for log in Path(folder).iterdir()
+            for text in log.read_text(encoding="utf-8").splitlines()
+            if (found := EXEC.search(text))
+        )
+    recap = {key: int(value) for key, value in re.findall(r" (ok|skipped)=(\d+)", done.stdout)}
+    transferred = {key: int(value) for key, value in re.findall(r"bytes_(sent|received):(\d+)", sockets)}
+    return {
+        "tasks": sum(recap.values()),
+        "SSH commands": done.stdout.count("SSH: EXEC"),
+        "bytes to the Mac": transferred.get("sent", 0),
+        "bytes from the Mac": transferred.get("received", 0),
+        "processes on the Mac": sum(programs.values()),
+        **{f"  {program}": number for program, number in programs.most_common()},
     }
-    one["machine"].update(system="Darwin", machine="arm64", os_version="15.6.1", cpu=name, gpu_cores=cores, model="Mac")
-    one["state"] = {
-        "power_source": "ac",
-        "low_power_mode": False,
-        "thermal_pressure": "nominal",
-        "memory_pressure": "normal",
-        "memory_free_percent": 62,
-        "swap_used_bytes": 0,
-        "load_1m": 1.5,
-        "wired_limit_bytes": 12_000_000_000,
-        "virtual_machine": False,
-        "uptime_s": 400_000,
-    }
-    for check in one["checks"]:
-        if check["result"] == "warn":
-            check.update(result="pass", fault="", advice="")
-    for framework in one["frameworks"].values():
-        if framework["matmul"]:
-            _measure(framework, peak, source)
-    return one
 
 
-def _measure(framework: dict[str, Any], peak: float, source: random.Random) -> None:
-    """Scale a framework's figures to a peak, and make up those that it does not have."""
-    framework["result"] = "pass"
-    best = max(product["tflops"] for product in framework["matmul"])
-    factor = 0.7 * peak / best * source.uniform(1 - _SHAKEN, 1 + _SHAKEN)
-    for product in framework["matmul"]:
-        for key in ("tflops", "tflops_low", "tflops_high"):
-            product[key] *= factor
-        for key in ("median_s", "p25_s", "p75_s", "min_s", "first_s"):
-            product[key] /= factor
-        product["samples_s"] = [sample / factor for sample in product["samples_s"]]
-        product.update(noisy=False, yardstick_tflops=peak, share=product["tflops"] / peak)
-    if {product["dtype"] for product in framework["matmul"]} == {"float32"}:
-        framework["matmul"] += [
-            {**product, "dtype": dtype} for dtype in ("float16", "bfloat16") for product in framework["matmul"]
-        ]
-    speed = 100 * source.uniform(1 - _SHAKEN, 1 + _SHAKEN)
-    framework["bandwidth"] = {
-        "bytes": 2**30,
-        "samples_s": [2**30 / speed / 1e9] * 20,
-        "median_s": 2**30 / speed / 1e9,
-        "gb_s": speed,
-        "gb_s_low": speed * 0.98,
-        "gb_s_high": speed * 1.01,
-        "yardstick_gb_s": 100,
-        "share": speed / 100,
-    }
-    course_s = 2 * 10_000**3 / (0.7 * peak * 1e12)
-    framework["course"] = {"n": 10_000, "seconds": course_s, "products": 3, "honest_tflops": 0.7 * peak}
-    windows = [0.7 * peak * (1 - 0.004 * number) * source.uniform(0.99, 1.01) for number in range(36)]
-    ratio = sum(windows[-3:]) / sum(windows[:3])
-    framework["sustained"] = {"dtype": "float32", "n": 4096, "window_s": 5, "tflops": windows, "ratio": ratio}
-    framework["numbers"] = [
-        {
-            "case": case,
-            "dtype": dtype,
-            "error": error * source.uniform(0.5, 1),
-            "tolerance": 4 * error,
-            "unit": "relative",
-            "result": "pass",
-            "message": "within the tolerance",
-        }
-        for case in ("relu", "conv1d", "long-sum", "scan", "take-along-axis", "random")
-        for dtype, error in (("float32", 6e-8), ("float16", 5e-4))
-    ]
-    framework["memory"] = {"before_bytes": 0, "after_bytes": 1_048_576}
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--hosts", default="1,10,50", help="numbers of hosts (default: %(default)s)")
+    parser.add_argument("--disk", type=Path, help="a converged Mac's disk; made there if it is not there yet")
+    options = parser.parse_args()
+    numbers = sorted(int(one) for one in options.hosts.split(","))
+    with tempfile.TemporaryDirectory(prefix="metal-lab-fleet-") as place:
+        lab = Lab(Path(place) / "macs")
+        disk = options.disk or Path(place) / "disk"
+        if not disk.exists():
+            lab.make_disk(disk)
+        names = [f"m{number:03d}" for number in range(1, numbers[-1] + 1)]
+        lab.simulate("up", lab.folder, "--base", disk, *names)
+        try:
+            print(f"{os.cpu_count()} processors; load before: {os.getloadavg()[0]:.1f}\n")
+            for what, number in count(lab, names[0]).items():
+                print(f"{what:<24}{number:>10}")
+            print("\nhosts   CPU s   CPU s/host   wall s   peak memory MB")
+            costs = []
+            for number in numbers:
+                cost = measure(lab, names[:number])
+                costs.append(cost)
+                each = cost.cpu_s / number
+                row = f"{number:5d} {cost.cpu_s:7.1f} {each:12.2f} {cost.wall_s:8.1f} {cost.memory_mb:16.0f}"
+                print(row, flush=True)
+            predict(costs)
+        finally:
+            lab.end_masters()
+            lab.simulate("down", lab.folder)
 
 
-def _spoil(one: dict[str, Any], check: str, result: str, fault: str, message: str) -> None:
-    found = next(found for found in one["checks"] if found["check"] == check)
-    found.update(result=result, fault=fault, message=message, advice=ADVICE[fault])
+def predict(costs: list[Cost]) -> None:
+    """Say what the runs before the last foretell of it: a part for the run, and a part for each host."""
+    if len(costs) < 3:  # noqa: PLR2004 (two to draw the line, one to compare)
+        return
+    first, second, last = costs[-3:]
+    each = (second.cpu_s - first.cpu_s) / (second.hosts - first.hosts)
+    fixed = first.cpu_s - each * first.hosts
+    told = fixed + each * last.hosts
+    print(
+        f"\nCPU: {fixed:.1f} s for the run and {each:.2f} s for a host. Foretold for {last.hosts}: {told:.1f} s,",
+        end=" ",
+    )
+    print(f"measured {last.cpu_s:.1f} s.")
+    growth = (last.memory_mb - second.memory_mb) / (last.hosts - second.hosts)
+    print(f"Memory from {second.hosts} to {last.hosts} hosts: {growth:.1f} MB for a host.")
 
 
-def _hostile(one: dict[str, Any]) -> None:
-    one.update(host=HOSTILE, address=HOSTILE, verdict="unhealthy")
-    one["machine"]["cpu"] = one["chip"]["name"] = HOSTILE
-    one["frameworks"][HOSTILE] = copy.deepcopy(next(iter(one["frameworks"].values())))
-    message = f'{HOSTILE}\x1b[2J\u202e</pre></details><img src=x onerror=alert(1)>" onfocus="alert(1)'
-    _spoil(one, "environment.integrity", "fail", "damaged", message)
-
-
-def _failing(one: dict[str, Any]) -> None:
-    one["verdict"] = "unhealthy"
-    one["frameworks"]["mlx"]["result"] = "fail"
-    _spoil(one, "mlx.value", "fail", "wrong-value", "3 of 384 entries are wrong, the first [0, 1]: 7.0 instead of 6")
-
-
-def _unreachable(one: dict[str, Any]) -> None:
-    one.update(verdict="unhealthy", chip=None, state=None, yardstick=None, machine={}, frameworks={})
-    for check in one["checks"]:
-        check.update(result="skip", fault="", advice="", message="not reached: the host is unreachable")
-    _spoil(one, "environment.reachable", "fail", "unreachable", "unreachable: ssh: connect to host: Connection refused")
-
-
-def _warning(one: dict[str, Any]) -> None:
-    _spoil(one, "mlx.exit", "warn", "noisy", "noisy, spread 14 %")
-
-
-def write(fleet: list[dict[str, Any]], folder: Path) -> None:
-    """Write results as verify does, under names that are safe whatever the hosts are called."""
-    for one in fleet:
-        text = json.dumps(one, indent=2, ensure_ascii=False) + "\n"
-        (folder / file_name(one["host"])).write_text(text, encoding="utf-8")
+if __name__ == "__main__":
+    main()

@@ -2,7 +2,7 @@
 
     .venv/bin/python -m benchmarks.report_cost [HOSTS]
 
-The results are those of one measured host, varied (benchmarks/fleet.py). The best of five, in a process of its own
+The results are those of one measured host, varied (benchmarks/varied.py). The best of five, in a process of its own
 each time, so that importing the libraries and compiling the templates count.
 """
 
@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import fleet
+from benchmarks import varied
 from verify import ROOT
 
 MEASURED = ROOT / "tests" / "report" / "measured.json"
@@ -25,7 +25,7 @@ def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 30
     measured = json.loads(MEASURED.read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as folder:
-        fleet.write(fleet.make(measured, count), Path(folder))
+        varied.write(varied.make(measured, count), Path(folder))
         read = sum(one.stat().st_size for one in Path(folder).glob("*.json"))
         for code in ("en", "pt"):
             command = [sys.executable, "-m", "verify", "report", "--results", folder, "--lang", code]

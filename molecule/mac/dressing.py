@@ -24,11 +24,15 @@ Subsystem sftp internal-sftp
 """
 
 
-def address_to(root: Path, mac: Mac) -> None:
-    """Give a dressed file system the name and the address of one Mac."""
+def address_to(root: Path, folder: Path, mac: Mac) -> None:
+    """Give a dressed file system the name and the address of one Mac, and the keys of this simulation."""
     (root / "etc" / "hosts").write_text(f"127.0.0.1 localhost {mac.name}.local\n", encoding="utf-8")
     settings = root / "etc" / "ssh" / "sim_sshd_config"
     settings.write_text(SSHD.format(port=PORT, address=mac.address), encoding="utf-8")
+    # A disk that was saved has those of the simulation that it comes from.
+    shutil.copy(folder / "key.pub", root / "Users" / USER / ".ssh" / "authorized_keys")
+    shutil.copy(folder / "host_key", root / "etc" / "ssh" / "sim_host_key")
+    (root / "etc" / "ssh" / "sim_host_key").chmod(0o600)
     # /run is new with every start.
     (root / "run" / "sshd").mkdir(parents=True, exist_ok=True)
 
@@ -58,7 +62,7 @@ def dress(root: Path, folder: Path) -> None:
     for name in ("git", "python3"):
         (root / "usr" / "bin" / name).unlink(missing_ok=True)
         shutil.copy2(STANDINS / "clt_shim", root / "usr" / "bin" / name)
-    for name in ("sw_vers", "dscl", "xcode-select"):
+    for name in ("sw_vers", "dscl", "xcode-select", "launchctl"):
         shutil.copy2(STANDINS / name, root / "usr" / "bin" / name)
     for name in ("sysctl", "system_profiler", "softwareupdate"):
         (root / "usr" / "sbin" / name).unlink(missing_ok=True)
@@ -74,8 +78,7 @@ def dress(root: Path, folder: Path) -> None:
     # Python's sysconfig reads ProductUserVisibleVersion (Lib/_osx_support.py), ansible-core and sw_vers the others.
     shutil.copy(STANDINS / "SystemVersion.plist", version)
     make_user(root, etc)
-    make_sshd(root, etc, folder)
-    for name in ("Applications", "Library/Developer"):
+    for name in ("Applications", "Library/Developer", "Library/LaunchDaemons"):
         (root / name).mkdir(parents=True, exist_ok=True)
     # As macOS has it: administrators put applications there without sudo.
     os.chown(root / "Applications", 0, ADMIN)
@@ -106,14 +109,6 @@ def make_user(root: Path, etc: Path) -> None:
     home = root / "Users" / USER
     (home / ".ssh").mkdir(parents=True)
     (home / ".zshrc").touch()
-
-
-def make_sshd(root: Path, etc: Path, folder: Path) -> None:
-    """The SSH server's settings, and the key that the user may come with."""
-    home = root / "Users" / USER
-    shutil.copy(folder / "key.pub", home / ".ssh" / "authorized_keys")
     for path in (home, *home.rglob("*")):
         os.chown(path, UID, STAFF)
     (home / ".ssh").chmod(0o700)
-    shutil.copy(folder / "host_key", etc / "ssh" / "sim_host_key")
-    (etc / "ssh" / "sim_host_key").chmod(0o600)

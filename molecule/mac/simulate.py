@@ -131,7 +131,7 @@ def inside(folder: Path, mac: Mac) -> None:
         run("mount", "--rbind", f"/{part}", root / part)
     if lower == "/":
         dress(root, folder)
-    address_to(root, mac)
+    address_to(root, folder, mac)
     socket.sethostname(f"{mac.name}.local")
     os.chroot(root)
     os.chdir("/")

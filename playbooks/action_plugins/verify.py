@@ -1,26 +1,48 @@
-"""Action `verify`: run `python -m verify` over the play's hosts, and show its lines while it works.
+"""Action `verify`: run `python -m verify` over the task's host, and show its lines while it works.
 
-Options: hosts (names in the inventory), inventory (its sources), profile, level, lang ("" for the environment's
-language). Changes nothing on a host. In check mode it does not run, since what is to be verified may not be there yet.
+Options: profile, level, lang ("" for the environment's language). Changes nothing on the host. In check mode it does
+not run, since what is to be verified may not be there yet. Each host by a process of its own: so a room full of them is
+verified at the same time, and each as soon as it is converged.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+# The project's own modules, wherever Ansible is started from.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from verify import ROOT
+from verify.results import file_name
+
 MEANING = {
-    1: "A machine is unhealthy: the lines above say which, why, and what to do.",
+    1: "The machine is unhealthy: the lines above say why, and what to do.",
     2: "The verification could not run: the lines above say why.",
 }
+CONNECTION = (
+    *("ansible_connection", "ansible_host", "ansible_port", "ansible_user", "ansible_ssh_private_key_file"),
+    *("ansible_private_key_file", "ansible_ssh_common_args", "ansible_ssh_extra_args"),
+)
+"""How a host is reached; no secret is among them, and verify needs no more of an inventory."""
+
+
+def reasons(result: Path) -> str:
+    """The failures in a host's result, in one line; "" where there is no such file."""
+    if not result.exists():
+        return ""
+    checks = json.loads(result.read_text(encoding="utf-8"))["checks"]
+    failed = [f"{one['check']}: {one['message']}" for one in checks if one["result"] == "fail"]
+    return "; ".join(" ".join(one.split()) for one in failed)
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -34,8 +56,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, options = self.validate_argument_spec(
             {
-                "hosts": {"type": "list", "elements": "str", "required": True},
-                "inventory": {"type": "list", "elements": "str", "required": True},
                 "profile": {"type": "str", "required": True},
                 "level": {"type": "str", "choices": ["setup", "quick", "full", "soak"], "required": True},
                 "lang": {"type": "str", "choices": ["", "en", "pt"], "default": ""},
@@ -44,26 +64,42 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if self._task.check_mode:
             result.update(skipped=True, skipped_reason="Check mode changes nothing, so there may be nothing to verify.")
             return result
-        if len(options["inventory"]) != 1:
-            raise AnsibleActionFail(
-                f"Found {len(options['inventory'])} inventories; the verification takes one. Name a folder that holds "
-                "them with -i."
-            )
-        source = quote(options["inventory"][0])
-        hosts = [f"ansible://{host}?ansible_inventory={source}" for host in options["hosts"]]
-        command = [sys.executable, "-m", "verify", "--profile", options["profile"], "--level", options["level"]]
-        if options["lang"]:
-            command += ["--lang", options["lang"]]
-        code = self._show([*command, "--hosts", ",".join(hosts)])
+        variables = task_vars or {}
+        host = variables["inventory_hostname"]
+        found = ROOT / "results" / file_name(host)
+        found.unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory() as folder:
+            inventory = Path(folder) / "hosts.json"
+            inventory.write_text(json.dumps({"all": {"hosts": {host: self._connection_of(variables)}}}), "utf-8")
+            command = [sys.executable, "-m", "verify", "--profile", options["profile"], "--level", options["level"]]
+            if options["lang"]:
+                command += ["--lang", options["lang"]]
+            where = f"ansible://{host}?ansible_inventory={quote(str(inventory))}"
+            code = self._show([*command, "--hosts", where], host)
         if code != 0:
-            result.update(failed=True, rc=code, msg=MEANING.get(code, f"python -m verify ended with exit code {code}."))
-        result["changed"] = False
+            said = MEANING.get(code, f"python -m verify ended with exit code {code}.")
+            result.update(failed=True, rc=code, msg=f"{said} {reasons(found)}".strip())
+        result.update(changed=False, verdict="healthy" if code == 0 else "unhealthy")
         return result
 
-    def _show(self, command: list[str]) -> int:
+    def _connection_of(self, variables: dict[str, Any]) -> dict[str, Any]:
+        given = {name: self._templar.template(variables[name]) for name in CONNECTION if name in variables}
+        named = {"ansible_user": self._play_context.remote_user, "ansible_port": self._play_context.port}
+        return {**{name: value for name, value in named.items() if value}, **given}
+
+    def _show(self, command: list[str], host: str) -> int:
         display = Display()
+        # Several write at the same time; the callback `fleet` puts them together.
+        junit = Path("results", "junit", file_name(host)).with_suffix(".xml")
+        environment = {**os.environ, "PYTEST_ADDOPTS": f"--junit-xml={junit}"}
         with subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         ) as process:
             for line in process.stdout or ():
                 display.display(line.rstrip("\n"))

@@ -13,7 +13,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from benchmarks.fleet import HOSTILE
+from benchmarks.varied import HOSTILE
 from tests.report.samples import made_fleet, write
 from verify import language
 from verify.report import page

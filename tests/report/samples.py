@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import fleet
+from benchmarks import varied
 from verify.results import file_name
 from verify.stored import Stored, load
 
@@ -33,13 +33,13 @@ def stored(folder: Path, data: dict[str, Any]) -> Stored:
 def write(folder: Path, results: list[dict[str, Any]]) -> list[Path]:
     """Write results into a folder, which is made; returns their files."""
     folder.mkdir(parents=True, exist_ok=True)
-    fleet.write(results, folder)
+    varied.write(results, folder)
     return [folder / file_name(one["host"]) for one in results]
 
 
 def made_fleet(count: int) -> list[dict[str, Any]]:
     """A fleet that has everything a page can have; the first host is hostile."""
-    return fleet.make(measured(), count)
+    return varied.make(measured(), count)
 
 
 def slower(data: dict[str, Any], framework: str, factor: float) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import fleet
+from benchmarks import varied
 from tests.report.samples import measured, slower, stored, write
 from verify import __main__ as verify
 from verify import comparison, history
@@ -88,7 +88,7 @@ def test_another_or_an_unknown_chip_is_not_compared(tmp_path: Path, chip: dict[s
 
 
 def test_a_machine_that_no_longer_answers_is_a_regression(tmp_path: Path) -> None:
-    (gone,) = fleet.make(measured(), 3)[2:]
+    (gone,) = varied.make(measured(), 3)[2:]
     found = compared(tmp_path, measured(host=gone["host"]), gone)
     assert "environment.reachable" in [one.check for one in found.worse]
 
@@ -118,7 +118,7 @@ def test_the_slowest_of_a_fleet_that_varies_is_no_regression(tmp_path: Path) -> 
 def test_a_small_fleet_and_other_chips_are_not_compared(tmp_path: Path) -> None:
     found = against(tmp_path, of_one_chip(comparison.MIN_FLEET))
     assert {one.obstacle.kind for one in found.values() if one.obstacle} == {"small-fleet"}
-    made = fleet.make(measured(), 12)
+    made = varied.make(measured(), 12)
     kinds = [one.obstacle and one.obstacle.kind for one in against(tmp_path, made).values()]
     assert kinds[2] == "chip-unknown"
     assert "small-fleet" in kinds

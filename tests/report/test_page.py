@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from babel.support import NullTranslations
 
-from benchmarks.fleet import HOSTILE
+from benchmarks.varied import HOSTILE
 from tests.report.samples import made_fleet, measured, write
 from verify import language
 from verify.advice import ADVICE

@@ -3,7 +3,8 @@
 
 Options:
     brew: the command.
-    brewfile: the file.
+    brewfile: the file, written where it is not so yet.
+    content: what it holds.
     names: what it names, to say what would come where brew is not there yet (check mode).
 
 One `brew bundle check` when nothing is to do, one `brew bundle install` more when something is; never an upgrade. What
@@ -32,24 +33,42 @@ def failures(output: str) -> list[str]:
     return re.findall(r"^Installing (\S+) has failed!", output, re.MULTILINE)
 
 
+def _write(brewfile: Path, content: str, *, check_mode: bool) -> list[dict[str, str]]:
+    """Bring the Brewfile to its content; returns the diff, [] where it was so already."""
+    before = brewfile.read_text(encoding="utf-8") if brewfile.exists() else ""
+    if before == content:
+        return []
+    if not check_mode:
+        brewfile.parent.mkdir(parents=True, exist_ok=True)
+        beside = brewfile.with_name(f".{brewfile.name}.new")
+        beside.write_text(content, encoding="utf-8")
+        beside.replace(brewfile)
+    return [{"before_header": str(brewfile), "after_header": str(brewfile), "before": before, "after": content}]
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
             "brew": {"type": "path", "required": True},
             "brewfile": {"type": "path", "required": True},
+            "content": {"type": "str", "required": True},
             "names": {"type": "list", "elements": "str", "required": True},
         },
         supports_check_mode=True,
     )
     brew, brewfile, names = (module.params[key] for key in ("brew", "brewfile", "names"))
-    if module.check_mode and not (Path(brew).exists() and Path(brewfile).exists()):
+    rewritten = _write(Path(brewfile), module.params["content"], check_mode=module.check_mode)
+    if module.check_mode and not Path(brew).exists():
         module.exit_json(changed=True, diff={"before": "", "after": "".join(f"{name}\n" for name in names)})
+    if module.check_mode and rewritten:
+        # brew would be asked about what stands in the file now.
+        module.exit_json(changed=True, diff=rewritten)
     options = ["--no-upgrade", f"--file={brewfile}"]
     code, out, err = module.run_command([brew, "bundle", "check", "--verbose", *options])
     said = f"{out}\n{err}"
     if code == 0:
-        module.exit_json(changed=False, installed=[])
+        module.exit_json(changed=bool(rewritten), installed=[], diff=rewritten)
     if UNSATISFIED not in said:
         module.fail_json(msg=f"`brew bundle check` ended with exit code {code}, and not over what is missing:\n{said}")
     if module.check_mode:
@@ -61,12 +80,13 @@ def main() -> None:
         said = f"{out}\n{err}".strip()
         named = ", ".join(failures(f"{out}\n{err}")) or "an entry of the Brewfile"
         module.fail_json(
-            changed=bool(came),
+            changed=bool(came or rewritten),
             installed=came,
             msg=f"brew could not install {named}; the rest of the Brewfile is installed. Mend or remove that entry in "
             f"homebrew_formulae or homebrew_casks, then run again.\nbrew said (exit code {code}):\n{said}",
         )
-    module.exit_json(changed=bool(came), installed=came, diff={"before": "", "after": "".join(f"{n}\n" for n in came)})
+    brought = {"before": "", "after": "".join(f"{name}\n" for name in came)}
+    module.exit_json(changed=bool(came or rewritten), installed=came, diff=[*rewritten, brought])
 
 
 if __name__ == "__main__":

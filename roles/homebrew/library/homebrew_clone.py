@@ -5,7 +5,8 @@ Options:
     prefix: Homebrew's prefix, which on Apple silicon is its repository too.
     remote: git address.
     user: who Homebrew is to belong to.
-    look: only say whether it is there; nothing is changed.
+    look: only say whether it is there, and whether a login shell finds it; nothing is changed.
+    startup: folder of zsh's start-up files.
     version, commit: the tag, and the commit that it must name.
 
 Homebrew that is there already is adopted as it is. A prefix with other files in it is refused. A clone that was cut
@@ -29,6 +30,10 @@ FOLDERS = (
 )
 ZSH_FOLDERS = ("share/zsh", "share/zsh/site-functions")
 GROUP_WRITABLE, USER_WRITABLE = 0o775, 0o755
+
+
+STARTUP_FILES = (".zprofile", ".zshrc", ".zshenv", ".zlogin")
+SHELLENV = re.compile(r"^[ \t]*eval .*brew[^A-Za-z0-9]* shellenv", re.MULTILINE)
 
 
 class HomebrewError(Exception):
@@ -58,6 +63,12 @@ def look(prefix: Path, remote: str, user: str) -> bool:
             "folder, since nothing of somebody else's is overwritten. Move them away."
         )
     return False
+
+
+def has_shellenv(startup: Path) -> bool:
+    """Whether one of zsh's start-up files has Homebrew's line; they may be symbolic links, or not there."""
+    files = [startup / name for name in STARTUP_FILES]
+    return any(SHELLENV.search(file.read_text(encoding="utf-8", errors="replace")) for file in files if file.is_file())
 
 
 def _is_cut_off_clone(prefix: Path, remote: str) -> bool:
@@ -120,18 +131,21 @@ def main() -> None:
             "remote": {"type": "str", "required": True},
             "user": {"type": "str", "required": True},
             "look": {"type": "bool", "default": False},
+            "startup": {"type": "path"},
             "version": {"type": "str", "default": ""},
             "commit": {"type": "str", "default": ""},
         },
-        required_if=[("look", False, ["version", "commit"])],
+        required_if=[("look", False, ["version", "commit"]), ("look", True, ["startup"])],
         supports_check_mode=True,
     )
     options = module.params
     prefix = Path(options["prefix"])
     try:
         present = look(prefix, options["remote"], options["user"])
-        if options["look"] or present:
-            module.exit_json(changed=False, present=present)
+        if options["look"]:
+            module.exit_json(changed=False, present=present, shellenv=has_shellenv(Path(options["startup"])))
+        if present:
+            module.exit_json(changed=False, present=True)
         if not re.fullmatch(r"[0-9a-f]{40}", options["commit"]):
             raise HomebrewError(f"homebrew_commit is '{options['commit']}'. Needed: a whole commit, 40 hex digits.")
         if not module.check_mode:

@@ -8,7 +8,8 @@ Options:
 
 The lock is read on the controller. The target is first asked what it lacks (one round trip, milliseconds, no pip
 and no uv); only then, and not in check mode, it is told to install just that. A package that several sets share is
-looked after by the first of them in a play: the fact metal_lab_ensured tells the next ones.
+looked after by the first of them in a play: the fact metal_lab_ensured tells the next ones. The first set of a play
+asks for the host's other sets too; those that have nothing to do then cost no round trip (fact metal_lab_as_locked).
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from verify import profile as profiles
 from verify.errors import UserError
-from verify.lock import UV_LOCK
+from verify.lock import UV_LOCK, Lock
+from verify.profile import Profile
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -50,6 +52,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "No environment is named. Run the role uv_env or conda_env before this one, or set its variable for "
                 "the environment to {prefix: /path/of/the/environment}."
             )
+        prefix = options["env"]["prefix"]
+        facts = (task_vars or {}).get("ansible_facts", {})
+        # What was as locked a moment ago still is: nothing that this run installs comes in another version.
+        if options["set"] in facts.get("metal_lab_as_locked", {}).get(prefix, []):
+            result["changed"] = False
+            return result
         try:
             profile = profiles.load(options["profile"])
             platform = profile.platform(options["platform"] or self._ask_platform())
@@ -59,8 +67,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         except UserError as error:
             raise AnsibleActionFail(str(error)) from error
         package_set = profile.package_set(options["set"])
-        prefix = options["env"]["prefix"]
-        ensured = (task_vars or {}).get("ansible_facts", {}).get("metal_lab_ensured", {}).get(prefix, [])
+        ensured = facts.get("metal_lab_ensured", {}).get(prefix, [])
         pins = {pin.name: pin for pin in lock.closure(package_set.requirements) if pin.name not in ensured}
         arguments = {
             "name": package_set.name,
@@ -68,14 +75,23 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "packages": {pin.name: pin.version for pin in pins.values()},
             "variables": package_set.environment,
         }
-        asked = self._execute_module("locked_set", {**arguments, "apply": False}, task_vars=task_vars)
+        others = {}
+        if "metal_lab_as_locked" not in facts:
+            selected = facts.get("preflight_host", {}).get("frameworks", [])
+            names = [name for name in selected if name != package_set.name]
+            others = _questions(profile, lock, names, {*ensured, *pins})
+        question = {**arguments, "apply": False, "others": others}
+        asked = self._execute_module("locked_set", question, task_vars=task_vars)
+        as_locked = asked["as_locked"] if others else []
         if asked.get("changed") and not self._task.check_mode:
             arguments["requirements"] = "".join(pins[name].requirement() for name in asked["pending"])
             arguments["uv_lock"] = UV_LOCK.read_text(encoding="utf-8")
             arguments["find_links"] = platform.find_links or ""
             asked = self._execute_module("locked_set", {**arguments, "apply": True}, task_vars=task_vars)
-        result.update(asked)
+        result.update({key: value for key, value in asked.items() if key != "as_locked"})
         result["ansible_facts"] = {"metal_lab_ensured": {prefix: sorted([*ensured, *pins])}}
+        if others:
+            result["ansible_facts"]["metal_lab_as_locked"] = {prefix: as_locked}
         return result
 
     def _ask_platform(self) -> str:
@@ -84,3 +100,17 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if done["rc"] != 0 or len(words) != 2:  # noqa: PLR2004  # system and machine
             raise UserError(f"uname -sm did not answer with two words: {done['stdout']!r} {done['stderr']!r}")
         return f"{words[0].lower()}-{words[1]}"
+
+
+def _questions(
+    profile: Profile, lock: Lock, names: list[str], ensured: set[str]
+) -> dict[str, dict[str, dict[str, str]]]:
+    """What the module is asked about sets other than its own: their packages with versions, and their variables."""
+    sets = [profile.package_set(name) for name in names]
+    return {
+        one.name: {
+            "packages": {pin.name: pin.version for pin in lock.closure(one.requirements) if pin.name not in ensured},
+            "variables": one.environment,
+        }
+        for one in sets
+    }

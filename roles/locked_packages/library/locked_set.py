@@ -184,11 +184,14 @@ def main() -> None:
             "requirements": {"type": "str", "default": ""},
             "uv_lock": {"type": "str", "default": ""},
             "find_links": {"type": "str", "default": ""},
+            "others": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )
     options = module.params
     prefix = Path(options["prefix"])
+    others: dict[str, dict[str, dict[str, str]]] = options["others"]
+    names = {*options["packages"], *(name for one in others.values() for name in one["packages"])}
     if not (prefix / "bin" / "python").exists():
         if not module.check_mode:
             module.fail_json(f"There is no environment at {prefix}. Run the role uv_env or conda_env first.")
@@ -196,7 +199,7 @@ def main() -> None:
         journal_names: set[str] = set()
     else:
         try:
-            found = installed(site_packages(prefix), set(options["packages"]))
+            found = installed(site_packages(prefix), names)
         except ValueError as error:
             module.fail_json(str(error))
         journal_names = Journal(prefix).names
@@ -208,6 +211,7 @@ def main() -> None:
     result = {
         "changed": bool(missing) or before != after,
         "pending": missing,
+        "as_locked": [name for name, one in others.items() if _is_as_locked(prefix, name, one, found, journal_names)],
         "diff": _diff(prefix, wanted, found, missing, str(variables.path), before, after),
     }
     if options["apply"]:
@@ -216,6 +220,15 @@ def main() -> None:
         if before != after:
             variables.write(wanted_variables)
     module.exit_json(**result)
+
+
+def _is_as_locked(
+    prefix: Path, name: str, wanted: dict[str, dict[str, str]], found: dict[str, list[str]], interrupted: set[str]
+) -> bool:
+    """Whether nothing is to be done for a set: its packages at their versions, its variables as they should be."""
+    variables = Variables(prefix, name)
+    as_stored = variables.before(wanted["variables"]) == _shell_lines(wanted["variables"])
+    return as_stored and not pending(wanted["packages"], found, interrupted)
 
 
 def _diff(

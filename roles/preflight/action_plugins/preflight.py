@@ -2,14 +2,15 @@
 
 Options: profile (name), prefix (folder of the environment, "" for the default), frameworks (list, [] for all),
 provider (conda or uv, "" for conda on macOS and uv elsewhere), homebrew_prefix, homebrew_user ("" for who is logged in)
-and conda_places (folders that may hold conda) of a Mac.
-Returns the fact `preflight_host`; fails with every problem of the host in one message.
+and conda_places (folders that may hold conda) of a Mac, environment (variables for all that runs on the target), lock
+(whether to take the machine's lock, in the same round trip; who does gives it back with the action run_lock), wave and
+wave_max_failed (see waves.py; [] for no waves).
+Returns the fact `preflight_host`; fails with every problem of the host in one message, and then keeps no lock.
 """
 
 from __future__ import annotations
 
 import re
-import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,13 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 
 # The profile's loader is the project's own, wherever this role is used from.
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from roles.preflight import darwin
+from roles.preflight.action_plugins import run_lock, waves
 from verify import profile as profiles
 from verify.errors import UserError
 from verify.profile import Profile
@@ -182,21 +185,31 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "homebrew_prefix": {"type": "str", "required": True},
                 "homebrew_user": {"type": "str", "required": True},
                 "conda_places": {"type": "list", "elements": "str", "required": True},
+                "environment": {"type": "dict", "required": True},
+                "lock": {"type": "bool", "required": True},
+                "wave": {"type": "list", "elements": "raw", "required": True},
+                "wave_max_failed": {"type": "float", "required": True},
             }
         )
+        if refusal := self._wave_refusal(options["wave"], options["wave_max_failed"], task_vars or {}):
+            result.update(failed=True, not_begun=True, msg=refusal)
+            return result
+        self._task.environment = [*(self._task.environment or []), options["environment"]]
         try:
             profile = profiles.load(options["profile"])
-            facts = parse(
-                self._read(
-                    *(options[name] for name in ("profile", "prefix", "homebrew_prefix")), *options["conda_places"]
-                )
-            )
+            asked = (options[name] for name in ("profile", "prefix", "homebrew_prefix"))
+            output = self._read(*asked, *options["conda_places"], lock=options["lock"])
+            facts = parse(output)
             provider = choose_provider(options["provider"], facts.system)
+            locked = self._locked(output) if options["lock"] else ""
         except UserError as error:
             raise AnsibleActionFail(str(error)) from error
         wanted = options["frameworks"] or profile.frameworks_on(facts.platform)
         order = self._order(provider, options["homebrew_user"], task_vars or {})
-        if problems := judge(facts, profile, wanted, order):
+        problems = [*judge(facts, profile, wanted, order), *([locked] if locked else [])]
+        if problems:
+            if options["lock"] and not locked and not self._task.check_mode:
+                run_lock.ask(self, run_lock.commands("release"))
             count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
             lines = "".join(f"\n- {problem}" for problem in problems)
             raise AnsibleActionFail(f"Nothing was changed: {count} to solve first.{lines}")
@@ -206,6 +219,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "platform": facts.platform,
             "provider": provider,
             "frameworks": profile.select(wanted, facts.platform),
+            "environment": options["environment"],
             **{key: getattr(facts, key) for key in ("system", "machine", "user", "home", "data", "shell")},
             **{key: getattr(facts, key) for key in ("zdotdir", "prefix", "env_present")},
         }
@@ -223,13 +237,24 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             password=bool(self._play_context.become_pass) or any(task_vars.get(name) for name in passwords),
         )
 
-    def _read(self, *arguments: str) -> str:
-        command = shlex.join(["/bin/sh", "-s", "--", *arguments])
-        # The play's `environment` reaches a raw command only when it is put before it.
-        done = self._low_level_execute_command(
-            f"{self._compute_environment_string()} {command}".strip(), in_data=SCRIPT.read_bytes(), executable="/bin/sh"
-        )
-        if done["rc"] != 0:
-            said = f"{done['stdout']}\n{done['stderr']}".strip()
-            raise UserError(f"Preflight's script ended with exit code {done['rc']}. It said:\n{said}")
-        return str(done["stdout"])
+    @staticmethod
+    def _wave_refusal(sizes: list[int | str], limit: float, task_vars: dict[str, Any]) -> str:
+        if not sizes:
+            return ""
+        hosts, going_on = task_vars["ansible_play_hosts_all"], task_vars["ansible_play_hosts"]
+        return waves.refusal(task_vars["inventory_hostname"], hosts, going_on, sizes, limit)
+
+    def _read(self, *arguments: str, lock: bool) -> str:
+        script = SCRIPT.read_text(encoding="utf-8")
+        if lock:
+            script += run_lock.commands("look" if self._task.check_mode else "take")
+        return run_lock.ask(self, script, *arguments)
+
+    def _locked(self, output: str) -> str:
+        """Why the machine is another run's; "" where it is ours."""
+        answer = run_lock.parse(output)
+        if answer["lock"] == "held" and not self._task.check_mode and run_lock.is_over(answer["lock_id"]):
+            answer = run_lock.parse(run_lock.ask(self, run_lock.commands("take", dead=answer["lock_id"])))
+        if left_by := answer.get("lock_left_by"):
+            Display().display(f"Took over the lock of a run that has ended without giving it back: {left_by}.")
+        return run_lock.obstacle(answer)

@@ -1,0 +1,69 @@
+"""Macs that converge themselves: launchd is told once, each at a minute of its own, and forgets it again."""
+
+import json
+import plistlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fleet import Run, converge, login
+
+PLIST = "/Library/LaunchDaemons/metal-lab.self-converge.plist"
+SETTINGS = {
+    "self_converge_repository": "https://git.lab.example.org/metal-lab.git?a=1&b=2",
+    "self_converge_ref": "lab",
+    "self_converge_signers": ["admin@lab.example.org ssh-ed25519 AAAA"],
+}
+NAMES = ("m09", "m10")
+
+
+def pull(*arguments: str, **settings: object) -> Run:
+    """Run pull.yml over two Macs."""
+    extra = json.dumps({**SETTINGS, **settings})
+    return converge("--limit", ",".join(NAMES), "-e", extra, *arguments, playbook="playbooks/pull.yml")
+
+
+@pytest.fixture
+def calls() -> Callable[[], list[str]]:
+    """What launchctl was told on m09 to change, since the last look."""
+
+    def look() -> list[str]:
+        lines = login("m09", "cat /opt/.sim/calls; : >/opt/.sim/calls").splitlines()
+        return [line for line in lines if line.startswith(("launchctl bootstrap", "launchctl bootout"))]
+
+    return look
+
+
+def test_launchd_is_told_once_and_forgets_it_again(calls: Callable[[], list[str]]) -> None:
+    checked = pull("--check")
+    assert checked.code == 0, checked.output
+    assert checked.row("m09")[0] == "drifted"
+    assert login("m09", f"ls {PLIST} 2>/dev/null || :") == ""
+
+    done = pull()
+    assert done.code == 0, done.output
+    assert calls() == [f"launchctl bootstrap system {PLIST}"]
+    jobs: list[dict[str, Any]] = [plistlib.loads(login(name, f"cat {PLIST}").encode()) for name in NAMES]
+    assert jobs[0]["UserName"] == "ana"
+    assert jobs[0]["ProgramArguments"][3:5] == [SETTINGS["self_converge_repository"], "lab"]
+    assert jobs[0]["StartCalendarInterval"] != jobs[1]["StartCalendarInterval"]
+    assert all(2 <= job["StartCalendarInterval"]["Hour"] < 5 for job in jobs)
+    login("m09", f'test -x "{jobs[0]["ProgramArguments"][1]}" && launchctl print system/{jobs[0]["Label"]}')
+
+    assert pull().row("m09")[0] == "healthy"
+    assert calls() == []
+    # Another tag: the old description is forgotten first.
+    assert pull(self_converge_ref="next").row("m09")[0] == "repaired"
+    assert calls() == ["launchctl bootout system/metal-lab.self-converge", f"launchctl bootstrap system {PLIST}"]
+
+    gone = pull(self_converge_state="absent")
+    assert gone.code == 0, gone.output
+    assert calls() == ["launchctl bootout system/metal-lab.self-converge"]
+    assert login("m09", f"ls -d {PLIST} ~/.local/share/metal-lab/pull 2>/dev/null || :") == ""
+    assert pull(self_converge_state="absent").row("m09")[0] == "healthy"
+
+
+def test_what_is_not_whole_is_refused() -> None:
+    run = pull(self_converge_signers=[])
+    assert run.code != 0
+    assert "self_converge_signers (who may sign" in " ".join(run.output.split())

@@ -1,0 +1,105 @@
+"""Action `collect`: what became of the last run of a machine that converges itself, in one round trip.
+
+Option: max_age_hours, after which a run counts as missing. The machine's own result of `python -m verify` comes to
+results/; the action fails where the last run failed, is too old, or never was, and says so.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from jsonschema import Draft202012Validator
+
+# The project's own modules, wherever Ansible is started from.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from verify import ROOT
+from verify.results import SCHEMA, file_name
+
+SECONDS_PER_HOUR = 3600
+# The folder is the one of facts.sh and module_utils/lab_record.py, and below it that of the role self_converge.
+SCRIPT = """
+pull="${XDG_DATA_HOME:-$HOME/.local/share}/metal-lab/pull"
+cat "$pull/last.json" 2>/dev/null; echo; echo "--$1"; cat "$pull/checkout/results/$1" 2>/dev/null; echo; echo "--end"
+"""
+STEPS = {
+    "settings": "its settings are wrong",
+    "fetch": "it could not fetch",
+    "signature": "what it fetched is not signed as it should be, so it ran nothing of it",
+    "checkout": "it could not check out what it fetched",
+    "converge": "./converge failed",
+}
+LOGS = "Its logs: ~/.local/share/metal-lab/pull/logs."
+
+
+def judge(note: str, now: datetime, max_age_hours: float) -> str:
+    """Why a machine's last run is no good; "" where it is.
+
+    Args:
+        note: its last.json, "" for none.
+        now: the time, with its zone.
+        max_age_hours: after which the run counts as missing.
+    """
+    if not note.strip():
+        return f"It has not run yet, or does not converge itself (playbooks/pull.yml). {LOGS}"
+    try:
+        last = json.loads(note)
+        ended = datetime.fromisoformat(last["ended"])
+        age = (now - ended).total_seconds() / SECONDS_PER_HOUR
+        step, code, ref = last["step"], int(last["exit_code"]), last["ref"]
+    except (ValueError, KeyError, TypeError) as error:
+        return f"Its note of the last run cannot be read ({error!r}): {note.strip()[:200]!r}. {LOGS}"
+    if code != 0:
+        return f"Its run of {last['ended']} at {ref}: {STEPS.get(step, step)} (exit code {code}). {LOGS}"
+    if age > max_age_hours:
+        return f"Its last run ended {age:.0f} hours ago, at {ref}. Is it switched off at night? {LOGS}"
+    return ""
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    """The action plugin; see the module's docstring."""
+
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Fetch, judge, and keep the result."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, options = self.validate_argument_spec({"max_age_hours": {"type": "float", "required": True}})
+        name = file_name((task_vars or {})["inventory_hostname"])
+        line = f"/bin/sh -s -- {shlex.quote(name)}"
+        done = self._low_level_execute_command(line, in_data=SCRIPT.encode(), executable="/bin/sh")
+        parts = str(done["stdout"]).replace("\r\n", "\n").split(f"\n--{name}\n")
+        if done["rc"] != 0 or len(parts) != 2 or "\n--end" not in parts[1]:  # noqa: PLR2004 (the note and the result)
+            raise AnsibleActionFail(f"The machine's answer is not complete: {done['stdout']}{done['stderr']}")
+        self._keep(name, parts[1].split("\n--end")[0].strip())
+        if problem := judge(parts[0], datetime.now(UTC), options["max_age_hours"]):
+            result.update(failed=True, msg=problem)
+        else:
+            result["verdict"] = "healthy"
+        result["changed"] = False
+        return result
+
+    @staticmethod
+    def _keep(name: str, text: str) -> None:
+        """Put a result into results/, if it is one: it comes from a machine that could be anybody's."""
+        if not text:
+            return
+        try:
+            data = json.loads(text)
+        except ValueError as error:
+            raise AnsibleActionFail(f"The machine's result is no JSON: {error}") from error
+        if wrong := next(Draft202012Validator(json.loads(SCHEMA.read_text("utf-8"))).iter_errors(data), None):
+            raise AnsibleActionFail(f"The machine's result is not after {SCHEMA.name}: {wrong.message[:200]}")
+        folder = ROOT / "results"
+        folder.mkdir(exist_ok=True)
+        unfinished = folder / f"{name}.tmp"
+        unfinished.write_text(text + "\n", encoding="utf-8")
+        unfinished.replace(folder / name)

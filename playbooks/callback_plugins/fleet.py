@@ -1,0 +1,245 @@
+"""Callback `fleet`: at the end a table by host, and while it works a line about what takes long.
+
+DOCUMENTATION follows in Ansible's form.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import textwrap
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from xml.etree import ElementTree
+
+from ansible.plugins.callback import CallbackBase
+
+# The project's own modules, wherever Ansible is started from.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from verify import ROOT
+from verify.results import file_name
+
+RESULTS = ROOT / "results"
+
+DOCUMENTATION = """
+name: fleet
+type: aggregate
+short_description: A table by host at the end, and long tasks named while they run
+description:
+  - Healthy, repaired, failed and why, unreachable, not begun; in check mode, what has drifted.
+requirements:
+  - enabled in ansible.cfg
+"""
+
+TICK_S = 30
+"""How long a task runs before it is named, and how often again."""
+NAMED = 6
+"""Hosts that such a line names; the others are counted."""
+
+State = Literal["healthy", "repaired", "drifted", "failed", "unreachable", "not begun"]
+COLOURS: dict[State, str] = {
+    "healthy": "green",
+    "repaired": "yellow",
+    "drifted": "yellow",
+    "failed": "red",
+    "unreachable": "bright red",
+    "not begun": "cyan",
+}
+
+
+@dataclass
+class Story:
+    """What became of a host.
+
+    Attributes:
+        begun: whether a task ran for it.
+        changed: tasks that changed it, or would.
+        failed, unreachable: as Ansible says.
+        why: the message of the task that failed.
+        verified: whether the verification ran and passed.
+    """
+
+    begun: bool = False
+    changed: int = 0
+    failed: bool = False
+    unreachable: bool = False
+    why: str = ""
+    verified: bool = False
+
+    def state(self, *, check: bool) -> State:
+        """Its state in one word; in check mode, whether it has drifted."""
+        if self.unreachable:
+            return "unreachable"
+        if self.failed:
+            return "failed"
+        if not self.begun:
+            return "not begun"
+        if self.changed:
+            return "drifted" if check else "repaired"
+        return "healthy"
+
+    def note(self, *, check: bool) -> str:
+        """What there is to say about it, in one line."""
+        if self.failed or self.unreachable or not self.begun:
+            return self.why
+        parts = []
+        if self.changed:
+            tasks = "1 task" if self.changed == 1 else f"{self.changed} tasks"
+            parts.append(f"{tasks} would change it" if check else f"{tasks} changed it")
+        if not check:
+            parts.append("verified" if self.verified else "not verified")
+        return ", ".join(parts)
+
+
+def table(stories: dict[str, Story], *, check: bool, width: int) -> list[tuple[State, str]]:
+    """The table's rows, each with its state; long notes go on below.
+
+    Args:
+        stories: by host.
+        check: whether nothing was to be changed.
+        width: columns to keep to.
+    """
+    names = max(len("host"), *(len(host) for host in stories))
+    states = max(len(state) for state in COLOURS)
+    rows: list[tuple[State, str]] = []
+    for host, story in sorted(stories.items()):
+        state = story.state(check=check)
+        head = f"{host:<{names}}  {state:<{states}}  "
+        lines = textwrap.wrap(story.note(check=check), max(40, width - len(head))) or [""]
+        rows.append((state, (head + f"\n{' ' * len(head)}".join(lines)).rstrip()))
+    return rows
+
+
+def summary(stories: dict[str, Story], *, check: bool) -> str:
+    """How many there are of each state."""
+    count = Counter(story.state(check=check) for story in stories.values())
+    parts = ", ".join(f"{count[state]} {state}" for state in COLOURS if count[state])
+    return f"{len(stories)} machine{'' if len(stories) == 1 else 's'}: {parts}"
+
+
+def waiting(running: dict[str, tuple[str, float]], now: float) -> str:
+    """A line about the tasks that have run for long; "" where there is none.
+
+    Args:
+        running: by host, its task and when it began, on the clock of `now`.
+        now: the time, in seconds.
+    """
+    by_task: dict[str, list[tuple[float, str]]] = {}
+    for host, (task, since) in running.items():
+        if now - since >= TICK_S:
+            by_task.setdefault(task, []).append((now - since, host))
+    parts = []
+    for task, hosts in by_task.items():
+        hosts.sort(reverse=True)
+        named = ", ".join(f"{host} ({seconds:.0f} s)" for seconds, host in hosts[:NAMED])
+        more = f" and {len(hosts) - NAMED} more" if len(hosts) > NAMED else ""
+        parts.append(f"{task}: {named}{more}")
+    return "; ".join(parts)
+
+
+def merge_junit(results: Path, hosts: list[str]) -> None:
+    """Make results/junit.xml of the files that the hosts' verifications left, each by itself, in results/junit."""
+    files = [results / "junit" / Path(file_name(host)).with_suffix(".xml") for host in hosts]
+    suites = ElementTree.Element("testsuites")
+    for file in files:
+        if file.exists():
+            suites.extend(ElementTree.parse(file).getroot())  # noqa: S314 (pytest wrote it a moment ago)
+    if len(suites):
+        ElementTree.ElementTree(suites).write(results / "junit.xml", encoding="utf-8", xml_declaration=True)
+
+
+class CallbackModule(CallbackBase):  # type: ignore[misc]
+    """The callback; see the module's docstring."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "fleet"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stories: dict[str, Story] = {}
+        self._running: dict[str, tuple[str, float]] = {}
+        self._check = False
+        self._verified: list[str] = []
+        self._over = threading.Event()
+
+    def v2_playbook_on_start(self, playbook: Any) -> None:
+        """Begin to watch for long tasks; somebody else's playbook has no table."""
+        if Path(playbook._file_name).resolve().parent not in (ROOT, ROOT / "playbooks"):
+            self.disabled = True
+            return
+        # ansible-core has a thread beside its forks too, and locks its display for them (executor/process/worker.py).
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        while not self._over.wait(TICK_S):
+            if line := waiting(dict(self._running), time.monotonic()):
+                self._display.display(f"... still at work: {line}", color="cyan")
+
+    def v2_playbook_on_play_start(self, play: Any) -> None:
+        """Note the hosts of the play, those of later waves too."""
+        self._check = bool(play.check_mode)
+        inventory = play.get_variable_manager()._inventory
+        for host in inventory.get_hosts(play.hosts, ignore_restrictions=True):
+            self._stories.setdefault(host.name, Story())
+
+    def v2_runner_on_start(self, host: Any, task: Any) -> None:
+        """Note when a host's task began."""
+        self._running[host.name] = (task.get_name(), time.monotonic())
+
+    def v2_runner_on_ok(self, result: Any) -> None:
+        """Count what changed, and see whether it is the verification."""
+        story = self._ended(result)
+        story.changed += bool(result.result.get("changed"))
+        story.verified = story.verified or result.result.get("verdict") == "healthy"
+
+    def v2_runner_on_skipped(self, result: Any) -> None:
+        """Nothing to note but that it ended."""
+        self._ended(result)
+
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        """Note why; the first reason is the one that counts."""
+        story = self._ended(result)
+        if result.result.get("not_begun"):
+            story.begun = False
+        else:
+            story.failed = story.failed or not ignore_errors
+        if not story.why and not ignore_errors:
+            story.why = _message(result.result)
+
+    def v2_runner_on_unreachable(self, result: Any) -> None:
+        """Note why."""
+        story = self._ended(result)
+        story.unreachable = True
+        story.why = story.why or _message(result.result)
+
+    def _ended(self, result: Any) -> Story:
+        self._running.pop(result.host.name, None)
+        if "verdict" in result.result:
+            self._verified.append(result.host.name)
+        story = self._stories.setdefault(result.host.name, Story())
+        story.begun = True
+        return story
+
+    def v2_playbook_on_stats(self, _: Any) -> None:
+        """Put the verifications' JUnit files together, and show the table."""
+        self._over.set()
+        merge_junit(RESULTS, list(self._verified))
+        if not self._stories:
+            return
+        self._display.banner("MACHINES")
+        for state, row in table(self._stories, check=self._check, width=shutil.get_terminal_size((120, 24)).columns):
+            self._display.display(row, color=COLOURS[state])
+        self._display.display(f"\n{summary(self._stories, check=self._check)}")
+
+
+def _message(result: dict[str, Any]) -> str:
+    """A failed task's message in one line."""
+    said = str(result.get("msg") or result.get("stderr") or "no message")
+    return " ".join(said.removeprefix("Task failed: ").removeprefix("Module failed: ").split())

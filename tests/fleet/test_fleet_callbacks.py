@@ -1,0 +1,92 @@
+"""The table at the end, the line about long tasks, the drift report, and the settings that are refused."""
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from playbooks.action_plugins.role_settings import problems
+from playbooks.callback_plugins.drift import HEAD_LINES, changes, page
+from playbooks.callback_plugins.fleet import NAMED, Story, merge_junit, summary, table, waiting
+
+STORIES = {
+    "a": Story(begun=True, verified=True),
+    "b-long-name": Story(begun=True, changed=2),
+    "c": Story(begun=True, changed=1, failed=True, why="no room " * 30),
+    "d": Story(begun=True, unreachable=True, why="no route"),
+    "e": Story(),
+}
+
+
+def test_each_state_has_its_word_and_its_reason() -> None:
+    rows = dict(zip(STORIES, table(STORIES, check=False, width=80), strict=True))
+    assert [state for state, _ in rows.values()] == ["healthy", "repaired", "failed", "unreachable", "not begun"]
+    assert rows["a"][1].split() == ["a", "healthy", "verified"]
+    assert "2 tasks changed it, not verified" in rows["b-long-name"][1]
+    assert all(len(line) <= 80 for _, row in rows.values() for line in row.splitlines())
+    assert " ".join(rows["c"][1].split()).count("no room") == 30
+    assert summary(STORIES, check=False) == "5 machines: 1 healthy, 1 repaired, 1 failed, 1 unreachable, 1 not begun"
+
+
+def test_in_check_mode_what_would_change_has_drifted() -> None:
+    assert STORIES["b-long-name"].state(check=True) == "drifted"
+    assert STORIES["b-long-name"].note(check=True) == "2 tasks would change it"
+
+
+def test_only_what_takes_long_is_named() -> None:
+    assert waiting({"a": ("brew", 100.0)}, 110.0) == ""
+    running = {f"h{number:02d}": ("brew", 10.0 - number) for number in range(NAMED + 3)}
+    said = waiting({**running, "new": ("brew", 100.0)}, 100.0)
+    assert said.startswith("brew: h08 (98 s), ")
+    assert said.endswith(" and 3 more")
+    assert "new" not in said
+
+
+def test_the_junit_files_of_a_run_become_one(tmp_path: Path) -> None:
+    (tmp_path / "junit").mkdir()
+    for host in ("a", "b", "old"):
+        text = f'<testsuites><testsuite name="{host}"><testcase name="x"/></testsuite></testsuites>'
+        (tmp_path / "junit" / f"{host}.xml").write_text(text, encoding="utf-8")
+    merge_junit(tmp_path, ["a", "b", "never"])
+    suites = ElementTree.parse(tmp_path / "junit.xml").getroot()  # noqa: S314
+    assert [suite.get("name") for suite in suites] == ["a", "b"]
+
+
+def test_a_change_keeps_the_head_of_its_diff() -> None:
+    one = changes({"diff": [{"after_header": "packages", "before": "x==1\nsame\n", "after": "x==2\nsame\n"}]}, "t")
+    assert one == {"task": "t", "diff": ["@ packages", "-x==1", "+x==2"], "cut": False}
+    many = changes({"diff": {"before": "", "after": "\n".join(map(str, range(1000)))}}, "t")
+    assert (len(many["diff"]), many["cut"]) == (HEAD_LINES, True)
+    assert changes({}, "t")["diff"] == []
+    assert changes({"diff": {"before": {"mode": 1}, "after": {"mode": 2}}}, "t")["diff"][1:] == [
+        '- "mode": 1',
+        '+ "mode": 2',
+    ]
+
+
+def test_what_comes_from_a_machine_is_escaped() -> None:
+    harm = "<script>alert(1)</script>"
+    entry = {"changes": [{"task": harm, "diff": [harm], "cut": True}], "problem": ""}
+    text = page({"time": "now", "hosts": {harm: entry, "b": {"changes": [], "problem": harm}}})
+    assert "<script" not in text
+    assert text.count("&lt;script&gt;") == 4
+
+
+@pytest.mark.parametrize(
+    ("role", "given", "wrong"),
+    [
+        ("homebrew", {"homebrew_formulae": ["git"]}, ""),
+        ("homebrew", {"homebrew_formulae": {"git": 1}}, "homebrew_formulae"),
+        ("miniforge", {"miniforge_install_method": "port"}, "miniforge_install_method"),
+        ("mlx", {"homebrew_formulae": 3}, ""),
+    ],
+)
+def test_a_setting_of_another_type_is_refused(role: str, given: dict[str, object], wrong: str) -> None:
+    found = problems(role, given)
+    assert len(found) == bool(wrong)
+    assert all(one.startswith(f"{role}: ") and wrong in one for one in found)
+
+
+def test_the_report_is_json() -> None:
+    assert json.loads(json.dumps(changes({"diff": {"before": "é\n", "after": ""}}, "t")))["diff"][1] == "-é"
