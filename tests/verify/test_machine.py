@@ -150,6 +150,14 @@ def test_a_mac_with_a_known_chip() -> None:
     assert seen["bandwidth_gb_s"] == [68.25, 68.25]
 
 
+def test_a_busy_machine_is_a_warning_where_something_is_timed() -> None:
+    for level, result in (("quick", "pass"), ("full", "warn"), ("soak", "warn")):
+        report = HostReport("mac", "mac", "ml-m1", level, "2026-11-21T00:00:00Z")
+        answer = machine_judgement.judge(records({**mac(), "load": 9.0}), report)[1]
+        assert answer.result == result
+        assert "9.0 on 8 cores" in answer.message
+
+
 def test_an_unknown_chip_is_named_and_judged_by_nothing() -> None:
     report = empty_report()
     found = machine_judgement.judge(records(mac(gpu='{"SPDisplaysDataType": [{"sppci_cores": "99"}]}')), report)
