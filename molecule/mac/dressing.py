@@ -64,7 +64,7 @@ def dress(root: Path, folder: Path) -> None:
         shutil.copy2(STANDINS / "clt_shim", root / "usr" / "bin" / name)
     for name in ("sw_vers", "dscl", "xcode-select", "launchctl"):
         shutil.copy2(STANDINS / name, root / "usr" / "bin" / name)
-    for name in ("sysctl", "system_profiler", "softwareupdate"):
+    for name in ("sysctl", "system_profiler", "softwareupdate", "installer"):
         (root / "usr" / "sbin" / name).unlink(missing_ok=True)
         shutil.copy2(STANDINS / name, root / "usr" / "sbin" / name)
     shutil.copy(STANDINS / "sysctl.table", room / "sysctl")

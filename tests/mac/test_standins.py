@@ -39,6 +39,8 @@ def run(room: Path, name: str, *arguments: str, **more: str) -> subprocess.Compl
         ("system_profiler", ["SPHardwareDataType"], 1),
         ("xcode-select", ["--install"], 1),
         ("softwareupdate", ["-ia"], 64),
+        ("installer", ["-pkg", "x.pkg", "-target", "/Volumes/x"], 64),
+        ("installer", ["-pkg", "/none.pkg", "-target", "/"], 1),
     ],
 )
 def test_an_unknown_argument_is_an_error(room: Path, name: str, arguments: list[str], code: int) -> None:
