@@ -25,7 +25,13 @@ ADVICE = {
     "fallback-set": "Take PYTORCH_ENABLE_MPS_FALLBACK out of the environment and the shell's files.",
     "other-device": "Numbers from this framework say nothing about the device: look for settings that move its work.",
     "wrong-value": "Do not trust this framework's numbers here. Update macOS, run ./converge, and run the check again.",
+    "not-finite": "NaN or infinity in place of numbers: do not trust this framework here. Update macOS, run ./converge.",
+    "wrong-relu": "relu lets negative values through: models compute something else. Update macOS, run ./converge.",
+    "wrong-large": "Keep away from products above the named size on this device, or compute them on the CPU.",
     "no-learning": "Training on this device goes wrong: compare with the CPU before trusting it.",
+    "diverges": "Models trained on this device differ from the CPU's: train on the CPU until an update mends it.",
+    "memory-kept": "Long runs will fill the memory: restart the process now and then, and update the framework.",
+    "two-openmp": "Set what loads the second one apart; never KMP_DUPLICATE_LIB_OK, which can give wrong results.",
     "noisy": "Close other programs, connect the power supply, let the machine cool down, and run it again.",
 }
 

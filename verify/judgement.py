@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from verify import numbers_judgement
 from verify.advice import failed, warned
 from verify.remote import Outcome
 from verify.results import CheckResult, FrameworkReport, Matmul, Training, worst
 from verify.settings import SETUP
+from verify.tolerance import PRODUCT as RESIDUAL_LIMIT
 
-RESIDUAL_LIMIT = 4.0
-"""Of Freivalds' check, in units of float32 rounding; verify/probes/freivalds.py has the measured figures."""
 NOISY = 0.1
 MIN_SAMPLES = 20
 LEARNED = 0.5
@@ -21,7 +21,14 @@ FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
 
 # The first check of a stage stands for it when the stage itself fails.
 _QUICK_STAGES = {"import": ("import", "version"), "device": ("device",), "execute": ("value", "placement")}
-_FULL_STAGES = {**_QUICK_STAGES, "matmul": ("matmul.value", "matmul.speed"), "training": ("training",)}
+_FULL_STAGES = {
+    **_QUICK_STAGES,
+    "matmul": ("matmul.value", "matmul.speed"),
+    "numbers": ("numbers",),
+    "training": ("training", "training.cpu"),
+    "memory": ("memory",),
+    "libraries": ("openmp",),
+}
 EXIT = "exit"
 
 
@@ -111,7 +118,10 @@ class FrameworkJudge:
             "device": self._devices,
             "execute": self._execute,
             "matmul": self._matmul,
+            "numbers": self._numbers,
             "training": self._training,
+            "memory": self._memory,
+            "libraries": self._libraries,
         }
         try:
             return judges[stage](records["end"]["data"], float(records["end"]["seconds"]))
@@ -172,7 +182,7 @@ class FrameworkJudge:
         if wrong:
             i, j, want, got = wrong[0]
             message = f"{len(wrong)} of {len(pairs)} entries are wrong, the first [{i}, {j}]: {got} instead of {want}"
-            value = self._fail("value", "wrong-value", message)
+            value = self._fail("value", _kind(wrong), message)
         else:
             value = self._pass("value", f"all {len(pairs)} entries of relu(a b) are exact")
         if elsewhere:
@@ -207,7 +217,38 @@ class FrameworkJudge:
         message = f"loss {losses[0]:.3g} to {losses[-1]:.3g} in {len(losses)} steps, {seconds:.1f} s"
         if losses[-1] > LEARNED * losses[0]:
             return [self._fail("training", "no-learning", f"it did not learn: {message}")]
-        return [self._pass("training", message)]
+        return [self._pass("training", message), self._beside_cpu(losses, data["cpu_losses"])]
+
+    def _beside_cpu(self, losses: list[float], on_cpu: list[float] | None) -> CheckResult:
+        if on_cpu is None:
+            return self._skip("training.cpu", "the device is the CPU")
+        cpu_losses = [float(loss) for loss in on_cpu]
+        fault, message = numbers_judgement.training(losses, cpu_losses)
+        if self.report.training and all(math.isfinite(loss) for loss in cpu_losses):
+            self.report.training = replace(self.report.training, cpu_losses=cpu_losses)
+        return self._answer("training.cpu", fault, message)
+
+    def _numbers(self, data: dict[str, Any], _seconds: float) -> list[CheckResult]:
+        self.report.numbers = numbers_judgement.cases(data["cases"])
+        return [self._answer("numbers", *numbers_judgement.verdict(self.report.numbers))]
+
+    def _memory(self, data: dict[str, Any], _seconds: float) -> list[CheckResult]:
+        if data["before"] is None or data["after"] is None:
+            return [self._skip("memory", f"nobody counts the memory of {data['asked']}")]
+        before, after = int(data["before"]), int(data["after"])
+        self.report.memory = {"before_bytes": before, "after_bytes": after}
+        found = numbers_judgement.memory(before, after, int(data["array"]), int(data["times"]))
+        return [self._answer("memory", *found)]
+
+    def _libraries(self, data: dict[str, Any], _seconds: float) -> list[CheckResult]:
+        fault, message = numbers_judgement.openmp([str(path) for path in data["openmp"]])
+        # It may go well: what it does wrong shows in the other checks.
+        if fault:
+            return [warned(f"{self._name}.openmp", fault, message)]
+        return [self._pass("openmp", message)]
+
+    def _answer(self, check: str, fault: str, message: str) -> CheckResult:
+        return self._fail(check, fault, message) if fault else self._pass(check, message)
 
     def _pass(self, check: str, message: str) -> CheckResult:
         return CheckResult(f"{self._name}.{check}", "pass", message)
@@ -217,6 +258,16 @@ class FrameworkJudge:
 
     def _fail(self, check: str, fault: str, message: str) -> CheckResult:
         return failed(f"{self._name}.{check}", fault, message)
+
+
+def _kind(wrong: list[tuple[int, int, int, Any]]) -> str:
+    """The fault of wrong entries of relu(a b): row, column, wanted value and given one."""
+    given = [(i, j, got) for i, j, _, got in wrong]
+    if not all(isinstance(got, int | float) and math.isfinite(got) for _, _, got in given):
+        return "not-finite"
+    a, b = exact_operands()
+    plain = [sum(x * row[j] for x, row in zip(a[i], b, strict=True)) for i, j, _ in given]
+    return "wrong-relu" if plain == [got for _, _, got in given] else "wrong-value"
 
 
 def _optional(one: CheckResult) -> CheckResult:

@@ -18,7 +18,11 @@ CHECKS = {
     "placement": "It computes on its device",
     "matmul.value": "Timed products are right",
     "matmul.speed": "Speed of products",
+    "numbers": "Operations known to go wrong are right",
     "training": "A short training learns",
+    "training.cpu": "It learns as on the CPU",
+    "memory": "Memory is given back",
+    "openmp": "There is one OpenMP runtime",
     "exit": "It ends by itself",
 }
 """Title by check; without a framework's name, those that each framework has."""
@@ -46,7 +50,13 @@ FAULTS = {
     "fallback-set": "Fallback to the CPU is on",
     "other-device": "Computed elsewhere",
     "wrong-value": "Wrong value",
+    "not-finite": "Not a number",
+    "wrong-relu": "relu ignored",
+    "wrong-large": "Wrong above a size",
     "no-learning": "Did not learn",
+    "diverges": "Differs from the CPU",
+    "memory-kept": "Memory kept",
+    "two-openmp": "Two OpenMP runtimes",
     "noisy": "Noisy figures",
 }
 """Title by fault."""
