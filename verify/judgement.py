@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from verify import numbers_judgement
+from verify import numbers_judgement, tolerance
 from verify.advice import failed, warned
 from verify.remote import Outcome
 from verify.results import CheckResult, FrameworkReport, Matmul, Training, worst
 from verify.settings import SETUP
-from verify.tolerance import PRODUCT as RESIDUAL_LIMIT
 
+RESIDUAL_LIMIT = tolerance.PRODUCT
+"""Of Freivalds' check, in units of float32 rounding."""
 NOISY = 0.1
 MIN_SAMPLES = 20
 LEARNED = 0.5

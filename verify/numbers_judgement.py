@@ -38,9 +38,11 @@ def _case(one: dict[str, Any]) -> dict[str, Any]:
         # What the framework lacks is no fault of the machine; what raises is.
         result = "fail" if str(one["said"]).startswith("raised ") else "skip"
         return {**found, "result": result, "message": str(one["said"]) or "it did not run"}
+    if one["finite"] is not True:
+        return {**found, "result": "fail", "message": NOT_FINITE}
     error = float(one["error"])
     if not math.isfinite(error):
-        message = "the result has another shape or is not reproducible" if one["finite"] is True else NOT_FINITE
+        message = "the result has another shape or cannot be had again from the same seed"
         return {**found, "result": "fail", "message": message}
     result = "pass" if 0 <= error <= limit else "fail"
     return {**found, "error": error, "result": result, "message": f"{error:.3g} {unit}, limit {limit:.3g}"}
@@ -61,7 +63,7 @@ def verdict(judged: list[dict[str, Any]]) -> tuple[str, str]:
     message = f"{len(bad)} of {len(ran)} cases are wrong: {named}"
     if any(one["message"] == NOT_FINITE for one in bad):
         return "not-finite", message
-    if any(one["case"] == "relu" and one["error"] is not None for one in bad):
+    if any(one["case"] == "relu" and one["error"] for one in bad):
         return "wrong-relu", message
     if all(one["message"].startswith("raised ") for one in bad):
         return "exception", message

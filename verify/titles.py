@@ -51,7 +51,7 @@ FAULTS = {
     "other-device": "Computed elsewhere",
     "wrong-value": "Wrong value",
     "not-finite": "Not a number",
-    "wrong-relu": "relu ignored",
+    "wrong-relu": "relu wrong or ignored",
     "wrong-large": "Wrong above a size",
     "no-learning": "Did not learn",
     "diverges": "Differs from the CPU",
