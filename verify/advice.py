@@ -19,6 +19,7 @@ ADVICE = {
     "hang": "Close what else uses the GPU and run it again; a slow first import may need a larger --timeout.",
     "crash": "Run ./converge to mend the packages; if it crashes again, look into the system's crash reports.",
     "no-answer": "Run by hand what did not answer, and look at the connection to the machine.",
+    "connection-lost": "See whether the machine sleeps, restarts or has left the network; then run this again.",
     "malformed": "Something in the environment disturbs the probe: look for sitecustomize.py and .pth files there.",
     "wrong-version": "Run ./converge: it installs the locked version. Look for PYTHONPATH if this stays.",
     "no-device": "Run ./converge; on a Mac, check that the framework's Metal plugin or build is installed.",

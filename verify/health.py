@@ -14,7 +14,7 @@ from verify.judgement import FrameworkJudge
 from verify.lock import Lock
 from verify.profile import BASE, Profile
 from verify.record import BadRecordError, Record, parse
-from verify.remote import Target
+from verify.remote import Outcome, Target
 from verify.results import CheckResult, FrameworkReport, HostReport
 from verify.settings import MATMUL_BUDGET_S, SEED, Settings
 
@@ -135,6 +135,7 @@ class HostHealth:
         judged = EnvironmentJudge(profile, record, platform, shares).judge(outcome)
         if not any(one.get("event") == "end" and one["stage"] == "python" for one in outcome.records):
             self._obstacle = "not reached: the environment's Python does not run"
+        self._note_loss(outcome)
         absent = [name for name in self._settings.candidates if name not in record.frameworks]
         return [*judged, *(self._absent(name, platform) for name in absent)]
 
@@ -203,8 +204,14 @@ class HostHealth:
             limit_s=self._limit,
         )
         found = judge.judge(outcome)
+        self._note_loss(outcome)
         self.report.frameworks[name] = judge.report
         return found
+
+    def _note_loss(self, outcome: Outcome) -> None:
+        """Ask no more of a machine that went away."""
+        if outcome.ended == "lost":
+            self._obstacle = "not reached: the connection broke before"
 
     def _absent(self, name: str, platform: str) -> CheckResult:
         """A framework that the environment does not have: a failure only where somebody asked for it by name."""

@@ -31,6 +31,7 @@ _FULL_STAGES = {
     "libraries": ("openmp",),
 }
 EXIT = "exit"
+LOST = "connection-lost"
 
 
 def check_names(framework: str, level: str) -> list[str]:
@@ -134,6 +135,8 @@ class FrameworkJudge:
         when = f"during '{stage}'" if started else f"before '{stage}'"
         if outcome.ended == "timeout":
             return self._fail(check, "hang", f"no end within {self._limit_s:g} s, killed {when}{seen}")
+        if outcome.ended == "lost":
+            return self._fail(check, LOST, f"the connection broke: {outcome.evidence}")
         if outcome.ended == "signal":
             return self._fail(check, "crash", f"killed by {outcome.signal} {when}{seen}")
         return self._fail(check, "no-answer", f"ended {when} with exit code {outcome.status}{seen}")
@@ -272,7 +275,8 @@ def _kind(wrong: list[tuple[int, int, int, Any]]) -> str:
 
 
 def _optional(one: CheckResult) -> CheckResult:
-    if one.result != "fail":
+    # A machine that went away is no fault of an optional framework.
+    if one.result != "fail" or one.fault == LOST:
         return one
     return replace(one, result="warn", message=f"optional, failed: {one.message}")
 

@@ -36,7 +36,7 @@ _LOOK = (
 # python3 on the target, just to learn its encoding.
 _SUPERVISE = 'exec "$(printf %b "$1")" -I -S -c "$2" "$3"'
 
-Ended = Literal["exit", "signal", "timeout", "no-answer"]
+Ended = Literal["exit", "signal", "timeout", "no-answer", "lost"]
 
 
 class UnreachableError(Exception):
@@ -74,7 +74,8 @@ class Outcome:
 
     Attributes:
         records: its reports, oldest first.
-        ended: by itself ("exit"), by a signal, by the time limit, or without an answer that could be understood.
+        ended: by itself ("exit"), by a signal, by the time limit, without an answer that could be understood,
+            or with the connection ("lost").
         status: exit code or the signal's number.
         signal: the signal's name, or "".
         evidence: the end of what it wrote to stdout and stderr.
@@ -175,7 +176,7 @@ def probe(
     except subprocess.TimeoutExpired:
         return Outcome([], "no-answer", -1, "", f"no answer within {seconds + OUTER_MARGIN_S:g} s", seconds)
     except Exception as error:  # as in look()
-        return Outcome([], "no-answer", -1, "", f"the connection broke: {_reason(error)}", 0.0)
+        return Outcome([], "lost", -1, "", _reason(error), 0.0)
     return _understand(done, nonce)
 
 

@@ -44,6 +44,7 @@ FAULTS = {
     "hang": "Did not end in time",
     "crash": "Crashed",
     "no-answer": "No answer",
+    "connection-lost": "Connection lost",
     "malformed": "Unreadable answer",
     "wrong-version": "Wrong version",
     "no-device": "Device missing",
