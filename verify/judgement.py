@@ -135,6 +135,8 @@ class FrameworkJudge:
         when = f"during '{stage}'" if started else f"before '{stage}'"
         if outcome.ended == "timeout":
             return self._fail(check, "hang", f"no end within {self._limit_s:g} s, killed {when}{seen}")
+        if outcome.ended == "malformed":
+            return self._fail(check, "malformed", f"the probe's answer cannot be read: {outcome.evidence}")
         if outcome.ended == "lost":
             return self._fail(check, LOST, f"the connection broke: {outcome.evidence}")
         if outcome.ended == "signal":

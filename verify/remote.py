@@ -36,7 +36,7 @@ _LOOK = (
 # python3 on the target, just to learn its encoding.
 _SUPERVISE = 'exec "$(printf %b "$1")" -I -S -c "$2" "$3"'
 
-Ended = Literal["exit", "signal", "timeout", "no-answer", "lost"]
+Ended = Literal["exit", "signal", "timeout", "no-answer", "malformed", "lost"]
 
 
 class UnreachableError(Exception):
@@ -74,8 +74,8 @@ class Outcome:
 
     Attributes:
         records: its reports, oldest first.
-        ended: by itself ("exit"), by a signal, by the time limit, without an answer that could be understood,
-            or with the connection ("lost").
+        ended: by itself ("exit"), by a signal, by the time limit, without an answer, with one that
+            cannot be understood ("malformed"), or with the connection ("lost").
         status: exit code or the signal's number.
         signal: the signal's name, or "".
         evidence: the end of what it wrote to stdout and stderr.
@@ -204,7 +204,8 @@ def _understand(done: CommandResult, nonce: str) -> Outcome:
         )
     except (ValueError, KeyError, TypeError) as error:
         what = f"{len(answers)} answers" if len(answers) != 1 else f"a malformed answer ({error})"
-        return Outcome([], "no-answer", done.rc, "", f"{what}, exit code {done.rc}: {_tail(done)}", 0.0)
+        ended: Ended = "malformed" if answers else "no-answer"
+        return Outcome([], ended, done.rc, "", f"{what}, exit code {done.rc}: {_tail(done)}", 0.0)
 
 
 def _refuse(constant: str) -> None:

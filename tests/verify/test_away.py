@@ -1,4 +1,4 @@
-"""A machine that goes away in the middle: it has a name, ends the questions, and never leaves a healthy verdict."""
+"""A machine that goes away in the middle, or whose answers are cut off: named, and never a healthy verdict."""
 
 from typing import Any
 
@@ -34,13 +34,25 @@ class Leaving:
         return self._host.run(command, *arguments)
 
 
+class Cutting(Leaving):
+    """A connection that loses the second half of what the nth command and those after it write."""
+
+    def run(self, command: str, *arguments: str) -> CommandResult:
+        self.asked += 1
+        done = self._host.run(command, *arguments)
+        if self.asked <= self.left:
+            return done
+        output = done.stdout_bytes
+        return CommandResult(self.backend, done.rc, b"", output[: len(output) // 2], b"")
+
+
 @pytest.fixture
 def away(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("HOME", str(machine.home))
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
 
-    def run(commands: int) -> tuple[HostHealth, Leaving]:
-        host = Leaving(testinfra.get_host("local://"), commands)
+    def run(commands: int, kind: type[Leaving] = Leaving) -> tuple[HostHealth, Leaving]:
+        host = kind(testinfra.get_host("local://"), commands)
         settings = Settings(machine.profile, "quick", None, machine.folder, 30.0, language.choose("en"))
         health = HostHealth(host, "lab-1", settings, machine.profile.lock, lambda _: None)
         frameworks = list(settings.candidates)
@@ -77,6 +89,14 @@ def test_while_a_framework_was_probed(away: Any, machine: Machine, ran: int) -> 
     assert message.endswith("client_loop: send disconnect: Broken pipe")
     later = [one for one in health.report.checks if one.check.split(".")[0] in names[ran + 1 :]]
     assert {one.message for one in later} <= {"not reached: the connection broke before"}
+
+
+def test_answers_that_are_cut_off(away: Any, machine: Machine) -> None:
+    assert bad(away(1, Cutting)[0]) == [("environment.python", "fail", "malformed")]
+    health, _ = away(2, Cutting)
+    found = {check: fault for check, _, fault in bad(health)}
+    assert found == {f"{name}.import": "malformed" for name in machine.profile.frameworks_on(machine.platform)}
+    assert health.report.verdict == "unhealthy"
 
 
 def test_a_machine_that_stays_is_healthy(away: Any) -> None:

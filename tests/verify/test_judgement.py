@@ -168,6 +168,8 @@ def test_optional_turns_a_failure_into_a_warning() -> None:
         ({"ended": "signal", "status": 6, "signal": "SIGABRT"}, "crash", "SIGABRT"),
         ({"ended": "exit", "status": 3}, "no-answer", "exit code 3"),
         ({"ended": "no-answer", "status": 1}, "no-answer", "before 'import'"),
+        ({"ended": "malformed", "status": 1}, "malformed", "cannot be read"),
+        ({"ended": "lost", "status": -1}, "connection-lost", "the connection broke"),
     ],
 )
 def test_a_probe_that_reports_nothing(outcome: dict[str, Any], fault: str, said: str) -> None:

@@ -90,9 +90,10 @@ class TensorFlow:
         try:
             counted = self.tf.config.experimental.get_memory_info(self.device)
         except ValueError:
-            # What it raises for a device whose allocator keeps no statistics, as the CPU's.
+            # What it raises for a device whose allocator keeps no statistics.
             return None
-        return int(counted["current"])
+        # The CPU's keeps them as zeros.
+        return int(counted["current"]) if counted["peak"] else None
 
 
 class _Product:
