@@ -32,7 +32,7 @@ ADVICE = {
     "no-learning": "Training on this device goes wrong: compare with the CPU before trusting it.",
     "diverges": "Models trained on this device differ from the CPU's: train on the CPU until an update mends it.",
     "memory-kept": "Long runs will fill the memory: restart the process now and then, and update the framework.",
-    "two-openmp": "Set what loads the second one apart; never KMP_DUPLICATE_LIB_OK, which can give wrong results.",
+    "two-openmp": "Load the second one in a process of its own. Do not set KMP_DUPLICATE_LIB_OK: results may be wrong.",
     "noisy": "Close other programs, connect the power supply, let the machine cool down, and run it again.",
 }
 
