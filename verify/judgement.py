@@ -24,8 +24,9 @@ FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
 _QUICK_STAGES = {"import": ("import", "version"), "device": ("device",), "execute": ("value", "placement")}
 _FULL_STAGES = {
     **_QUICK_STAGES,
-    "matmul": ("matmul.value", "matmul.speed"),
+    # Before the timed products: they would only say that a product is wrong, the cases say from which size on.
     "numbers": ("numbers",),
+    "matmul": ("matmul.value", "matmul.speed"),
     "training": ("training", "training.cpu"),
     "memory": ("memory",),
     "libraries": ("openmp",),

@@ -15,6 +15,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "import": {"version": "1.0"},
     "device": {"present": ["cpu", "gpu"], "default": "gpu", "settings": {}, "asked": "gpu:0"},
     "execute": {"asked": "gpu:0", "ran_on": "gpu:0", "result": exact_result()},
+    "numbers": {"cases": [CASE]},
     "matmul": {
         "asked": "gpu:0",
         "device": "gpu:0",
@@ -24,7 +25,6 @@ GOOD: dict[str, dict[str, Any]] = {
         "samples": SAMPLES,
         "residuals": [0.3, 0.2],
     },
-    "numbers": {"cases": [CASE]},
     "training": {"seed": 1, "losses": [1.0, 0.5, 0.1], "cpu_losses": [1.0, 0.5, 0.1]},
     "memory": {"asked": "gpu:0", "before": 1000, "after": 1000, "array": 4000000, "times": 5},
     "libraries": {"openmp": ["/env/libomp.dylib"]},

@@ -125,8 +125,8 @@ def stages(probe: Probe, parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
         return quick
     return [
         *quick,
-        ("matmul", matmul),
         ("numbers", numeric),
+        ("matmul", matmul),
         ("training", training),
         ("memory", memory),
         ("libraries", lambda: {"openmp": libraries.openmp()}),
