@@ -21,6 +21,8 @@ _BROKEN = {
     "signal": ("crash", "the environment's Python was killed by {signal}"),
     "exit": ("no-answer", "the environment's Python ended early, exit code {status}"),
     "no-answer": ("no-answer", "the environment's Python did not answer"),
+    "malformed": ("malformed", "the environment's Python gave an answer that cannot be read"),
+    "lost": ("connection-lost", "the connection broke while the environment was looked at"),
 }
 
 

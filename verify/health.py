@@ -22,7 +22,7 @@ from verify.judgement import FrameworkJudge
 from verify.lock import Lock
 from verify.profile import BASE, Profile
 from verify.record import BadRecordError, Record, parse
-from verify.remote import Target
+from verify.remote import Outcome, Target
 from verify.results import CheckResult, FrameworkReport, HostReport
 from verify.settings import LEAST_S, MEASURE_S, SEED, SETUP, SOAK_WINDOWS, Settings
 
@@ -149,6 +149,7 @@ class HostHealth:
             judged.extend(machine_judgement.judge(outcome.records, self.report))
         if not any(one.get("event") == "end" and one["stage"] == "python" for one in outcome.records):
             self._obstacle = "not reached: the environment's Python does not run"
+        self._note_loss(outcome)
         absent = [name for name in self._settings.candidates if name not in record.frameworks]
         return [*judged, *(self._absent(name, platform) for name in absent)]
 
@@ -222,6 +223,7 @@ class HostHealth:
             chip=machine_judgement.chip_of(self.report),
         )
         found = judge.judge(outcome)
+        self._note_loss(outcome)
         self.report.frameworks[name] = judge.report
         self._hold(judge)
         return found
@@ -236,6 +238,11 @@ class HostHealth:
         elif self.report.chip is None:
             self.report.yardstick = "blas"
             speed_judgement.hold_against_best(list(self.report.frameworks.values()), self._numpy_tflops)
+
+    def _note_loss(self, outcome: Outcome) -> None:
+        """Ask no more of a machine that went away."""
+        if outcome.ended == "lost":
+            self._obstacle = "not reached: the connection broke before"
 
     def _absent(self, name: str, platform: str) -> CheckResult:
         """A framework that the environment does not have: a failure only where somebody asked for it by name."""

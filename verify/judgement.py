@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from verify.advice import failed
+from verify import numbers_judgement
+from verify.advice import failed, warned
 from verify.chips import Chip
 from verify.remote import Outcome
 from verify.results import CheckResult, FrameworkReport, Training, worst
@@ -21,13 +22,18 @@ FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
 _QUICK_STAGES = {"import": ("import", "version"), "device": ("device",), "execute": ("value", "placement")}
 _FULL_STAGES = {
     **_QUICK_STAGES,
+    # Before the timed products: they would only say that a product is wrong, the cases say from which size on.
+    "numbers": ("numbers",),
     "matmul": ("matmul.value", "matmul.speed"),
     "bandwidth": ("bandwidth",),
     "course": ("course",),
-    "training": ("training",),
+    "training": ("training", "training.cpu"),
+    "memory": ("memory",),
+    "libraries": ("openmp",),
 }
 _STAGES = {"quick": _QUICK_STAGES, "full": _FULL_STAGES, "soak": {**_FULL_STAGES, "sustained": ("sustained",)}}
 EXIT = "exit"
+LOST = "connection-lost"
 SPEED_STAGES = ("matmul", "bandwidth", "course", "sustained")
 GOING_ON = (".version", ".speed", ".bandwidth")
 """Checks whose failure does not keep the later ones from telling something."""
@@ -140,7 +146,10 @@ class FrameworkJudge:
             "import": self._import,
             "device": self._devices,
             "execute": self._execute,
+            "numbers": self._numbers,
             "training": self._training,
+            "memory": self._memory,
+            "libraries": self._libraries,
         }
         try:
             if stage in SPEED_STAGES:
@@ -154,6 +163,10 @@ class FrameworkJudge:
         when = f"during '{stage}'" if started else f"before '{stage}'"
         if outcome.ended == "timeout":
             return self._fail(check, "hang", f"no end within {self._limit_s:g} s, killed {when}{seen}")
+        if outcome.ended == "malformed":
+            return self._fail(check, "malformed", f"the probe's answer cannot be read: {outcome.evidence}")
+        if outcome.ended == "lost":
+            return self._fail(check, LOST, f"the connection broke: {outcome.evidence}")
         if outcome.ended == "signal":
             return self._fail(check, "crash", f"killed by {outcome.signal} {when}{seen}")
         return self._fail(check, "no-answer", f"ended {when} with exit code {outcome.status}{seen}")
@@ -203,7 +216,7 @@ class FrameworkJudge:
         if wrong:
             i, j, want, got = wrong[0]
             message = f"{len(wrong)} of {len(pairs)} entries are wrong, the first [{i}, {j}]: {got} instead of {want}"
-            value = self._fail("value", "wrong-value", message)
+            value = self._fail("value", _kind(wrong), message)
         else:
             value = self._pass("value", f"all {len(pairs)} entries of relu(a b) are exact")
         if elsewhere:
@@ -226,7 +239,38 @@ class FrameworkJudge:
         message = f"loss {losses[0]:.3g} to {losses[-1]:.3g} in {len(losses)} steps, {seconds:.1f} s"
         if losses[-1] > LEARNED * losses[0]:
             return [self._fail("training", "no-learning", f"it did not learn: {message}")]
-        return [self._pass("training", message)]
+        return [self._pass("training", message), self._beside_cpu(losses, data["cpu_losses"])]
+
+    def _beside_cpu(self, losses: list[float], on_cpu: list[float] | None) -> CheckResult:
+        if on_cpu is None:
+            return self._skip("training.cpu", "the device is the CPU")
+        cpu_losses = [float(loss) for loss in on_cpu]
+        fault, message = numbers_judgement.training(losses, cpu_losses)
+        if self.report.training and all(math.isfinite(loss) for loss in cpu_losses):
+            self.report.training = replace(self.report.training, cpu_losses=cpu_losses)
+        return self._answer("training.cpu", fault, message)
+
+    def _numbers(self, data: dict[str, Any], _seconds: float) -> list[CheckResult]:
+        self.report.numbers = numbers_judgement.cases(data["cases"])
+        return [self._answer("numbers", *numbers_judgement.verdict(self.report.numbers))]
+
+    def _memory(self, data: dict[str, Any], _seconds: float) -> list[CheckResult]:
+        if data["before"] is None or data["after"] is None:
+            return [self._skip("memory", f"nobody counts the memory of {data['asked']}")]
+        before, after = int(data["before"]), int(data["after"])
+        self.report.memory = {"before_bytes": before, "after_bytes": after}
+        found = numbers_judgement.memory(before, after, int(data["array"]), int(data["times"]))
+        return [self._answer("memory", *found)]
+
+    def _libraries(self, data: dict[str, Any], _seconds: float) -> list[CheckResult]:
+        fault, message = numbers_judgement.openmp([str(path) for path in data["openmp"]])
+        # It may go well: what it does wrong shows in the other checks.
+        if fault:
+            return [warned(f"{self._name}.openmp", fault, message)]
+        return [self._pass("openmp", message)]
+
+    def _answer(self, check: str, fault: str, message: str) -> CheckResult:
+        return self._fail(check, fault, message) if fault else self._pass(check, message)
 
     def _pass(self, check: str, message: str) -> CheckResult:
         return CheckResult(f"{self._name}.{check}", "pass", message)
@@ -238,7 +282,18 @@ class FrameworkJudge:
         return failed(f"{self._name}.{check}", fault, message)
 
 
+def _kind(wrong: list[tuple[int, int, int, Any]]) -> str:
+    """The fault of wrong entries of relu(a b): row, column, wanted value and given one."""
+    given = [(i, j, got) for i, j, _, got in wrong]
+    if not all(isinstance(got, int | float) and math.isfinite(got) for _, _, got in given):
+        return "not-finite"
+    a, b = exact_operands()
+    plain = [sum(x * row[j] for x, row in zip(a[i], b, strict=True)) for i, j, _ in given]
+    return "wrong-relu" if plain == [got for _, _, got in given] else "wrong-value"
+
+
 def _optional(one: CheckResult) -> CheckResult:
-    if one.result != "fail":
+    # A machine that went away is no fault of an optional framework.
+    if one.result != "fail" or one.fault == LOST:
         return one
     return replace(one, result="warn", message=f"optional, failed: {one.message}")

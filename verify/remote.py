@@ -23,7 +23,7 @@ OUTER_MARGIN_S = 30
 _TERMINATE_S = 3
 _SHARED = {
     "environment": ["reporting", "state"],
-    "framework": ["reporting", "freivalds", "benchmark", "framework"],
+    "framework": ["reporting", "freivalds", "benchmark", "numbers", "libraries", "framework"],
 }
 # POSIX sh; asked before anything is known of the target, so it may need nothing but sh and uname. The nonces set the
 # answer apart from what a login script prints.
@@ -36,7 +36,7 @@ _LOOK = (
 # python3 on the target, just to learn its encoding.
 _SUPERVISE = 'exec "$(printf %b "$1")" -I -S -c "$2" "$3"'
 
-Ended = Literal["exit", "signal", "timeout", "no-answer"]
+Ended = Literal["exit", "signal", "timeout", "no-answer", "malformed", "lost"]
 
 
 class UnreachableError(Exception):
@@ -74,7 +74,8 @@ class Outcome:
 
     Attributes:
         records: its reports, oldest first.
-        ended: by itself ("exit"), by a signal, by the time limit, or without an answer that could be understood.
+        ended: by itself ("exit"), by a signal, by the time limit, without an answer, with one that
+            cannot be understood ("malformed"), or with the connection ("lost").
         status: exit code or the signal's number.
         signal: the signal's name, or "".
         evidence: the end of what it wrote to stdout and stderr.
@@ -176,7 +177,7 @@ def probe(
     except subprocess.TimeoutExpired:
         return Outcome([], "no-answer", -1, "", f"no answer within {seconds + OUTER_MARGIN_S:g} s", seconds)
     except Exception as error:  # as in look()
-        return Outcome([], "no-answer", -1, "", f"the connection broke: {_reason(error)}", 0.0)
+        return Outcome([], "lost", -1, "", _reason(error), 0.0)
     return _understand(done, nonce)
 
 
@@ -204,7 +205,8 @@ def _understand(done: CommandResult, nonce: str) -> Outcome:
         )
     except (ValueError, KeyError, TypeError) as error:
         what = f"{len(answers)} answers" if len(answers) != 1 else f"a malformed answer ({error})"
-        return Outcome([], "no-answer", done.rc, "", f"{what}, exit code {done.rc}: {_tail(done)}", 0.0)
+        ended: Ended = "malformed" if answers else "no-answer"
+        return Outcome([], ended, done.rc, "", f"{what}, exit code {done.rc}: {_tail(done)}", 0.0)
 
 
 def _refuse(constant: str) -> None:

@@ -5,12 +5,13 @@ import statistics
 from dataclasses import replace
 from typing import Any
 
+from verify import tolerance
 from verify.advice import failed, warned
 from verify.chips import Chip
 from verify.results import CheckResult, FrameworkReport, Matmul
 
-RESIDUAL_LIMIT = 4.0
-"""Of Freivalds' check, in units of rounding; verify/probes/freivalds.py has the measured figures."""
+RESIDUAL_LIMIT = tolerance.PRODUCT
+"""Of Freivalds' check, in units of rounding."""
 NOISY = 0.1
 MIN_SAMPLES = 5
 ABOVE_PEAK = 1.05

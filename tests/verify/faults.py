@@ -4,14 +4,14 @@
     python tests/verify/faults.py remove PREFIX
 
 Two files go into the environment's site-packages: a .pth file that Python reads at every start, and a module with
-an import hook that it loads, which breaks a framework's matmul as soon as the framework is imported. The packages'
-own files stay as they are, and pass their integrity check.
+an import hook that it loads, which breaks a framework's matmul, or its relu, as soon as the framework is imported.
+The packages' own files stay as they are, and pass their integrity check.
 """
 
 import argparse
 from pathlib import Path
 
-FAULTS = ("hang", "crash", "wrong-value", "other-device")
+FAULTS = ("hang", "crash", "wrong-value", "not-finite", "wrong-large", "wrong-relu", "other-device")
 FRAMEWORKS = ("tensorflow", "pytorch", "jax", "mlx")
 _NAME = "metal_lab_planted_fault"
 
@@ -44,9 +44,22 @@ def broken(fault, matmul):
 
             a, b = (jax.device_put(one, jax.devices()[1]) for one in (a, b))
         result = matmul(a, b, *args, **more)
-        return result + 1 if fault == "wrong-value" else result
+        if fault == "not-finite":
+            return result + float("nan")
+        wrong = fault == "wrong-value" or (fault == "wrong-large" and a.shape[0] >= 1000)
+        return result + 1 if wrong else result
 
     return matmul_with_fault
+
+
+def without_relu(module):
+    # The functions by which the probe computes relu; each gives back what it got.
+    if module.__name__ in ("jax.numpy", "mlx.core"):
+        module.maximum = lambda a, least: a
+    elif module.__name__ == "tensorflow":
+        module.nn.relu = lambda a: a
+    else:
+        module.relu = lambda a: a
 
 
 class Finder:
@@ -59,7 +72,10 @@ class Finder:
 
         def execute_and_break(module):
             execute(module)
-            module.matmul = broken(fault, module.matmul)
+            if fault == "wrong-relu":
+                without_relu(module)
+            else:
+                module.matmul = broken(fault, module.matmul)
 
         spec.loader.exec_module = execute_and_break
         return spec

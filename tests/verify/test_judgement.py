@@ -7,6 +7,7 @@ import pytest
 
 from verify import chips, speed_judgement
 from verify.judgement import FrameworkJudge, check_names, exact_operands, exact_result
+from verify.probes.numbers import ROUNDING
 from verify.remote import Outcome
 from verify.results import CheckResult, FrameworkReport
 from verify.speed_judgement import SpeedJudge
@@ -23,15 +24,25 @@ PRODUCT: dict[str, Any] = {
     "drain_s": 0.001,
     "residuals": [0.3, 0.2],
 }
+CASE = {"case": "sum", "dtype": "float32", "k": 100, "unit": ROUNDING, "error": 0.5, "finite": True, "said": ""}
 GOOD: dict[str, dict[str, Any]] = {
     "import": {"version": "1.0"},
     "device": {"present": ["cpu", "gpu"], "default": "gpu", "settings": {}, "asked": "gpu:0"},
     "execute": {"asked": "gpu:0", "ran_on": "gpu:0", "result": exact_result()},
+    "numbers": {"cases": [CASE]},
     "matmul": {"asked": "gpu:0", "products": [PRODUCT], "lacking": {}, "numpy_tflops": 0.1},
     "bandwidth": {"bytes": 5 * 10**8, "samples": SAMPLES},
     "course": {"n": 10000, "samples": [1.3, 1.2], "reason": ""},
-    "training": {"seed": 1, "losses": [1.0, 0.5, 0.1]},
+    "training": {"seed": 1, "losses": [1.0, 0.5, 0.1], "cpu_losses": [1.0, 0.5, 0.1]},
+    "memory": {"asked": "gpu:0", "before": 1000, "after": 1000, "array": 4000000, "times": 5},
+    "libraries": {"openmp": ["/env/libomp.dylib"]},
 }
+
+
+def without_relu() -> list[list[int]]:
+    """a b of the exact operands, with nothing set to zero."""
+    a, b = exact_operands()
+    return [[sum(x * y for x, y in zip(row, column, strict=True)) for column in zip(*b, strict=True)] for row in a]
 
 
 def judge(
@@ -88,7 +99,9 @@ def product(**changes: Any) -> dict[str, dict[str, Any]]:
         ({"device": {"settings": {"PYTORCH_ENABLE_MPS_FALLBACK": "1"}}}, "device", "fallback-set"),
         ({"execute": {"ran_on": "cpu:0"}}, "placement", "other-device"),
         ({"execute": {"result": [[0] * 16 for _ in range(24)]}}, "value", "wrong-value"),
-        ({"execute": {"result": [["nan"] * 16 for _ in range(24)]}}, "value", "wrong-value"),
+        ({"execute": {"result": [["nan"] * 16 for _ in range(24)]}}, "value", "not-finite"),
+        ({"execute": {"result": without_relu()}}, "value", "wrong-relu"),
+        ({"execute": {"result": [[-one for one in row] for row in without_relu()]}}, "value", "wrong-value"),
         ({"execute": {"result": exact_result()[:-1]}}, "value", "malformed"),
         ({"execute": {"result": [[*row, 0] for row in exact_result()]}}, "value", "malformed"),
         ({"execute": {"result": None}}, "value", "malformed"),
@@ -108,6 +121,17 @@ def product(**changes: Any) -> dict[str, dict[str, Any]]:
         ({"training": {"losses": [1.0, 0.9]}}, "training", "no-learning"),
         ({"training": {"losses": [1.0, "nan", 0.1]}}, "training", "no-learning"),
         ({"training": {"losses": []}}, "training", "malformed"),
+        ({"training": {"losses": [0.1, 0.5, 1.0]}}, "training", "no-learning"),
+        ({"training": {"cpu_losses": [1.0, 0.5, 0.2]}}, "training.cpu", "diverges"),
+        ({"training": {"cpu_losses": [1.0, 0.5, "nan"]}}, "training.cpu", "diverges"),
+        ({"training": {"cpu_losses": [1.0]}}, "training", "malformed"),
+        ({"numbers": {"cases": []}}, "numbers", "malformed"),
+        ({"numbers": {"cases": [{**CASE, "error": 4.5}]}}, "numbers", "wrong-value"),
+        ({"numbers": {"cases": [{**CASE, "error": "inf", "finite": False}]}}, "numbers", "not-finite"),
+        ({"numbers": {"cases": [{**CASE, "error": None, "said": "raised E: no"}]}}, "numbers", "exception"),
+        ({"memory": {"after": 4001000}}, "memory", "memory-kept"),
+        ({"memory": {"after": "much"}}, "memory", "malformed"),
+        ({"libraries": {"openmp": None}}, "openmp", "malformed"),
     ],
 )
 def test_each_failure_has_a_name(changes: dict[str, dict[str, Any]], check: str, fault: str) -> None:
@@ -116,6 +140,32 @@ def test_each_failure_has_a_name(changes: dict[str, dict[str, Any]], check: str,
     assert {name: (one.result, one.fault) for name, one in bad.items()} == {check: ("fail", fault)}
     assert bad[check].advice
     assert judged.report.result == "fail"
+
+
+def test_two_openmp_runtimes_are_a_warning() -> None:
+    found, judged = judge({"libraries": {"openmp": ["/a/libomp.dylib", "/b/libomp.dylib"]}})
+    assert (found["openmp"].result, found["openmp"].fault) == ("warn", "two-openmp")
+    assert "/b/libomp.dylib" in found["openmp"].message
+    assert judged.report.result == "warn"
+
+
+def test_what_cannot_be_told_is_skipped_with_the_reason() -> None:
+    absent = {**CASE, "error": None, "said": "the framework has no sum"}
+    found, judged = judge(
+        {
+            "training": {"cpu_losses": None},
+            "memory": {"before": None, "after": None},
+            "numbers": {"cases": [CASE, absent]},
+        }
+    )
+    skipped = {name: one.message for name, one in found.items() if one.result == "skip"}
+    assert skipped == {"training.cpu": "the device is the CPU", "memory": "nobody counts the memory of gpu:0"}
+    assert "not there: sum" in found["numbers"].message
+    assert judged.report.result == "pass"
+    assert judged.report.memory is None
+    assert judged.report.training is not None
+    assert judged.report.training.cpu_losses is None
+    assert [one["result"] for one in judged.report.numbers] == ["pass", "skip"]
 
 
 def test_a_noisy_measurement_is_a_warning() -> None:
@@ -162,7 +212,7 @@ def test_the_courses_test_never_fails() -> None:
 )
 def test_a_lack_of_memory_has_its_own_name(said: str) -> None:
     records: list[dict[str, Any]] = []
-    for stage, data in list(GOOD.items())[:3]:
+    for stage, data in list(GOOD.items())[:4]:
         records += [{"stage": stage, "event": "start"}, {"stage": stage, "event": "end", "seconds": 1.0, "data": data}]
     records += [{"stage": "matmul", "event": "start"}, {"stage": "matmul", "event": "error", "error": said}]
     found, _ = judge(records=records)
@@ -201,6 +251,8 @@ def test_optional_turns_a_failure_into_a_warning() -> None:
         ({"ended": "signal", "status": 6, "signal": "SIGABRT"}, "crash", "SIGABRT"),
         ({"ended": "exit", "status": 3}, "no-answer", "exit code 3"),
         ({"ended": "no-answer", "status": 1}, "no-answer", "before 'import'"),
+        ({"ended": "malformed", "status": 1}, "malformed", "cannot be read"),
+        ({"ended": "lost", "status": -1}, "connection-lost", "the connection broke"),
     ],
 )
 def test_a_probe_that_reports_nothing(outcome: dict[str, Any], fault: str, said: str) -> None:

@@ -175,7 +175,8 @@ GOOD = {"records": [], "ended": "exit", "status": 0, "signal": "", "evidence": "
 def test_anything_but_one_strict_line_is_no_answer(host: Host, lines: list[str]) -> None:
     done = CommandResult(host.backend, 3, b"", "\n".join(lines).encode(), b"banner")
     outcome = remote._understand(done, "n")
-    assert outcome.ended == "no-answer"
+    assert outcome.ended == ("malformed" if any(line.startswith("n ") for line in lines) else "no-answer")
+    assert outcome.records == []
     assert "banner" in outcome.evidence
     good = CommandResult(host.backend, 0, b"", f"banner\nn {json.dumps(GOOD)}\n".encode(), b"")
     assert remote._understand(good, "n").ended == "exit"

@@ -56,11 +56,21 @@ def test_four_faults_are_four_different_failures_and_the_run_goes_on(machine: Ma
     assert "TFRT_CPU_1" in done.message("jax.placement")
 
 
+@pytest.mark.parametrize("fault", ["wrong-relu", "not-finite"])
+def test_each_framework_that_computes_something_else_is_named(machine: Machine, fault: str) -> None:
+    names = machine.profile.frameworks_on(machine.platform)
+    faults.plant(machine.prefix, dict.fromkeys(names, fault))
+    required = {name: machine.profile.frameworks[name].required for name in names}
+    expected = {f"{name}.value": ("fail" if required[name] else "warn", fault) for name in names}
+    assert machine.verify().bad() == expected
+
+
 def test_after_a_failure_the_rest_of_a_framework_is_skipped_with_the_reason(machine: Machine) -> None:
     faults.plant(machine.prefix, {"mlx": "crash"})
     done = machine.verify("--frameworks", "mlx", "--level", "full")
     assert done.bad() == {"mlx.value": ("fail", "crash")}
-    for check in ("placement", "matmul.value", "matmul.speed", "training", "exit"):
+    rest = ("placement", "numbers", "matmul.value", "matmul.speed", "training", "training.cpu", "memory", "openmp")
+    for check in (*rest, "exit"):
         assert done.results[f"mlx.{check}"][0] == "skip"
         assert "mlx.value failed" in done.message(f"mlx.{check}")
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any, Protocol
 
 import numpy as np
 
-from verify.probes import benchmark
+from verify.probes import benchmark, libraries, numbers
+from verify.probes.numbers import Operations
 from verify.probes.reporting import Stage
 
 TRAINING_SAMPLES, TRAINING_FEATURES = 256, 8
 TRAINING_STEPS = 80
 """Steps of gradient descent on the whole set: enough for the loss to fall by far more than half."""
+HIDDEN = 32
+MEMORY_N, MEMORY_TIMES = 1024, 5
+"""Order and number of the products after which the memory must be given back."""
 
 
 class Probe(Protocol):
@@ -32,8 +37,17 @@ class Probe(Protocol):
     def work(self) -> benchmark.Work:
         """Return what is timed on the device."""
 
-    def train(self, x: Any, y: Any, steps: int, seed: int) -> list[float]:
-        """Fit a small network (one hidden layer of 32) to x, y with Adam; returns the loss before each step."""
+    def operations(self) -> Operations:
+        """Return what it computes on the device, for verify/probes/numbers.py."""
+
+    def train(self, x: Any, y: Any, weights: dict[str, Any], steps: int, on_cpu: bool) -> list[float]:
+        """Fit a small network to x, y with Adam, on the device or on the CPU; returns the loss before each step.
+
+        The network is relu(x w1 + b1) w2 + b2, with the weights w1, b1, w2, b2 to begin with.
+        """
+
+    def memory(self) -> int | None:
+        """Give back what is cached, and return the bytes in use on the device; None where nobody counts them."""
 
 
 def stages(probe: Probe, parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
@@ -61,30 +75,74 @@ def stages(probe: Probe, parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
         result, ran_on = probe.exact(a, b)
         return {"asked": asked["name"], "ran_on": ran_on, "result": np.asarray(result).tolist()}
 
-    memory, seed = parameters.get("memory_bytes", 0), parameters.get("seed", 0)
+    installed, seed = parameters.get("memory_bytes", 0), parameters.get("seed", 0)
 
     def matmul() -> dict[str, Any]:
-        found = benchmark.products(probe.work(), parameters["matmul_s"], memory, seed)
+        found = benchmark.products(probe.work(), parameters["matmul_s"], installed, seed)
         return {"asked": asked["name"], **found, "numpy_tflops": benchmark.numpy_tflops(seed)}
 
     def bandwidth() -> dict[str, Any]:
-        return benchmark.stream(probe.work(), parameters["bandwidth_s"], memory)
+        return benchmark.stream(probe.work(), parameters["bandwidth_s"], installed)
 
     def course() -> dict[str, Any]:
-        return benchmark.course(probe.work(), parameters["course_s"], memory, seed)
+        return benchmark.course(probe.work(), parameters["course_s"], installed, seed)
 
     def sustained() -> dict[str, Any]:
-        return benchmark.sustain(probe.work(), parameters["soak_s"], parameters["window_s"], memory, seed)
+        return benchmark.sustain(probe.work(), parameters["soak_s"], parameters["window_s"], installed, seed)
+
+    def numeric() -> dict[str, Any]:
+        return {"cases": numbers.observe(probe.operations(), parameters["seed"])}
 
     def training() -> dict[str, Any]:
         random = np.random.default_rng(parameters["seed"])
         x = random.uniform(-1, 1, (TRAINING_SAMPLES, TRAINING_FEATURES)).astype(np.float32)
         y = np.sin(x @ random.normal(size=(TRAINING_FEATURES, 1))).astype(np.float32)
-        losses = probe.train(x, y, TRAINING_STEPS, parameters["seed"])
-        return {"seed": parameters["seed"], "losses": [float(loss) for loss in losses]}
+        # The same first weights everywhere, so that two curves can be held against each other.
+        weights = {
+            "w1": (random.standard_normal((TRAINING_FEATURES, HIDDEN)) * 0.3).astype(np.float32),
+            "b1": np.zeros(HIDDEN, np.float32),
+            "w2": (random.standard_normal((HIDDEN, 1)) * 0.2).astype(np.float32),
+            "b2": np.zeros(1, np.float32),
+        }
+        losses = probe.train(x, y, weights, TRAINING_STEPS, False)
+        is_cpu = parameters["device"].lower() == "cpu"
+        cpu_losses = None if is_cpu else probe.train(x, y, weights, TRAINING_STEPS, True)
+        return {
+            "seed": parameters["seed"],
+            "losses": [float(loss) for loss in losses],
+            "cpu_losses": None if cpu_losses is None else [float(loss) for loss in cpu_losses],
+        }
+
+    def memory() -> dict[str, Any]:
+        random = np.random.default_rng(parameters["seed"])
+        a, b = (random.standard_normal((MEMORY_N, MEMORY_N), dtype=np.float32) for _ in range(2))
+        matmul = probe.operations()["matmul"]
+        # What a first product sets up, workspaces and compiled kernels, is kept rightly.
+        matmul(a, b)
+        gc.collect()
+        before = probe.memory()
+        for _ in range(MEMORY_TIMES):
+            matmul(a, b)
+        gc.collect()
+        return {
+            "asked": asked["name"],
+            "before": before,
+            "after": probe.memory(),
+            "array": a.nbytes,
+            "times": MEMORY_TIMES,
+        }
 
     quick: list[tuple[str, Stage]] = [("import", load), ("device", devices), ("execute", execute)]
     if parameters["level"] == "quick":
         return quick
-    full = [*quick, ("matmul", matmul), ("bandwidth", bandwidth), ("course", course), ("training", training)]
+    full = [
+        *quick,
+        ("numbers", numeric),
+        ("matmul", matmul),
+        ("bandwidth", bandwidth),
+        ("course", course),
+        ("training", training),
+        ("memory", memory),
+        ("libraries", lambda: {"openmp": libraries.openmp()}),
+    ]
     return [*full, ("sustained", sustained)] if parameters["level"] == "soak" else full

@@ -7,6 +7,7 @@ from typing import Any
 
 from verify.probes import framework
 from verify.probes.benchmark import Work
+from verify.probes.numbers import Operations
 from verify.probes.reporting import Stage
 
 
@@ -43,19 +44,39 @@ class Jax:
         """See framework.Probe."""
         return _Work(self.jax, self.numpy, self.device)
 
-    def train(self, x: Any, y: Any, steps: int, seed: int) -> list[float]:
+    def operations(self) -> Operations:
         """See framework.Probe."""
         jax, jnp = self.jax, self.numpy
-        with jax.default_device(self.device):
-            first, second = jax.random.split(jax.random.PRNGKey(seed))
-            weights = {
-                "w1": jax.random.normal(first, (x.shape[1], 32)) * 0.3,
-                "b1": jnp.zeros(32),
-                "w2": jax.random.normal(second, (32, 1)) * 0.2,
-                "b2": jnp.zeros(1),
-            }
+
+        def on_device(function: Any) -> Any:
+            return lambda *arrays: jax.device_get(function(*(jax.device_put(one, self.device) for one in arrays)))
+
+        def conv1d(x: Any, w: Any) -> Any:
+            return jax.lax.conv_general_dilated(x, w, (1,), "VALID", dimension_numbers=("NWC", "WIO", "NWC"))
+
+        def normal(seed: int, n: int) -> Any:
+            with jax.default_device(self.device):
+                return jax.device_get(jax.random.normal(jax.random.PRNGKey(seed), (n,)))
+
+        return {
+            "relu": on_device(jax.nn.relu),
+            "matmul": on_device(jnp.matmul),
+            "conv1d": on_device(conv1d),
+            "softmax": on_device(jax.nn.softmax),
+            "sum": on_device(lambda x: jnp.sum(x, -1)),
+            "cumsum": on_device(lambda x: jnp.cumsum(x, -1)),
+            "take_along_axis": on_device(lambda x, indices: jnp.take_along_axis(x, indices, -1)),
+            "normal": normal,
+        }
+
+    def train(self, x: Any, y: Any, weights: dict[str, Any], steps: int, on_cpu: bool) -> list[float]:
+        """See framework.Probe."""
+        jax, jnp = self.jax, self.numpy
+        device = jax.devices("cpu")[0] if on_cpu else self.device
+        with jax.default_device(device):
+            weights = {name: jax.device_put(value, device) for name, value in weights.items()}
             zeros = {name: jnp.zeros_like(value) for name, value in weights.items()}
-            inputs, targets = (jax.device_put(one, self.device) for one in (x, y))
+            inputs, targets = (jax.device_put(one, device) for one in (x, y))
 
             def loss_of(values: Any) -> Any:
                 hidden = jnp.maximum(jnp.matmul(inputs, values["w1"]) + values["b1"], 0)
@@ -76,6 +97,12 @@ class Jax:
                 weights, means, squares, loss = step(weights, means, squares, float(count))
                 losses.append(float(loss))
         return losses
+
+    def memory(self) -> int | None:
+        """See framework.Probe."""
+        # None where the platform keeps no statistics: jax's Device.memory_stats.
+        counted = self.device.memory_stats()
+        return int(counted["bytes_in_use"]) if counted and "bytes_in_use" in counted else None
 
 
 class _Work:

@@ -10,8 +10,11 @@ import importlib
 import os
 from typing import Any
 
+import numpy as np
+
 from verify.probes import framework
 from verify.probes.benchmark import Work
+from verify.probes.numbers import Operations
 from verify.probes.reporting import Stage
 
 TF32 = "MLX_ENABLE_TF32"
@@ -54,21 +57,51 @@ class Mlx:
         """See framework.Probe."""
         return _Work(self.mx)
 
-    def train(self, x: Any, y: Any, steps: int, seed: int) -> list[float]:
+    def operations(self) -> Operations:
+        """See framework.Probe."""
+        mx = self.mx
+
+        def on_device(function: Any) -> Any:
+            return lambda *arrays: np.array(function(*(mx.array(one) for one in arrays)))
+
+        def conv1d(x: Any, w: Any) -> Any:
+            # MLX's order of the weights is (filters, width, channels).
+            return mx.conv1d(x, mx.transpose(w, (2, 0, 1)))
+
+        return {
+            "relu": on_device(self.nn.relu),
+            "matmul": on_device(mx.matmul),
+            "conv1d": on_device(conv1d),
+            "softmax": on_device(lambda x: mx.softmax(x, axis=-1)),
+            "sum": on_device(lambda x: mx.sum(x, axis=-1)),
+            "cumsum": on_device(lambda x: mx.cumsum(x, axis=-1)),
+            "take_along_axis": on_device(lambda x, indices: mx.take_along_axis(x, indices, axis=-1)),
+            "normal": lambda seed, n: np.array(mx.random.normal((n,), key=mx.random.key(seed))),
+        }
+
+    def train(self, x: Any, y: Any, weights: dict[str, Any], steps: int, on_cpu: bool) -> list[float]:
         """See framework.Probe."""
         mx, nn = self.mx, self.nn
-        mx.random.seed(seed)
-        inputs, targets = mx.array(x), mx.array(y)
-        model = nn.Sequential(nn.Linear(x.shape[1], 32), nn.ReLU(), nn.Linear(32, 1))
-        optimizer = self.optimizers.Adam(learning_rate=0.02)
-        step = nn.value_and_grad(model, lambda model: nn.losses.mse_loss(model(inputs), targets))
-        losses = []
-        for _ in range(steps):
-            loss, slopes = step(model)
-            optimizer.update(model, slopes)
-            mx.eval(model.parameters(), optimizer.state)
-            losses.append(loss.item())
+        with mx.stream(mx.cpu if on_cpu else mx.default_device()):
+            inputs, targets = mx.array(x), mx.array(y)
+            model = nn.Sequential(nn.Linear(*weights["w1"].shape), nn.ReLU(), nn.Linear(*weights["w2"].shape))
+            for layer, (w, b) in ((0, ("w1", "b1")), (2, ("w2", "b2"))):
+                model.layers[layer].update({"weight": mx.array(weights[w].T), "bias": mx.array(weights[b])})
+            optimizer = self.optimizers.Adam(learning_rate=0.02)
+            step = nn.value_and_grad(model, lambda model: nn.losses.mse_loss(model(inputs), targets))
+            losses = []
+            for _ in range(steps):
+                loss, slopes = step(model)
+                optimizer.update(model, slopes)
+                mx.eval(model.parameters(), optimizer.state)
+                losses.append(loss.item())
         return losses
+
+    def memory(self) -> int | None:
+        """See framework.Probe."""
+        self.mx.synchronize()
+        self.mx.clear_cache()
+        return int(self.mx.get_active_memory())
 
 
 class _Work:

@@ -8,6 +8,7 @@ from typing import Any
 
 from verify.probes import framework
 from verify.probes.benchmark import Work
+from verify.probes.numbers import Operations
 from verify.probes.reporting import Stage
 
 FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
@@ -48,13 +49,42 @@ class PyTorch:
         """See framework.Probe."""
         return _Work(self.torch, self.device)
 
-    def train(self, x: Any, y: Any, steps: int, seed: int) -> list[float]:
+    def operations(self) -> Operations:
         """See framework.Probe."""
         torch = self.torch
-        torch.manual_seed(seed)
-        inputs, targets = (torch.from_numpy(one).to(self.device) for one in (x, y))
-        layers = (torch.nn.Linear(x.shape[1], 32), torch.nn.ReLU(), torch.nn.Linear(32, 1))
-        model = torch.nn.Sequential(*layers).to(self.device)
+
+        def on_device(function: Any) -> Any:
+            return lambda *arrays: function(*(torch.from_numpy(one).to(self.device) for one in arrays)).cpu().numpy()
+
+        def conv1d(x: Any, w: Any) -> Any:
+            # PyTorch's order is (batch, channels, length) and (filters, channels, width).
+            return torch.nn.functional.conv1d(x.transpose(1, 2), w.permute(2, 1, 0)).transpose(1, 2)
+
+        def normal(seed: int, n: int) -> Any:
+            generator = torch.Generator(device=self.device).manual_seed(seed)
+            return torch.randn(n, generator=generator, device=self.device).cpu().numpy()
+
+        return {
+            "relu": on_device(torch.relu),
+            "matmul": on_device(torch.matmul),
+            "conv1d": on_device(conv1d),
+            "softmax": on_device(lambda x: torch.softmax(x, -1)),
+            "sum": on_device(lambda x: x.sum(-1)),
+            "cumsum": on_device(lambda x: x.cumsum(-1)),
+            "take_along_axis": on_device(lambda x, indices: torch.take_along_dim(x, indices.long(), -1)),
+            "normal": normal,
+        }
+
+    def train(self, x: Any, y: Any, weights: dict[str, Any], steps: int, on_cpu: bool) -> list[float]:
+        """See framework.Probe."""
+        torch = self.torch
+        device = torch.device("cpu") if on_cpu else self.device
+        inputs, targets = (torch.from_numpy(one).to(device) for one in (x, y))
+        layers = (torch.nn.Linear(*weights["w1"].shape), torch.nn.ReLU(), torch.nn.Linear(*weights["w2"].shape))
+        model = torch.nn.Sequential(*layers).to(device)
+        named = {"0.weight": "w1", "0.bias": "b1", "2.weight": "w2", "2.bias": "b2"}
+        # PyTorch keeps a weight as (outputs, inputs).
+        model.load_state_dict({key: torch.from_numpy(weights[name].T) for key, name in named.items()})
         optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
         losses = []
         for _ in range(steps):
@@ -64,6 +94,15 @@ class PyTorch:
             optimizer.step()
             losses.append(loss.item())
         return losses
+
+    def memory(self) -> int | None:
+        """See framework.Probe."""
+        # https://docs.pytorch.org/docs/stable/mps.html
+        if self.device.type != "mps":
+            return None
+        self.torch.mps.synchronize()
+        self.torch.mps.empty_cache()
+        return int(self.torch.mps.current_allocated_memory())
 
 
 class _Work:

@@ -7,6 +7,7 @@ from typing import Any
 
 from verify.probes import framework
 from verify.probes.benchmark import Work
+from verify.probes.numbers import Operations
 from verify.probes.reporting import Stage
 
 
@@ -46,17 +47,53 @@ class TensorFlow:
         """See framework.Probe."""
         return _Work(self.tf, self.device)
 
-    def train(self, x: Any, y: Any, steps: int, seed: int) -> list[float]:
+    def operations(self) -> Operations:
+        """See framework.Probe."""
+        tf = self.tf
+
+        def on_device(function: Any) -> Any:
+            def run(*arrays: Any) -> Any:
+                with tf.device(self.device):
+                    return function(*(tf.constant(one) for one in arrays)).numpy()
+
+            return run
+
+        def normal(seed: int, n: int) -> Any:
+            with tf.device(self.device):
+                return tf.random.stateless_normal((n,), seed=(seed, 0)).numpy()
+
+        return {
+            "relu": on_device(tf.nn.relu),
+            "matmul": on_device(tf.matmul),
+            "conv1d": on_device(lambda x, w: tf.nn.conv1d(x, w, stride=1, padding="VALID")),
+            "softmax": on_device(tf.nn.softmax),
+            "sum": on_device(lambda x: tf.reduce_sum(x, axis=-1)),
+            "cumsum": on_device(lambda x: tf.cumsum(x, axis=-1)),
+            "take_along_axis": on_device(lambda x, indices: tf.gather(x, indices, axis=-1, batch_dims=1)),
+            "normal": normal,
+        }
+
+    def train(self, x: Any, y: Any, weights: dict[str, Any], steps: int, on_cpu: bool) -> list[float]:
         """See framework.Probe."""
         keras = self.tf.keras
-        keras.utils.set_random_seed(seed)
-        with self.tf.device(self.device):
-            layers = [keras.layers.Dense(32, activation="relu"), keras.layers.Dense(1)]
-            model = keras.Sequential([keras.Input((x.shape[1],)), *layers])
+        with self.tf.device("/device:CPU:0" if on_cpu else self.device):
+            hidden = keras.layers.Dense(weights["w1"].shape[1], activation="relu")
+            model = keras.Sequential([keras.Input((x.shape[1],)), hidden, keras.layers.Dense(1)])
+            model.set_weights([weights[name] for name in ("w1", "b1", "w2", "b2")])
             model.compile(optimizer=keras.optimizers.Adam(0.02), loss="mse")
             # Keras' own loop, because it is what its users run; one batch an epoch makes an epoch a step.
             history = model.fit(x, y, batch_size=len(x), epochs=steps, shuffle=False, verbose=0)
         return [float(loss) for loss in history.history["loss"]]
+
+    def memory(self) -> int | None:
+        """See framework.Probe."""
+        try:
+            counted = self.tf.config.experimental.get_memory_info(self.device)
+        except ValueError:
+            # What it raises for a device whose allocator keeps no statistics.
+            return None
+        # The CPU's keeps them as zeros.
+        return int(counted["current"]) if counted["peak"] else None
 
 
 class _Work:
