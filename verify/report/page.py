@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -69,7 +70,8 @@ def write(folder: Path, language: Language) -> Path:
     """
     results, refused = gather(folder)
     path = folder / FILE
-    unfinished = path.with_suffix(".html.tmp")
+    # A name of its own: the machines of a lab are verified at the same time, each by a process that writes the page.
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     # Surrogates, which a result may hold, have no UTF-8.
     unfinished.write_text(render(results, refused, language), encoding="utf-8", errors="replace")
     unfinished.replace(path)
