@@ -39,7 +39,8 @@ homebrew_kind() {
 }
 
 mac() {
-    say groups "$(id -Gn)"
+    # By name: those of a session that began earlier may have changed since.
+    say groups "$(id -Gn "$(id -un)")"
     # -n never asks: it fails where a password is needed. With -k no password that was typed a minute ago counts.
     say sudo_asks "$(flag test "$(flag sudo -kn true </dev/null)" = 0)"
     # As Homebrew looks for the Command Line Tools (Homebrew/install, install.sh, should_install_command_line_tools).
