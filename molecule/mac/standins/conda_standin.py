@@ -88,8 +88,8 @@ def link(prefix: Path, package: tuple[str, str, str]) -> None:
     file_name = f"{name}-{version}-{build}"
     record = {
         "name": name, "version": version, "build": build, "build_number": 0, "subdir": "osx-arm64",
-        "channel": "https://conda.anaconda.org/conda-forge/osx-arm64", "fn": f"{file_name}.conda",
-        "url": f"https://conda.anaconda.org/conda-forge/osx-arm64/{file_name}.conda",
+        "channel": "https://channel.example/conda-forge/osx-arm64", "fn": f"{file_name}.conda",
+        "url": f"https://channel.example/conda-forge/osx-arm64/{file_name}.conda",
         "sha256": hashlib.sha256(file_name.encode()).hexdigest(), "files": [],
     }  # fmt: skip
     (prefix / "conda-meta" / f"{file_name}.json").write_text(json.dumps(record))
