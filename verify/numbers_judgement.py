@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from verify import tolerance
-from verify.probes import numbers
+from verify.probes import units
 
 BAND = 0.05
 """How far a loss may be from the CPU's, as a share of the CPU's. Correct float32 implementations, which add in
@@ -68,8 +68,8 @@ def verdict(judged: list[dict[str, Any]]) -> tuple[str, str]:
     if all(one["message"].startswith("raised ") for one in bad):
         return "exception", message
     wrong = {one["case"] for one in bad}
-    sizes = [n for n in (*numbers.WHOLE, *numbers.PROJECTED) if f"{_PRODUCT}{n}" in wrong]
-    right = [n for n in (*numbers.WHOLE, *numbers.PROJECTED) if n not in sizes]
+    sizes = [n for n in (*units.WHOLE, *units.PROJECTED) if f"{_PRODUCT}{n}" in wrong]
+    right = [n for n in (*units.WHOLE, *units.PROJECTED) if n not in sizes]
     if sizes and right and min(sizes) > max(right):
         return "wrong-large", f"products are right up to n = {max(right)} and wrong from n = {min(sizes)}: {message}"
     return "wrong-value", message

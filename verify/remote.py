@@ -23,7 +23,7 @@ OUTER_MARGIN_S = 30
 _TERMINATE_S = 3
 _SHARED = {
     "environment": ["reporting", "state"],
-    "framework": ["reporting", "freivalds", "benchmark", "numbers", "libraries", "framework"],
+    "framework": ["reporting", "freivalds", "benchmark", "units", "numbers", "libraries", "framework"],
 }
 # POSIX sh; asked before anything is known of the target, so it may need nothing but sh and uname. The nonces set the
 # answer apart from what a login script prints.

@@ -22,7 +22,7 @@ the largest of some hundred entries.
 
 import math
 
-from verify.probes import numbers
+from verify.probes import units
 
 PRODUCT = 4.0
 """Limit for inner products of data with mean zero, in eps ||a|| ||b||, at any number of terms; of Freivalds' residual
@@ -40,18 +40,18 @@ def limit(unit: str, k: int) -> float:
     """How large an error of a case may be.
 
     Args:
-        unit: one of verify/probes/numbers.py.
+        unit: one of verify/probes/units.py.
         k: number of terms that were summed.
 
     Raises:
         KeyError: the unit is unknown.
     """
     return {
-        numbers.EXACT: lambda: 0.0,
+        units.EXACT: lambda: 0.0,
         # gamma_k in eps = 2 u, where that is smaller; one rounding more for the result's own.
-        numbers.ROUNDING: lambda: min((k + 1) / 2, PRODUCT),
-        numbers.RELATIVE: lambda: _softmax(k),
-        numbers.SIGMA: lambda: NORMAL,
+        units.ROUNDING: lambda: min((k + 1) / 2, PRODUCT),
+        units.RELATIVE: lambda: _softmax(k),
+        units.SIGMA: lambda: NORMAL,
     }[unit]()
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from verify import chips, speed_judgement
 from verify.judgement import FrameworkJudge, check_names, exact_operands, exact_result
-from verify.probes.numbers import ROUNDING
+from verify.probes.units import ROUNDING
 from verify.remote import Outcome
 from verify.results import CheckResult, FrameworkReport
 from verify.speed_judgement import SpeedJudge

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from verify import ROOT, numbers_judgement
-from verify.probes import framework, libraries, numbers
+from verify.probes import framework, libraries, numbers, units
 from verify.probes.numbers import Operations
 
 
@@ -149,7 +149,7 @@ def test_a_case_that_makes_no_sense_never_passes(change: dict[str, Any]) -> None
         "case": "sum",
         "dtype": "float32",
         "k": 5,
-        "unit": numbers.ROUNDING,
+        "unit": units.ROUNDING,
         "error": 0.5,
         "finite": True,
         "said": "",

@@ -8,7 +8,8 @@ import pytest
 
 from verify import tolerance
 from verify.probes.freivalds import residual
-from verify.probes.numbers import RELATIVE, ROUNDING, product_error
+from verify.probes.numbers import product_error
+from verify.probes.units import RELATIVE, ROUNDING
 
 SHAPES = [(8, 1, 8), (5, 7, 9), (16, 64, 12), (24, 300, 24), (33, 1000, 17), (4, 5000, 6)]
 SIZES = [64, 256, 512, 1024]

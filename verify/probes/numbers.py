@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from verify.probes.freivalds import residual
+from verify.probes.units import EXACT, PROJECTED, RELATIVE, ROUNDING, SIGMA, WHOLE
 
 Operations = dict[str, Callable[..., Any]]
 """What a framework computes on its device, by name, from numpy arrays to a numpy array:
@@ -22,13 +23,6 @@ normal(seed, n): n values of the standard normal distribution. What a framework 
 """
 
 EPS = float(np.finfo(np.float32).eps)
-ROUNDING, RELATIVE, EXACT, SIGMA = "eps of norms", "eps of values", "wrong entries", "standard errors"
-"""Units: eps ||a_i|| ||b_j|| for an inner product of a_i and b_j; eps |reference|; a count; and standard errors."""
-
-WHOLE = (16, 100, 257, 512)
-"""Orders of products that are compared entry by entry."""
-PROJECTED = (1024, 2048)
-"""Orders of products that are compared by random projections (verify/probes/freivalds.py)."""
 LONG_K = 40000
 """More than 32767, from which on some MPS products are wrong on the M1 and M2 (pytorch #195163)."""
 FILTERS = 65537
