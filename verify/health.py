@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from testinfra.host import Host
 
-from verify import environment_judgement as environment
 from verify import (
+    coreml_judgement,
     judgement,
     machine_judgement,
     packages_judgement,
@@ -16,6 +16,7 @@ from verify import (
     speed_judgement,
     system_judgement,
 )
+from verify import environment_judgement as environment
 from verify.advice import failed
 from verify.environment_judgement import EnvironmentJudge
 from verify.judgement import FrameworkJudge
@@ -74,6 +75,7 @@ class HostHealth:
         self._obstacle = ""
         self._started = time.monotonic()
         self._numpy_tflops = 0.0
+        self._installed: frozenset[str] = frozenset()
         self.report = HostReport(
             host=name,
             address=host.backend.get_pytest_id(),
@@ -90,6 +92,8 @@ class HostHealth:
         group = name.split(".", maxsplit=1)[0]
         if group in self._settings.profile.frameworks and group not in self._asked:
             self._note(group, self._check_framework(group))
+        if group == coreml_judgement.PREFIX and group not in self._asked:
+            self._note(group, [self._check_coreml()])
         answer = self._answers.get(name) or CheckResult(name, "skip", self._obstacle)
         self.report.checks.append(answer)
         self.report.seconds = round(time.monotonic() - self._started, 3)
@@ -144,6 +148,8 @@ class HostHealth:
         for one in outcome.records:
             if one["stage"] == "machine" and isinstance(one.get("data"), dict):
                 self.report.machine = one["data"]
+            if one["stage"] == "packages" and isinstance(one.get("data"), dict):
+                self._installed = frozenset(one["data"].get("installed", ()))
         judged = EnvironmentJudge(profile, record, platform, shares).judge(outcome)
         if self._settings.level != SETUP:
             judged.extend(machine_judgement.judge(outcome.records, self.report))
@@ -227,6 +233,19 @@ class HostHealth:
         self.report.frameworks[name] = judge.report
         self._hold(judge)
         return found
+
+    def _check_coreml(self) -> CheckResult:
+        if self._obstacle or self._target is None or self._record is None:
+            return coreml_judgement.skipped(self._obstacle)
+        if not self._target.platform.startswith("darwin-"):
+            return coreml_judgement.skipped("Core ML is a part of macOS")
+        if coreml_judgement.DISTRIBUTION not in self._installed:
+            return coreml_judgement.skipped(f"{coreml_judgement.DISTRIBUTION} is not in this environment")
+        limit = self._limit
+        self._announce(f"{self.report.host}: asking Core ML for its plan, at most {limit:.0f} s")
+        outcome = remote.probe(self._host, self._record.python, "coreml", {}, {}, limit)
+        self._note_loss(outcome)
+        return coreml_judgement.judge(outcome)
 
     def _hold(self, judge: FrameworkJudge) -> None:
         """Say what the figures so far are a share of."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from verify import history, language, summary
+from verify import coreml_judgement, history, language, summary
 from verify import settings as options
 from verify.errors import UserError
 from verify.health import HostHealth, setup_checks
@@ -115,7 +115,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "check" in metafunc.fixturenames and run is not None:
         level, frameworks = run.settings.level, run.settings.candidates
         names = [name for one in frameworks for name in check_names(one, level)]
-        metafunc.parametrize("check", [*setup_checks(frameworks, run.settings.level), *names])
+        optional = [coreml_judgement.CHECK] if level in ("full", "soak") else []
+        metafunc.parametrize("check", [*setup_checks(frameworks, level), *names, *optional])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -23,6 +23,7 @@ OUTER_MARGIN_S = 30
 _TERMINATE_S = 3
 _SHARED = {
     "environment": ["reporting", "state"],
+    "coreml": ["reporting"],
     "framework": ["reporting", "freivalds", "benchmark", "units", "numbers", "libraries", "framework"],
 }
 # POSIX sh; asked before anything is known of the target, so it may need nothing but sh and uname. The nonces set the
@@ -157,7 +158,7 @@ def probe(
         seconds: time limit, enforced on the target; here, OUTER_MARGIN_S later.
     """
     nonce = secrets.token_hex(16)
-    shared = _SHARED["environment" if name == "environment" else "framework"]
+    shared = _SHARED.get(name, _SHARED["framework"])
     modules: list[tuple[str, str | None]] = [("verify", None), ("verify.probes", None)]
     for one in [*shared, name]:
         modules.append((f"verify.probes.{one}", (PROBES / f"{one}.py").read_text(encoding="utf-8")))

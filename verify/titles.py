@@ -21,6 +21,7 @@ CHECKS = {
     "shell.conda": "A new terminal knows conda",
     "shell.login": "A new terminal is in the environment",
     "machine.chip": "The chip is known",
+    "coreml.plan": "Core ML's plan for a convolution",
     "machine.state": "The machine is calm",
     "import": "It can be imported",
     "version": "It has its locked version",

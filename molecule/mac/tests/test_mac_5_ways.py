@@ -55,7 +55,8 @@ def test_miniforge_comes_from_homebrew_where_the_courses_way_is_asked_for() -> N
     record = FRESH.run("cat ~/.local/share/metal-lab/ml-m1.json")
     change, restore = away("/Users/ana/miniforge3")
     with altered(change, f"{restore}; rm -rf /opt/homebrew/Caskroom/miniforge"):
-        FRESH.run("cp -p ~/.zshrc ~/.zshrc.kept")
+        # As if nothing of ours had been there: an environment elsewhere is not left behind unasked.
+        FRESH.run("cp -p ~/.zshrc ~/.zshrc.kept; rm ~/.local/share/metal-lab/ml-m1.json")
         try:
             run = converge(*ONE, miniforge_install_method="cask", **SMALL)
             assert run.code == 0, run.output

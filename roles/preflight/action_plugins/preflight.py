@@ -220,6 +220,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "provider": provider,
             "frameworks": profile.select(wanted, facts.platform),
             "environment": options["environment"],
+            # Of a Mac; others bring git and Python themselves.
+            "tools": facts.mac.tools if facts.mac else True,
             **{key: getattr(facts, key) for key in ("system", "machine", "user", "home", "data", "shell")},
             **{key: getattr(facts, key) for key in ("zdotdir", "prefix", "env_present")},
         }
