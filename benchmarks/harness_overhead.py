@@ -10,6 +10,7 @@ PyTorch is also held against torch.utils.benchmark.
 import argparse
 import functools
 import json
+import statistics
 import subprocess
 import sys
 from collections.abc import Callable
@@ -66,6 +67,7 @@ def inside(name: str, runs: int) -> None:
         line = f"{name:<11} run {run}: {_tflops(n, harness):.4f} TFLOPS"
         for other, found in times.items():
             line += f"; {other} {_tflops(n, found):.4f}, ratio {min(found) / min(harness):.3f}"
+            line += f", of the medians {statistics.median(found) / statistics.median(harness):.3f}"
         print(line, flush=True)
 
 

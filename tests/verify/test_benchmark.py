@@ -155,6 +155,19 @@ def test_work_that_is_not_waited_for_shows_when_the_last_output_is_fetched(clock
     assert found["drain_s"] > sum(found["samples"])
 
 
+def test_copying_a_large_output_is_no_waiting(clock: Clock) -> None:
+    class Slow(Work):
+        """Computes at once, and copies slowly."""
+
+        def to_numpy(self, array: Any) -> Any:
+            self.clock.now += 10.0
+            return array
+
+    work = Slow(clock, 1e15)
+    work.prepare(8192, "float16", 1)
+    assert benchmark._measure(work, 8192, "float16", 1, 0.1, 0.2)["drain_s"] == pytest.approx(0.0)
+
+
 def test_a_stream_reads_and_writes_every_byte(clock: Clock) -> None:
     found = benchmark.stream(Work(clock, 50e9), 2.0, MEMORY)
     assert found["bytes"] == 2 * benchmark.STREAM_BYTES

@@ -14,6 +14,18 @@ from tests.verify.conftest import Machine
 from verify.results import SCHEMA
 
 
+def test_mlx_is_asked_for_float32_and_not_for_tf32(machine: Machine) -> None:
+    """From the M5 on, MLX computes at TF32 unless it is told not to before it is imported."""
+    core = machine.site / "mlx" / "core.py"
+    record = next(machine.site.glob("mlx-*.dist-info")) / "RECORD"
+    size = core.stat().st_size
+    core.write_text(core.read_text(encoding="utf-8") + '\nimport os\nassert os.environ["MLX_ENABLE_TF32"] == "0"\n')
+    record.write_text(record.read_text(encoding="utf-8").replace(f",{size}", f",{core.stat().st_size}"))
+    done = machine.verify("--frameworks", "mlx", MLX_ENABLE_TF32="1")
+    assert done.results["mlx.value"] == ("pass", ""), done.output
+    assert done.report["frameworks"]["mlx"]["settings"]["MLX_ENABLE_TF32"] == "0"
+
+
 def test_a_healthy_machine(machine: Machine) -> None:
     done = machine.verify()
     assert done.code == 0, done.output
