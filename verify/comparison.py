@@ -2,7 +2,7 @@
 
 A figure counts as worse when two things hold. Its better quartile is below the worse quartile of the older figure, so
 that the two spreads do not touch; and its median is at least MARGIN lower, since two runs on one machine differ by more
-than the repetitions within a run do (measured: benchmarks/run_to_run.py). For a fleet the older figure's spread is
+than the repetitions within a run do (benchmarks/run_to_run.py tells). For a fleet the older figure's spread is
 Tukey's lower fence of the other machines' medians, first quartile - 1.5 x interquartile range (J. W. Tukey, Exploratory
 Data Analysis, 1977): below a quartile alone lies a quarter of every healthy fleet.
 """
