@@ -20,7 +20,6 @@ from time import perf_counter
 from typing import Any
 
 from verify import ROOT
-from verify.probes import benchmark
 
 SIZES = {"tensorflow": 1024, "pytorch": 1024, "jax": 1024, "mlx": 256}
 CLASSES = {"tensorflow": "TensorFlow", "pytorch": "PyTorch", "jax": "Jax", "mlx": "Mlx"}
@@ -44,6 +43,8 @@ def main() -> None:
 
 def inside(name: str, runs: int) -> None:
     """Measure one framework, in the environment's Python."""
+    # Needs numpy, which only that Python has.
+    benchmark = import_module("verify.probes.benchmark")
     probe = _probe(name)
     probe.load()
     n = SIZES[name]
