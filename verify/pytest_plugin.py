@@ -35,7 +35,7 @@ class Run:
         self._names = _names(hosts)
         self._hosts: dict[str, HostHealth] = {}
         self.written: list[Path] = []
-        self.page = Path()
+        self.page: Path | None = None
 
     def health(self, host: Host) -> HostHealth:
         """The health of a host."""
@@ -77,6 +77,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--frameworks", help="names separated by commas (default: those in each target's record)")
     group.addoption("--results", default=options.DEFAULT_RESULTS, help="folder (default: %(default)s)")
     group.addoption("--lang", help=language.HELP)
+    group.addoption("--no-page", action="store_true", help=options.NO_PAGE_HELP)
     group.addoption("--timeout", help=options.TIMEOUT_HELP)
     group.addoption("--soak-seconds", help=options.SOAK_HELP)
 
@@ -188,7 +189,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     run.written = [write(one, results) for one in reports]
     for one, path in zip(reports, run.written, strict=True):
         history.keep(one, path, results)
-    run.page = page.write(results, run.settings.language)
+    if not session.config.option.no_page:
+        run.page = page.write(results, run.settings.language)
     unhealthy = exitstatus == pytest.ExitCode.TESTS_FAILED or any(one.verdict == "unhealthy" for one in reports)
     session.exitstatus = UNHEALTHY if unhealthy else HEALTHY
 

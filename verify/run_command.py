@@ -55,6 +55,7 @@ def main(arguments: list[str]) -> int:
     code = pytest.main(
         [
             *(f"--{name}={value}" for name, value in passed_on.items() if value is not None),
+            *(["--no-page"] if given.no_page else []),
             # Only our lines of progress and our summary.
             *("-qq", "--tb=no", "-rN", "--no-header", "--disable-warnings", "--color=auto"),
             *("-o", "console_output_style=classic"),
@@ -96,4 +97,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ansible-inventory", help="inventory for ansible:// hosts")
     parser.add_argument("--ssh-config", help="OpenSSH configuration file for ssh:// hosts")
     parser.add_argument("--lang", help=language.HELP)
+    parser.add_argument("--no-page", action="store_true", help=options.NO_PAGE_HELP)
     return parser

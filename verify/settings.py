@@ -30,6 +30,7 @@ DEFAULT_SOAK_S = 120.0
 LEAST_SOAK_S = 5.0
 DAY_S = 86400
 TIMEOUT_HELP = "seconds for one probe (default: what is left of the level's time for a machine, at least a minute)"
+NO_PAGE_HELP = "write no report.html: somebody makes it once for many machines (python -m verify report)"
 SOAK_HELP = f"seconds that each framework computes without a pause at level soak (default: {DEFAULT_SOAK_S:g})"
 SOAK_WINDOWS = 24
 SEED = 20241

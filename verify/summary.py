@@ -22,13 +22,15 @@ def plain(text: str) -> str:
     return "".join(" " if unicodedata.category(one) in ("Cc", "Cf", "Cs") and one != "\n" else one for one in text)
 
 
-def render(reports: list[HostReport], written: list[Path], report: Path, spoken: Language, *, colour: bool) -> str:
+def render(
+    reports: list[HostReport], written: list[Path], report: Path | None, spoken: Language, *, colour: bool
+) -> str:
     """The summary of a run.
 
     Args:
         reports: one per host.
         written: the files with the results.
-        report: the page for people.
+        report: the page for people, None where none was made.
         spoken: the language to write it in.
         colour: whether the terminal shows colours; without, the text is plain.
     """
@@ -40,7 +42,8 @@ def render(reports: list[HostReport], written: list[Path], report: Path, spoken:
         for one in reports:
             _host(console, one, spoken)
         console.print(Text(spoken.gettext("Results: %(paths)s", paths=", ".join(near(path) for path in written))))
-        console.print(Text(spoken.gettext("Report: %(path)s", path=near(report))))
+        if report is not None:
+            console.print(Text(spoken.gettext("Report: %(path)s", path=near(report))))
     return capture.get()
 
 

@@ -72,6 +72,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             inventory = Path(folder) / "hosts.json"
             inventory.write_text(json.dumps({"all": {"hosts": {host: self._connection_of(variables)}}}), "utf-8")
             command = [sys.executable, "-m", "verify", "--profile", options["profile"], "--level", options["level"]]
+            # The page is of all machines; the callback `fleet` makes it once, at the end.
+            command.append("--no-page")
             if options["lang"]:
                 command += ["--lang", options["lang"]]
             where = f"ansible://{host}?ansible_inventory={quote(str(inventory))}"
@@ -79,7 +81,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if code != 0:
             said = MEANING.get(code, f"python -m verify ended with exit code {code}.")
             result.update(failed=True, rc=code, msg=f"{said} {reasons(found)}".strip())
-        result.update(changed=False, verdict="healthy" if code == 0 else "unhealthy")
+        result.update(changed=False, verdict="healthy" if code == 0 else "unhealthy", lang=options["lang"])
         return result
 
     def _connection_of(self, variables: dict[str, Any]) -> dict[str, Any]:

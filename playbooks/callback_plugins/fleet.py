@@ -6,6 +6,7 @@ DOCUMENTATION follows in Ansible's form.
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 import textwrap
 import threading
@@ -153,6 +154,17 @@ def merge_junit(results: Path, hosts: list[str]) -> None:
         ElementTree.ElementTree(suites).write(results / "junit.xml", encoding="utf-8", xml_declaration=True)
 
 
+def make_page(lang: str) -> str:
+    """Make results/report.html of all machines; returns what the command says.
+
+    Args:
+        lang: a language's code, "" for the environment's.
+    """
+    command = [sys.executable, "-m", "verify", "report", *(["--lang", lang] if lang else [])]
+    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    return (done.stdout + done.stderr).strip()
+
+
 class CallbackModule(CallbackBase):  # type: ignore[misc]
     """The callback; see the module's docstring."""
 
@@ -167,6 +179,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self._running: dict[str, tuple[str, float]] = {}
         self._check = False
         self._verified: list[str] = []
+        self._lang = ""
         self._over = threading.Event()
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
@@ -223,16 +236,19 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self._running.pop(result.host.name, None)
         if "verdict" in result.result:
             self._verified.append(result.host.name)
+            self._lang = result.result["lang"]
         story = self._stories.setdefault(result.host.name, Story())
         story.begun = True
         return story
 
     def v2_playbook_on_stats(self, _: Any) -> None:
-        """Put the verifications' JUnit files together, and show the table."""
+        """Put the verifications' JUnit files together, make their page, and show the table."""
         self._over.set()
         merge_junit(RESULTS, list(self._verified))
         if not self._stories:
             return
+        if self._verified:
+            self._display.display(make_page(self._lang))
         self._display.banner("MACHINES")
         for state, row in table(self._stories, check=self._check, width=shutil.get_terminal_size((120, 24)).columns):
             self._display.display(row, color=COLOURS[state])

@@ -14,6 +14,16 @@ from tests.verify.conftest import Machine
 from verify.results import SCHEMA
 
 
+def test_the_page_is_made_unless_somebody_makes_it_for_many_machines(machine: Machine) -> None:
+    page = machine.folder / "results-command" / "report.html"
+    assert "Report: " in machine.verify("--level", "setup").output
+    assert page.exists()
+    done = machine.verify("--level", "setup", "--no-page")
+    assert done.report["verdict"] == "healthy"
+    assert "Report: " not in done.output
+    assert not page.exists()
+
+
 def test_mlx_is_asked_for_float32_and_not_for_tf32(machine: Machine) -> None:
     """From the M5 on, MLX computes at TF32 unless it is told not to before it is imported."""
     core = machine.site / "mlx" / "core.py"

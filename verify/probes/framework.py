@@ -56,8 +56,9 @@ def stages(probe: Probe, parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
     Args:
         probe: the framework.
         parameters: device (wanted, as the framework names its kind), level, a and b (matrices of small integers as
-            lists of rows); at levels full and soak: seed, memory_bytes, and seconds for each measurement (matmul_s,
-            bandwidth_s, course_s); at soak: soak_s and window_s.
+            lists of rows); at levels full and soak: seed, memory_bytes, yardstick (whether to time numpy's product, to
+            hold others against it), and seconds for each measurement (matmul_s, bandwidth_s, course_s); at soak: soak_s
+            and window_s.
     """
     asked = {"name": ""}
 
@@ -79,7 +80,8 @@ def stages(probe: Probe, parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
 
     def matmul() -> dict[str, Any]:
         found = benchmark.products(probe.work(), parameters["matmul_s"], installed, seed)
-        return {"asked": asked["name"], **found, "numpy_tflops": benchmark.numpy_tflops(seed)}
+        numpy_tflops = benchmark.numpy_tflops(seed) if parameters["yardstick"] else 0.0
+        return {"asked": asked["name"], **found, "numpy_tflops": numpy_tflops}
 
     def bandwidth() -> dict[str, Any]:
         return benchmark.stream(probe.work(), parameters["bandwidth_s"], installed)

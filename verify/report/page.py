@@ -70,7 +70,7 @@ def write(folder: Path, language: Language) -> Path:
     """
     results, refused = gather(folder)
     path = folder / FILE
-    # A name of its own: the machines of a lab are verified at the same time, each by a process that writes the page.
+    # A name of its own: two runs may make the page at the same time.
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     # Surrogates, which a result may hold, have no UTF-8.
     unfinished.write_text(render(results, refused, language), encoding="utf-8", errors="replace")
