@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from roles.conda_env.library.conda_env import told, way_out
 from tests.conda_env.conftest import MODULE, Lab
 from verify.record import Conda, Homebrew, parse
 
@@ -214,3 +215,25 @@ def test_a_shell_that_reads_the_activation_file_is_in_the_environment(lab: Lab) 
             env=lab.environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.stdout == f"{lab.prefix}/bin/python\ntensorflow\n", (shell, done.stderr)
+
+
+def test_a_package_that_came_altered_is_named_with_the_way_out() -> None:
+    """As conda answers with --json where packages are fetched: a list of errors without a message of its own."""
+    url = "http://cache.lab.example.org:8423/conda/conda-forge/osx-arm64/python-3.11.15-h1_0_cpython.conda"
+    message = (
+        "Conda detected a mismatch between the expected content and downloaded content\n"
+        f"for url '{url}'.\n  download saved to: /x\n  expected sha256: a\n  actual sha256: b\n"
+    )
+    answer = {
+        "exception_name": "CondaMultiError",
+        "errors": [{"exception_name": "ChecksumMismatchError", "message": message}, {"error": "and another"}],
+        "error": "Multiple Errors Encountered.",
+    }
+    said = told(answer)
+    assert said == f"{message.strip()}\nand another"
+    assert "--tags purge -e purge=python-3.11.15-h1_0_cpython.conda`" in way_out(said)
+
+
+def test_an_answer_that_says_nothing_is_empty() -> None:
+    assert told({"success": False}) == ""
+    assert "conda_env_channels" in way_out("")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from roles.homebrew.library.homebrew_bundle import failures, installed
+from roles.homebrew.library.homebrew_bundle import advice, failures, installed
 from roles.homebrew.library.homebrew_clone import HomebrewError, clone, look
 
 USER = getpass.getuser()
@@ -103,3 +103,19 @@ def test_what_brew_installed_and_what_it_could_not() -> None:
     assert installed(OUTPUT) == ["htop", "visual-studio-code"]
     assert failures(OUTPUT) == ["nosuch"]
     assert installed("Using git\nUsing htop\n") == []
+
+
+def test_a_bottle_that_came_altered_is_named_by_what_the_cache_knows_it_by() -> None:
+    """As brew 6.0 says it, with one download at a time, with several, and where a bottle is poured."""
+    digest, other = "a" * 64, "b" * 64
+    for said in (
+        f"Error: Bottle reports different checksum: {digest}\n       SHA-256 checksum of downloaded file: {other}",
+        f"Error: Bottle reports different checksum:   {digest}",
+        f"Error: git: SHA256 mismatch\nExpected: {digest}\n  Actual: {other}\n    File: /x.tar.gz\nTo retry",
+    ):
+        assert f"--tags purge -e purge={digest}`." in advice(said)
+        assert other not in advice(said)
+
+
+def test_another_failure_is_the_brewfiles() -> None:
+    assert "homebrew_formulae" in advice('Error: No available formula with the name "nosuch".')

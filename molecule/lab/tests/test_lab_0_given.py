@@ -28,6 +28,19 @@ def test_a_bottle_comes_through_the_registrys_redirection_and_is_kept() -> None:
     assert outside_answers(blob)[before:] == ["307", "200"]
 
 
+def test_a_bottle_that_was_altered_is_thrown_away_by_the_digest_that_brew_names() -> None:
+    blob = sorted(BLOBS.iterdir())[0].name
+    (file,) = runs.cached(blob)
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + b"x")
+    digest = blob.removeprefix("sha256:")
+    path = f"/homebrew/v2/homebrew/core/git/blobs/{blob}"
+    assert hashlib.sha256(runs.get(path)[1]).hexdigest() != digest
+    purged = runs.play("playbooks/cache.yml", "--tags", "purge", "-e", f"purge={digest}")
+    assert purged.code == 0, purged.output
+    assert hashlib.sha256(runs.get(path)[1]).hexdigest() == digest
+
+
 def test_what_outside_does_not_have_is_not_found() -> None:
     assert runs.get("/homebrew/api/formula/nothing.json")[0] == NOT_FOUND
     assert runs.get("/anything/else")[0] == NOT_FOUND

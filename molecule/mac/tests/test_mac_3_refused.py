@@ -82,7 +82,7 @@ def test_an_installer_with_another_checksum_is_refused() -> None:
     with altered(change, restore):
         run = converge("--limit", "fresh", miniforge_checksums={"MacOSX-arm64": "0" * 64})
         assert run.code != 0
-        assert "checksum" in run.output
+        assert "--tags purge -e purge=Miniforge3-" in run.output, run.output
         FRESH.run("test ! -e /Users/ana/miniforge3; test ! -e /Users/ana/.local/share/metal-lab/Miniforge3-*.sh")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import re
 import shlex
 import shutil
 from pathlib import Path
@@ -288,11 +289,10 @@ class Conda:
         except ValueError:
             answer = {"message": (out + err).strip()}
         if code != 0 or not answer.get("success"):
-            said = answer.get("message") or answer.get("error") or err.strip() or f"exit code {code}"
+            said = told(answer) or err.strip() or f"exit code {code}"
             raise CondaEnvError(
-                f"conda {command} failed: {str(said).strip()}\nRun it by hand for the whole story: "
-                f"{shlex.join(line + arguments)}\nIf the channel "
-                "cannot be reached, set conda_env_channels to a mirror."
+                f"conda {command} failed: {said}\nRun it by hand for the whole story: "
+                f"{shlex.join(line + arguments)}\n{way_out(said)}"
             )
 
     def _run(self, line: list[str], data: str | None = None) -> tuple[int, str, str]:
@@ -300,6 +300,30 @@ class Conda:
             raise CondaEnvError(f"{line[0]} is not there. Needed: a conda installation; run the role miniforge.")
         code, out, err = self._module.run_command(line, data=data, handle_exceptions=True)
         return code, out, err
+
+
+def told(answer: Mapping[str, Any]) -> str:
+    """What conda's JSON answer says went wrong, "" if it does not say it.
+
+    What fails while packages are fetched comes as a list without a message of its own (conda/conda, conda/__init__.py,
+    CondaMultiError.dump_map).
+    """
+    parts = [told(one) for one in answer.get("errors", [])] or [answer.get("message") or answer.get("error") or ""]
+    return "\n".join(part.strip() for part in map(str, parts) if part.strip())
+
+
+def way_out(said: str) -> str:
+    """What to do about it."""
+    # conda/conda, conda/exceptions.py, ChecksumMismatchError.
+    found = re.search(r"mismatch between the expected content and downloaded content\s+for url '([^']+)'", said)
+    if found:
+        file = found[1].rpartition("/")[2]
+        return (
+            f"{file} came altered, and was not installed. If a lab's cache has it wrong, throw it away there, then run "
+            f"again: `ansible-playbook -i INVENTORY playbooks/cache.yml --tags purge -e purge={file}`. If a mirror "
+            "altered it, repair the mirror."
+        )
+    return "If the channel cannot be reached, set conda_env_channels to a mirror."
 
 
 class Keeper:

@@ -33,6 +33,25 @@ def failures(output: str) -> list[str]:
     return re.findall(r"^Installing (\S+) has failed!", output, re.MULTILINE)
 
 
+def altered(output: str) -> list[str]:
+    """The SHA-256 that brew expected of each bottle that came with another one."""
+    # Homebrew/brew, Library/Homebrew/download_queue.rb ("Bottle reports different checksum:") and exceptions.rb
+    # (ChecksumMismatchError), as of 6.0.
+    pattern = r"reports different checksum: +([0-9a-f]{64})|SHA-?256 mismatch\s+Expected: +([0-9a-f]{64})"
+    return sorted({one or other for one, other in re.findall(pattern, output)})
+
+
+def advice(output: str) -> str:
+    """What to do about a failed `brew bundle install`."""
+    if digests := altered(output):
+        purge = "ansible-playbook -i INVENTORY playbooks/cache.yml --tags purge -e purge="
+        return (
+            "What came is not what Homebrew's API promises, and was not installed. If a lab's cache has it wrong, "
+            f"throw it away there, then run again: {' and '.join(f'`{purge}{digest}`' for digest in digests)}."
+        )
+    return "Mend or remove that entry in homebrew_formulae or homebrew_casks, then run again."
+
+
 def _write(brewfile: Path, content: str, *, check_mode: bool) -> list[dict[str, str]]:
     """Bring the Brewfile to its content; returns the diff, [] where it was so already."""
     before = brewfile.read_text(encoding="utf-8") if brewfile.exists() else ""
@@ -82,8 +101,8 @@ def main() -> None:
         module.fail_json(
             changed=bool(came or rewritten),
             installed=came,
-            msg=f"brew could not install {named}; the rest of the Brewfile is installed. Mend or remove that entry in "
-            f"homebrew_formulae or homebrew_casks, then run again.\nbrew said (exit code {code}):\n{said}",
+            msg=f"brew could not install {named}; the rest of the Brewfile is installed. {advice(said)}\n"
+            f"brew said (exit code {code}):\n{said}",
         )
     brought = {"before": "", "after": "".join(f"{name}\n" for name in came)}
     module.exit_json(changed=bool(came or rewritten), installed=came, diff=[*rewritten, brought])

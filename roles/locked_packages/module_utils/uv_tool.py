@@ -100,13 +100,7 @@ def explain(done: subprocess.CompletedProcess[str]) -> str:
     said = done.stderr.strip()
     if found := re.search(r"Hash mismatch for `(\S+)`|Failed to extract archive: (\S+)", said):
         name = (found[1] or found[2]).replace("==", "-")
-        cause = (
-            f"For {name} the package index (or a mirror or cache before it) gave a file that is not the one that is "
-            "locked, so nothing of this set was installed. If the lock was edited, restore it. If a lab's cache has it "
-            "wrong, throw it away there, then run again: "
-            f"`ansible-playbook -i INVENTORY playbooks/cache.yml --tags purge -e purge={name}`. "
-            "If a mirror altered it, repair the mirror."
-        )
+        cause = _altered(name, "nothing of this set was")
     elif re.search(r"HTTP status server error \(50[234]", said):
         cause = (
             "The package index, or the lab's cache before it, could not give a file; its address stands below. For a "
@@ -132,6 +126,15 @@ def explain(done: subprocess.CompletedProcess[str]) -> str:
     return f"{cause}\nuv said (exit code {done.returncode}):\n{said}"
 
 
+def _altered(name: str, what: str) -> str:
+    return (
+        f"For {name} the package index (or a mirror or cache before it) gave a file that is not the one that is "
+        f"locked, so {what} installed. If the lock was edited, restore it. If a lab's cache has it wrong, throw it "
+        f"away there, then run again: `ansible-playbook -i INVENTORY playbooks/cache.yml --tags purge -e purge={name}`."
+        " If a mirror altered it, repair the mirror."
+    )
+
+
 def _beside_this_python(wanted: str) -> str | None:
     """On the controller itself the same uv is already in .venv, where its hash was checked."""
     beside = Path(sys.executable).parent / "uv"
@@ -155,8 +158,12 @@ def _fetch(module: Module, lock: str, target: Path) -> None:
         module.fail_json(
             f"{sys.executable} has no pip, which fetches uv once. Install it (Debian: apt install python3-pip)."
         )
-    module.fail_json(
-        "Could not fetch uv. If the package index does not answer, check the network; behind a mirror set "
-        "package_index to its address, behind a proxy set HTTPS_PROXY in target_environment, then run again.\n"
-        f"pip said (exit code {done.returncode}):\n{done.stderr.strip()}"
-    )
+    # pip, src/pip/_internal/exceptions.py: HashMismatch.
+    if "DO NOT MATCH THE HASHES" in done.stderr:
+        cause = _altered(f"uv-{version(lock)}", "uv, which installs all others, was not")
+    else:
+        cause = (
+            "Could not fetch uv. If the package index does not answer, check the network; behind a mirror set "
+            "package_index to its address, behind a proxy set HTTPS_PROXY in target_environment, then run again."
+        )
+    module.fail_json(f"{cause}\npip said (exit code {done.returncode}):\n{done.stderr.strip()}")
