@@ -349,3 +349,11 @@ def test_uninstalling_leaves_lines_that_came_later(home: Home) -> None:
     rc.write_text(rc.read_text() + ACTIVATE + BREW + BREW)
     assert home.uninstall()["backups"] == []
     assert rc.read_text() == ACTIVATE + BREW + BREW
+
+
+def test_a_shell_that_is_not_handled_is_told_what_to_do_and_nothing_is_written(home: Home) -> None:
+    before = sorted(home.path.rglob("*"))
+    answer = home.run(path="", files=[], unhandled="Your login shell is /usr/bin/fish.")
+    assert [one["event"]["msg"] for one in answer["warnings"]] == ["Your login shell is /usr/bin/fish."]
+    assert not answer["changed"]
+    assert sorted(home.path.rglob("*")) == before

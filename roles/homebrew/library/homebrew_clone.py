@@ -7,6 +7,7 @@ Options:
     user: who Homebrew is to belong to.
     look: only say whether it is there, and whether a login shell finds it; nothing is changed.
     startup: folder of zsh's start-up files.
+    wanted: what is asked of Homebrew, left as the fact metal_lab_homebrew.
     version, commit: the tag, and the commit that it must name.
 
 Homebrew that is there already is adopted as it is. A prefix with other files in it is refused. A clone that was cut
@@ -132,10 +133,11 @@ def main() -> None:
             "user": {"type": "str", "required": True},
             "look": {"type": "bool", "default": False},
             "startup": {"type": "path"},
+            "wanted": {"type": "dict"},
             "version": {"type": "str", "default": ""},
             "commit": {"type": "str", "default": ""},
         },
-        required_if=[("look", False, ["version", "commit"]), ("look", True, ["startup"])],
+        required_if=[("look", False, ["version", "commit"]), ("look", True, ["startup", "wanted"])],
         supports_check_mode=True,
     )
     options = module.params
@@ -143,7 +145,13 @@ def main() -> None:
     try:
         present = look(prefix, options["remote"], options["user"])
         if options["look"]:
-            module.exit_json(changed=False, present=present, shellenv=has_shellenv(Path(options["startup"])))
+            module.exit_json(
+                changed=False,
+                present=present,
+                shellenv=has_shellenv(Path(options["startup"])),
+                # With what was asked already, so that the environment's record can tell it, without a task of its own.
+                ansible_facts={"metal_lab_homebrew": options["wanted"]},
+            )
         if present:
             module.exit_json(changed=False, present=True)
         if not re.fullmatch(r"[0-9a-f]{40}", options["commit"]):

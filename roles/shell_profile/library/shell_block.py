@@ -2,11 +2,13 @@
 """Module `shell_block`: one managed block in a user's start-up files, which otherwise stay as they are.
 
 Options:
-    path: the file for the block; a symbolic link is followed, a missing file is made. "" means the one in the record.
+    path: the file for the block; a symbolic link is followed, a missing file is made. "" means the one in the record if
+        `block` is empty too, and else that the user's shell has none: `unhandled` is said then.
     files: the start-up files in the order in which a login shell reads them. What the block replaces is taken out of
         them, and where one that comes after `path` has conda's own block, our block goes there.
     profile: names the block, and the record that notes the file.
     block: lines of the block; "" takes it away, and the file with it if it was made for the block and is empty.
+    unhandled: what to tell a user whose shell has no such file.
     activations: the names by which `conda activate NAME` means the environment.
 
 Everything else is kept to the byte, and so are owner and permissions. Before a line of the user's is taken out for the
@@ -184,12 +186,16 @@ def main() -> None:
             "files": {"type": "list", "elements": "path", "default": []},
             "profile": {"type": "str", "required": True},
             "block": {"type": "str", "required": True},
+            "unhandled": {"type": "str", "default": ""},
             "activations": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
     options = module.params
     profile, block = options["profile"], options["block"]
+    if block and not options["path"]:
+        module.warn(options["unhandled"])
+        module.exit_json(changed=False, backups=[])
     try:
         record = lab_record.read(profile)
     except lab_record.RecordError as error:
