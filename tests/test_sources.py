@@ -1,14 +1,18 @@
 """Where a machine fetches from: a bundle, the lab's cache, or outside."""
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from playbooks.action_plugins import sources
 from playbooks.action_plugins.sources import Source, UnservedError, bundle_in, needs, read, variables
+from verify import ROOT
 
 CACHE = "http://cache.lab:8423"
 MAC = {"system": "Darwin", "provider": "conda", "platform": "darwin-arm64", "profile": "ml-m1"}
@@ -119,3 +123,40 @@ def test_the_question_says_why_nobody_answers(tmp_path: Path, hidden: tuple[str,
     )
     assert done.returncode != 0
     assert "refused" in done.stdout.splitlines()[-1].lower() or "connect" in done.stdout.splitlines()[-1].lower()
+
+
+def test_a_roles_default_is_not_taken_for_the_inventorys_word(tmp_path: Path) -> None:
+    """Once a role has been reached, its defaults are among a task's variables: for all machines, at any moment."""
+    (tmp_path / "bundle.json").write_text(json.dumps({"holds": sorted(ALL), "locks": {}}), encoding="utf-8")
+    here: dict[str, Any] = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "own": "https://mirror",
+    }
+    here |= {"miniforge_mirror": "{{ own }}", "target_environment": {"HTTPS_PROXY": "{{ own }}"}}
+    known = {"all": {"hosts": {"here": here}}}
+    (tmp_path / "hosts.yml").write_text(json.dumps(known), encoding="utf-8")
+    role = {"ansible.builtin.import_role": {"name": "homebrew", "tasks_from": "mirror"}, "when": False}
+    asked = {"sources": {"cache": "", "bundle": str(tmp_path), "strict": True, "host": MAC}, "register": "told"}
+    kept = {"copy": {"content": "{{ told.variables | to_json }}", "dest": str(tmp_path / "told.json"), "mode": "0600"}}
+    play = [{"hosts": "all", "gather_facts": False, "tasks": [role, asked, kept]}]
+    (tmp_path / "play.yml").write_text(yaml.safe_dump(play), encoding="utf-8")
+    program = Path(sys.executable).parent / "ansible-playbook"
+    done = subprocess.run(
+        [program, "-i", tmp_path / "hosts.yml", tmp_path / "play.yml"],
+        env={
+            **os.environ,
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_ACTION_PLUGINS": str(ROOT / "playbooks" / "action_plugins"),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads((tmp_path / "told.json").read_text(encoding="utf-8"))
+    assert found["homebrew_git_remote"] == f"file://{tmp_path}/git/brew.git"
+    assert found["conda_env_channels"] == [f"file://{tmp_path}/conda/conda-forge"]
+    # What the inventory does say stays, templates and all.
+    assert "miniforge_mirror" not in found
+    assert found["target_environment"]["HTTPS_PROXY"] == "https://mirror"

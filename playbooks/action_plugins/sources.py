@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,7 @@ def needs(host: dict[str, Any]) -> list[str]:
     return ["index", *mac, *(["miniforge", "conda"] if host["provider"] == "conda" else [])]
 
 
-def variables(source: Source, host: dict[str, Any], given: dict[str, Any], *, strict: bool) -> dict[str, Any]:
+def variables(source: Source, host: dict[str, Any], given: Mapping[str, Any], *, strict: bool) -> dict[str, Any]:
     """What the roles are to be told.
 
     Args:
@@ -179,9 +180,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "host": {"type": "dict", "required": True},
             }
         )
-        given, host = task_vars or {}, options["host"]
+        known, host = task_vars or {}, options["host"]
+        name = known["inventory_hostname"]
+        # The inventory's own, and -e's. Among a task's variables are the roles' defaults as well, from the moment on at
+        # which another machine has come to the role.
+        given = known["hostvars"][name]
         strict = options["strict"] or bool(options["bundle"])
-        name = given.get("inventory_hostname", "this machine")
         result.update(changed=False, variables={})
         try:
             source = self._choose(options["cache"], options["bundle"])
@@ -223,7 +227,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             )
         return read(done["stdout"], cache, None)
 
-    def _check(self, source: Source, host: dict[str, Any], given: dict[str, Any], *, strict: bool) -> None:
+    def _check(self, source: Source, host: dict[str, Any], given: Mapping[str, Any], *, strict: bool) -> None:
         own = {"homebrew-git": "homebrew_git_remote", "miniforge": "miniforge_mirror", "conda": "conda_env_channels"}
         lacking = [part for part in needs(host) if part not in source.holds and not given.get(own.get(part, ""))]
         if strict and lacking:

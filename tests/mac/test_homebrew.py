@@ -62,6 +62,15 @@ def test_a_clone_that_was_cut_off_is_taken_up_again(remote: Path, prefix: Path) 
     assert look(prefix, str(remote), USER)
 
 
+def test_after_a_failure_another_remote_may_be_named(remote: Path, prefix: Path, tmp_path: Path) -> None:
+    """As the message of the failure tells to do."""
+    with pytest.raises(HomebrewError, match="homebrew_git_remote"):
+        clone(prefix, str(tmp_path / "nowhere"), "6.0.18", commit(remote))
+    assert not look(prefix, str(remote), USER)
+    clone(prefix, str(remote), "6.0.18", commit(remote))
+    assert look(prefix, str(remote), USER)
+
+
 def test_a_remote_that_is_not_there_is_explained(tmp_path: Path, prefix: Path) -> None:
     with pytest.raises(HomebrewError, match="homebrew_git_remote"):
         clone(prefix, str(tmp_path / "nowhere"), "6.0.18", "0" * 40)

@@ -11,7 +11,8 @@ Options:
     version, commit: the tag, and the commit that it must name.
 
 Homebrew that is there already is adopted as it is. A prefix with other files in it is refused. A clone that was cut
-off is taken up again: git leaves the checkout to the very last, so bin/brew is missing and .git names our remote.
+off is taken up again, also from another remote: git leaves the checkout to the very last, so bin/brew is missing, and
+.git names the remote, or this module.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ FOLDERS = (
 )
 ZSH_FOLDERS = ("share/zsh", "share/zsh/site-functions")
 GROUP_WRITABLE, USER_WRITABLE = 0o775, 0o755
-
+OURS = "metal-lab.clone"
+"""git's setting by which a clone of this module is known before it is whole."""
 
 STARTUP_FILES = (".zprofile", ".zshrc", ".zshenv", ".zlogin")
 SHELLENV = re.compile(r"^[ \t]*eval .*brew[^A-Za-z0-9]* shellenv", re.MULTILINE)
@@ -73,13 +75,11 @@ def has_shellenv(startup: Path) -> bool:
 
 
 def _is_cut_off_clone(prefix: Path, remote: str) -> bool:
-    done = subprocess.run(
-        ["git", "-C", str(prefix), "config", "--local", "remote.origin.url"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip() == remote
+    def setting(name: str) -> str:
+        line = ["git", "-C", str(prefix), "config", "--local", name]
+        return subprocess.run(line, capture_output=True, text=True, check=False).stdout.strip()
+
+    return setting(OURS) == "true" or setting("remote.origin.url") == remote
 
 
 def clone(prefix: Path, remote: str, version: str, commit: str) -> None:
@@ -90,6 +90,7 @@ def clone(prefix: Path, remote: str, version: str, commit: str) -> None:
     """
     for arguments in (
         ["init", "--quiet"],
+        ["config", OURS, "true"],
         ["config", "remote.origin.url", remote],
         ["config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*"],
         # A Mac's own settings for line ends are not for Homebrew's files.
