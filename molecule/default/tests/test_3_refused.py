@@ -31,6 +31,10 @@ def test_an_unknown_profile(fresh: Lab) -> None:
     assert "There is no profile 'ml-m9'" in refused(fresh, "-e", "profile=ml-m9")
 
 
+def test_a_bundle_that_is_not_there(fresh: Lab, tmp_path: Path) -> None:
+    assert f"There is no bundle in {tmp_path}" in refused(fresh, "-e", f"bundle={tmp_path}")
+
+
 def test_a_malformed_profile(fresh: Lab, tmp_path: Path) -> None:
     spoiled = fresh.copy_of_project(tmp_path)
     path = spoiled.tree / "profiles" / "ml-m1" / "profile.yml"

@@ -42,17 +42,18 @@ def empty_cache() -> None:
 
 
 def test_an_altered_file_is_refused_named_and_thrown_away() -> None:
-    (file,) = runs.cached("/mlx-0.32")
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
-    file.write_bytes(content)
-    run = runs.converge("altered")
-    assert run.code != 0
-    found = re.search(r"playbooks/cache.yml --tags purge -e purge=(mlx-0\.32[\w.-]*[\w])", run.words)
-    assert found, run.output
-    purged = runs.play("playbooks/cache.yml", "--tags", "purge", purge=found[1])
-    assert purged.code == 0, purged.output
-    assert not file.exists()
+    for part, name in (("/miniforge/", r"Miniforge3-[\w.-]*\w"), ("/mlx-0.32", r"mlx-0\.32[\w.-]*\w")):
+        (file,) = runs.cached(part)
+        content = bytearray(file.read_bytes())
+        content[-10] ^= 1
+        file.write_bytes(content)
+        run = runs.converge("altered")
+        assert run.code != 0
+        found = re.search(rf"playbooks/cache.yml --tags purge -e purge=({name})`", run.words)
+        assert found, run.output
+        purged = runs.play("playbooks/cache.yml", "--tags", "purge", purge=found[1])
+        assert purged.code == 0, purged.output
+        assert not file.exists()
     runs.all_are_well(runs.converge("altered"), "altered")
 
 
