@@ -47,21 +47,42 @@ def _validator() -> Draft202012Validator:
     return Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
 
 
+def read_text(path: Path) -> str:
+    """The text of a file that others may have written.
+
+    Raises:
+        UnreadableError: it cannot be read, or is far too large.
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise UnreadableError(f"it has more than {_MAX_BYTES} bytes")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UnreadableError(f"it cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UnreadableError(f"it is no text: {error}"[:_SAID]) from error
+
+
+def parse_json(text: str) -> Any:
+    """Data from its text.
+
+    Raises:
+        UnreadableError: it is no JSON.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableError(f"it is no JSON: {error}"[:_SAID]) from error
+
+
 def load(path: Path) -> Stored:
     """Read one result.
 
     Raises:
         UnreadableError: it cannot be read, is no JSON, or does not follow the schema.
     """
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise UnreadableError(f"it has more than {_MAX_BYTES} bytes")
-        text = path.read_text(encoding="utf-8")
-        data = json.loads(text)
-    except OSError as error:
-        raise UnreadableError(f"it cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise UnreadableError(f"it is no JSON: {error}"[:_SAID]) from error
+    text = read_text(path)
+    data = parse_json(text)
     if not isinstance(data, dict) or "schema" not in data:
         raise UnreadableError("it is no result of verify")
     if data["schema"] != SCHEMA_VERSION:

@@ -1,4 +1,4 @@
-"""Callback `fleet`: at the end a table by host, and while it works a line about what takes long.
+"""Callback `fleet`: at the end a table by host and the report, and while it works a line about what takes long.
 
 DOCUMENTATION follows in Ansible's form.
 """
@@ -12,17 +12,18 @@ import textwrap
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 from xml.etree import ElementTree
 
+from ansible import context
 from ansible.plugins.callback import CallbackBase
 
 # The project's own modules, wherever Ansible is started from.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from verify import ROOT
+from verify import ROOT, drift
 from verify.results import file_name
 
 RESULTS = ROOT / "results"
@@ -30,9 +31,10 @@ RESULTS = ROOT / "results"
 DOCUMENTATION = """
 name: fleet
 type: aggregate
-short_description: A table by host at the end, and long tasks named while they run
+short_description: A table by host and the report at the end, and long tasks named while they run
 description:
   - Healthy, repaired, failed and why, unreachable, not begun; in check mode, what has drifted.
+  - What has drifted, and what was verified, is in results/report.html.
 requirements:
   - enabled in ansible.cfg
 """
@@ -60,6 +62,7 @@ class Story:
     Attributes:
         begun: whether a task ran for it.
         changed: tasks that changed it, or would.
+        drift: in check mode, what each of them would change.
         failed, unreachable: as Ansible says.
         why: the message of the task that failed.
         verified: whether the verification ran and passed.
@@ -71,6 +74,7 @@ class Story:
     unreachable: bool = False
     why: str = ""
     verified: bool = False
+    drift: list[dict[str, Any]] = field(default_factory=list)
 
     def state(self, *, check: bool) -> State:
         """Its state in one word; in check mode, whether it has drifted."""
@@ -154,6 +158,27 @@ def merge_junit(results: Path, hosts: list[str]) -> None:
         ElementTree.ElementTree(suites).write(results / "junit.xml", encoding="utf-8", xml_declaration=True)
 
 
+def note_drift(results: Path, stories: dict[str, Story], *, check: bool) -> bool:
+    """Keep what a whole run over site.yml tells of drift; returns whether the report says something else now.
+
+    Args:
+        results: folder.
+        stories: by host.
+        check: whether it looked only; otherwise the machines that it put in order have drifted no more.
+    """
+    if check:
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        looked = {
+            host: {"time": now, "changes": story.drift, "problem": story.why}
+            for host, story in stories.items()
+            if story.begun or story.unreachable
+        }
+        return drift.renew(results, looked, [])
+    return drift.renew(
+        results, {}, [host for host, one in stories.items() if one.state(check=False) in ("healthy", "repaired")]
+    )
+
+
 def make_page(lang: str) -> str:
     """Make results/report.html of all machines; returns what the command says.
 
@@ -178,6 +203,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self._stories: dict[str, Story] = {}
         self._running: dict[str, tuple[str, float]] = {}
         self._check = False
+        self._whole = False
         self._verified: list[str] = []
         self._lang = ""
         self._over = threading.Event()
@@ -187,6 +213,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         if Path(playbook._file_name).resolve().parent not in (ROOT, ROOT / "playbooks"):
             self.disabled = True
             return
+        tags, left_out = (set(context.CLIARGS.get(key) or ()) for key in ("tags", "skip_tags"))
+        self._whole = Path(playbook._file_name).name == "site.yml" and tags <= {"all"} and left_out <= {"verify"}
         # ansible-core has a thread beside its forks too, and locks its display for them (executor/process/worker.py).
         threading.Thread(target=self._watch, daemon=True).start()
 
@@ -209,7 +237,10 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     def v2_runner_on_ok(self, result: Any) -> None:
         """Count what changed, and see whether it is the verification."""
         story = self._ended(result)
-        story.changed += bool(result.result.get("changed"))
+        if result.result.get("changed"):
+            story.changed += 1
+            if self._check:
+                story.drift.append(drift.change(result.task.get_name(), result.result))
         story.verified = story.verified or result.result.get("verdict") == "healthy"
 
     def v2_runner_on_skipped(self, result: Any) -> None:
@@ -247,7 +278,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         merge_junit(RESULTS, list(self._verified))
         if not self._stories:
             return
-        if self._verified:
+        if (self._whole and note_drift(RESULTS, self._stories, check=self._check)) or self._verified:
             self._display.display(make_page(self._lang))
         self._display.banner("MACHINES")
         for state, row in table(self._stories, check=self._check, width=shutil.get_terminal_size((120, 24)).columns):

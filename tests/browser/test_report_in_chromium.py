@@ -14,8 +14,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.varied import HOSTILE
-from tests.report.samples import made_fleet, write
-from verify import language
+from tests.report.samples import DRIFT, made_fleet, write
+from verify import drift, language
 from verify.report import page
 
 WIDTHS = {"phone": 360, "desktop": 1280}
@@ -41,6 +41,7 @@ def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """A page with everything a page can have, in one language."""
     folder = tmp_path_factory.mktemp(request.param)
     write(folder, made_fleet(4))
+    drift.renew(folder, DRIFT, [])
     (folder / "old.json").write_text('{"schema": 1}', encoding="utf-8")
     return page.write(folder, language.choose(request.param)).as_uri()
 
@@ -94,6 +95,16 @@ def test_axe_finds_nothing_and_nothing_is_loaded(chromium: Browser, address: str
     # The rules were really asked: among them those of contrast, on text as it is shown.
     assert "color-contrast" in [one["id"] for one in found.response["passes"]]
     assert opened.noticed == []
+    opened.page.close()
+
+
+def test_every_verdict_and_result_can_be_seen(chromium: Browser, address: str) -> None:
+    opened = Opened(chromium, address, "desktop")
+    opened.unfold()
+    marks = opened.page.locator(".badge, .mark")
+    places = marks.evaluate_all("all => all.map(one => [one.className, one.getBoundingClientRect().left])")
+    assert {"mark skip", "mark pass", "badge fail", "badge warn", "badge pass"} <= {name for name, _ in places}
+    assert [name for name, left in places if left < 0] == []
     opened.page.close()
 
 

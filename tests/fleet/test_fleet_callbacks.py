@@ -1,14 +1,13 @@
-"""The table at the end, the line about long tasks, the drift report, and the settings that are refused."""
+"""The table at the end, the line about long tasks, what is kept of drift, and the settings that are refused."""
 
-import json
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from playbooks.action_plugins.role_settings import problems
-from playbooks.callback_plugins.drift import HEAD_LINES, changes, page
-from playbooks.callback_plugins.fleet import NAMED, Story, merge_junit, summary, table, waiting
+from playbooks.callback_plugins.fleet import NAMED, Story, merge_junit, note_drift, summary, table, waiting
+from verify import drift
 
 STORIES = {
     "a": Story(begun=True, verified=True),
@@ -53,26 +52,6 @@ def test_the_junit_files_of_a_run_become_one(tmp_path: Path) -> None:
     assert [suite.get("name") for suite in suites] == ["a", "b"]
 
 
-def test_a_change_keeps_the_head_of_its_diff() -> None:
-    one = changes({"diff": [{"after_header": "packages", "before": "x==1\nsame\n", "after": "x==2\nsame\n"}]}, "t")
-    assert one == {"task": "t", "diff": ["@ packages", "-x==1", "+x==2"], "cut": False}
-    many = changes({"diff": {"before": "", "after": "\n".join(map(str, range(1000)))}}, "t")
-    assert (len(many["diff"]), many["cut"]) == (HEAD_LINES, True)
-    assert changes({}, "t")["diff"] == []
-    assert changes({"diff": {"before": {"mode": 1}, "after": {"mode": 2}}}, "t")["diff"][1:] == [
-        '- "mode": 1',
-        '+ "mode": 2',
-    ]
-
-
-def test_what_comes_from_a_machine_is_escaped() -> None:
-    harm = "<script>alert(1)</script>"
-    entry = {"changes": [{"task": harm, "diff": [harm], "cut": True}], "problem": ""}
-    text = page({"time": "now", "hosts": {harm: entry, "b": {"changes": [], "problem": harm}}})
-    assert "<script" not in text
-    assert text.count("&lt;script&gt;") == 4
-
-
 @pytest.mark.parametrize(
     ("role", "given", "wrong"),
     [
@@ -88,5 +67,29 @@ def test_a_setting_of_another_type_is_refused(role: str, given: dict[str, object
     assert all(one.startswith(f"{role}: ") and wrong in one for one in found)
 
 
-def test_the_report_is_json() -> None:
-    assert json.loads(json.dumps(changes({"diff": {"before": "é\n", "after": ""}}, "t")))["diff"][1] == "-é"
+def test_a_check_is_kept_until_a_run_has_put_the_machine_in_order(tmp_path: Path) -> None:
+    change = {"task": "t", "diff": ["-a", "+b"], "cut": False}
+    stories = {
+        "drifted": Story(begun=True, changed=1, drift=[change]),
+        "well": Story(begun=True),
+        "away": Story(unreachable=True, why="no route"),
+        "later": Story(),
+    }
+    assert note_drift(tmp_path, stories, check=True)
+    found = drift.read(tmp_path)
+    assert {name: (one["changes"], one["problem"]) for name, one in found.items()} == {
+        "away": ([], "no route"),
+        "drifted": ([change], ""),
+        "well": ([], ""),
+    }
+    # Another check, of one machine: what is known of the others stays.
+    assert note_drift(tmp_path, {"away": Story(begun=True)}, check=True)
+    assert drift.read(tmp_path)["away"]["problem"] == ""
+    assert drift.read(tmp_path)["drifted"] == found["drifted"]
+    # A run: who failed still has drifted, who was repaired has not.
+    run = {"drifted": Story(begun=True, changed=1), "well": Story(begun=True, failed=True)}
+    assert note_drift(tmp_path, run, check=False)
+    assert set(drift.read(tmp_path)) == {"away", "well"}
+    assert not note_drift(tmp_path, run, check=False)
+    assert note_drift(tmp_path, {"away": Story(begun=True), "well": Story(begun=True)}, check=False)
+    assert not (tmp_path / drift.FILE).exists()

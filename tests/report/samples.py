@@ -7,10 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import varied
+from benchmarks.varied import HOSTILE
 from verify.results import file_name
 from verify.stored import Stored, load
 
 MEASURED = Path(__file__).resolve().parent / "measured.json"
+TIME = "2026-11-21T02:00:00Z"
+CHANGES = [
+    {"task": "mlx : MLX is as locked", "diff": ["@ packages", "-mlx==0.1", HOSTILE, "\x1b[31m"], "cut": True},
+    {"task": HOSTILE, "diff": [], "cut": False},
+]
+DRIFT: dict[str, dict[str, Any]] = {
+    "lab-01": {"time": TIME, "changes": [], "problem": ""},
+    "lab-03": {"time": TIME, "changes": CHANGES, "problem": ""},
+    HOSTILE: {"time": TIME, "changes": CHANGES[:1], "problem": f"no route to {HOSTILE}"},
+}
+"""A check of three machines: as it should be, drifted, and hostile and out of reach."""
 
 
 @functools.cache

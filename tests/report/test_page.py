@@ -13,8 +13,8 @@ import pytest
 from babel.support import NullTranslations
 
 from benchmarks.varied import HOSTILE
-from tests.report.samples import made_fleet, measured, write
-from verify import language
+from tests.report.samples import DRIFT, made_fleet, measured, write
+from verify import drift, language
 from verify.advice import ADVICE
 from verify.language import LOCALES, Language
 from verify.report import page
@@ -55,12 +55,13 @@ class Document(HTMLParser):
 
 
 def rendered(folder: Path, code: str = "en") -> str:
-    return page.render(*gather(folder), language.choose(code))
+    return page.render(*gather(folder), language.choose(code), drift.read(folder))
 
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> Path:
     write(tmp_path, made_fleet(8))
+    drift.renew(tmp_path, DRIFT, [])
     return tmp_path
 
 
@@ -141,6 +142,29 @@ def test_files_that_are_no_results_are_named_and_the_rest_is_shown(tmp_path: Pat
     assert "it has schema 1, understood is 2" in text
 
 
+def test_drift_is_told_by_machine_those_that_need_a_person_first(fleet: Path) -> None:
+    text = Document(rendered(fleet)).text
+    section = text[text.index("at that time") : text.index("How to read this", text.index("at that time"))]
+    assert "-mlx==0.1" in section
+    assert section.index("no route to") < section.index("2 tasks would change it") < section.index("as it should be")
+    # And beside the verdict, where it has drifted.
+    assert text.count("drifted") == 1
+
+
+def test_drift_alone_makes_a_page(tmp_path: Path) -> None:
+    drift.renew(tmp_path, DRIFT, [])
+    text = Document(rendered(tmp_path)).text
+    assert "1 of 3 machines has drifted" in text
+    assert "No result to show" not in text
+    assert "Verdicts" not in text
+
+
+def test_a_drift_file_of_another_version_is_named(tmp_path: Path) -> None:
+    (tmp_path / "drift").mkdir()
+    (tmp_path / drift.FILE).write_text('{"schema": 1}', encoding="utf-8")
+    assert "drift.json" in Document(page.write(tmp_path, language.choose("en")).read_text(encoding="utf-8")).text
+
+
 def test_no_result_at_all_is_said(tmp_path: Path) -> None:
     assert "No result to show" in Document(rendered(tmp_path)).text
 
@@ -190,4 +214,5 @@ def test_nothing_on_it_is_missing_in_the_catalogue(fleet: Path, monkeypatch: pyt
     spoken: Language = language.choose("pt")
     monkeypatch.setattr(spoken.translations, "_fallback", Strict())
     (fleet / "old.json").write_text('{"schema": 1}', encoding="utf-8")
-    assert "Vereditos" in page.render(*gather(fleet), spoken)
+    assert "Vereditos" in page.render(*gather(fleet), spoken, drift.read(fleet))
+    assert "1 de 3 máquinas tem desvios" in page.render([], [], spoken, drift.read(fleet))

@@ -26,7 +26,7 @@ SUBDIRS = {"darwin-arm64": "osx-arm64", "linux-x86_64": "linux-64", "linux-aarch
 _GLIBC = "2.35"
 # Prints the records of all packages that are needed, as repodata.json has them, each with its address.
 _SOLVE = """
-import asyncio, json, sys
+import asyncio, json, os, sys
 from rattler import BuildString, GenericVirtualPackage, PackageName, Version, solve
 asked = json.load(sys.stdin)
 machine = [GenericVirtualPackage(PackageName(name), Version(version), BuildString(build))
@@ -35,6 +35,9 @@ found = asyncio.run(solve([asked["channel"]], asked["specs"], platforms=[asked["
                           virtual_packages=machine))
 json.dump([{"url": one.url, "file": one.file_name, "subdir": one.subdir, "record": json.loads(one.to_json())}
            for one in found], sys.stdout)
+sys.stdout.flush()
+# The solver's own threads may still hold Python, which aborts where it comes to its ordinary end then.
+os._exit(0)
 """
 
 

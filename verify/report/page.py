@@ -5,27 +5,32 @@ import hashlib
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from verify import titles
+from verify import drift, titles
 from verify.language import Language
 from verify.report import raw, view
-from verify.stored import Refused, Stored, gather
+from verify.report.drift_view import Drifted, drifted
+from verify.stored import Refused, Stored, UnreadableError, gather
 from verify.summary import plain
 
 FILE = "report.html"
 _HERE = Path(__file__).resolve().parent
 
 
-def render(results: list[Stored], refused: list[Refused], language: Language) -> str:
+def render(
+    results: list[Stored], refused: list[Refused], language: Language, checked: dict[str, dict[str, Any]] | None = None
+) -> str:
     """The page as one document that needs nothing else: no file, no network, no script.
 
     Args:
         results: one per host; their order does not matter.
         refused: the files to name as not read.
         language: to write it in.
+        checked: what is known of drift, by machine, after drift.schema.json.
     """
     environment = Environment(
         loader=FileSystemLoader(_HERE),
@@ -40,6 +45,7 @@ def render(results: list[Stored], refused: list[Refused], language: Language) ->
         language.translations.gettext, language.translations.ngettext, newstyle=True
     )
     hosts = view.hosts(results, language)
+    looked = drifted(checked or {}, language)
     style = (_HERE / "style.css").read_text(encoding="utf-8")
     present = {name for host in hosts for name in host.cells}
     known = [name for name in titles.FRAMEWORKS if name in present]
@@ -47,9 +53,11 @@ def render(results: list[Stored], refused: list[Refused], language: Language) ->
         tag=language.tag,
         policy=_policy(style),
         style=Markup(style),  # noqa: S704 - a file of ours
-        headline=_headline(hosts, language),
+        headline=_headline(hosts, looked, language),
         counts=_counts(hosts, language),
         hosts=hosts,
+        drift=looked,
+        drifting={one.name for one in looked if one.state == "warn"},
         raw=raw.link(results),
         frameworks=[*known, *sorted(present - set(known))],
         names=titles.FRAMEWORKS,
@@ -69,11 +77,16 @@ def write(folder: Path, language: Language) -> Path:
         OSError: it cannot be written.
     """
     results, refused = gather(folder)
+    checked: dict[str, dict[str, Any]] = {}
+    try:
+        checked = drift.read(folder)
+    except UnreadableError as error:
+        refused.append(Refused(folder / drift.FILE, str(error)))
     path = folder / FILE
     # A name of its own: two runs may make the page at the same time.
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     # Surrogates, which a result may hold, have no UTF-8.
-    unfinished.write_text(render(results, refused, language), encoding="utf-8", errors="replace")
+    unfinished.write_text(render(results, refused, language, checked), encoding="utf-8", errors="replace")
     unfinished.replace(path)
     return path
 
@@ -84,7 +97,15 @@ def _policy(style: str) -> str:
     return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
 
-def _headline(hosts: list[view.HostView], language: Language) -> str:
+def _headline(hosts: list[view.HostView], looked: list[Drifted], language: Language) -> str:
+    if not hosts and looked:
+        off = sum(one.state == "warn" for one in looked)
+        return language.ngettext(
+            "%(n)s of %(total)s machines has drifted",
+            "%(n)s of %(total)s machines have drifted",
+            off,
+            total=len(looked),
+        )
     bad = sum(host.state == "fail" for host in hosts)
     total = len(hosts)
     if not total:

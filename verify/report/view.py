@@ -106,7 +106,7 @@ def hosts(results: list[Stored], language: Language) -> list[HostView]:
 
 
 def _host(stored: Stored, language: Language) -> HostView:
-    data = _clean(stored.data)
+    data = clean(stored.data)
     results = {one["result"] for one in data["checks"]}
     state: State = "fail" if "fail" in results else "warn" if "warn" in results else "pass"
     return HostView(
@@ -118,7 +118,7 @@ def _host(stored: Stored, language: Language) -> HostView:
         state=state,
         verdict=_verdict(state, language),
         chip=_chip(data, language),
-        when=f"{language.time(_time(data['started']))} UTC",
+        when=f"{language.time(time_of(data['started']))} UTC",
         started=data["started"],
         took=language.number(data["seconds"]),
         findings=_findings(data, language),
@@ -138,13 +138,13 @@ def _host(stored: Stored, language: Language) -> HostView:
     )
 
 
-def _clean(data: Any) -> Any:
+def clean(data: Any) -> Any:
     """Data without the characters that would steer what shows them: control characters, changes of direction."""
     if isinstance(data, str):
         return plain(data)
     if isinstance(data, dict):
-        return {plain(key): _clean(value) for key, value in data.items()}
-    return [_clean(one) for one in data] if isinstance(data, list) else data
+        return {plain(key): clean(value) for key, value in data.items()}
+    return [clean(one) for one in data] if isinstance(data, list) else data
 
 
 def _verdict(state: State, language: Language) -> str:
@@ -153,7 +153,8 @@ def _verdict(state: State, language: Language) -> str:
     return language.lookup(titles.VERDICTS["unhealthy" if state == "fail" else "healthy"])
 
 
-def _time(text: str) -> datetime:
+def time_of(text: str) -> datetime:
+    """A result's time."""
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
 
 
