@@ -14,6 +14,8 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
+SHAPES = {"list": "a list", "dict": "a dictionary"}
+EXAMPLES = {"list": '["..."]', "dict": '{"...": "..."}'}
 
 
 def problems(role: str, variables: dict[str, Any]) -> list[str]:
@@ -30,7 +32,13 @@ def problems(role: str, variables: dict[str, Any]) -> list[str]:
         for name, option in options.items()
         if name in taken
     }
-    found: list[str] = ArgumentSpecValidator(known).validate(taken).error_messages
+    # Ansible takes text for a list where it checks, and stumbles where the text is used. `-e NAME=VALUE` gives text.
+    found = [
+        f"{name} is the text {value!r}. Needed: {SHAPES[kind]}, as in -e '{{\"{name}\": {EXAMPLES[kind]}}}'"
+        for name, value in taken.items()
+        if isinstance(value, str) and (kind := options[name].get("type", "")) in SHAPES
+    ]
+    found += ArgumentSpecValidator(known).validate(taken).error_messages
     return [f"{role}: {one}" for one in found]
 
 

@@ -57,6 +57,9 @@ def test_the_junit_files_of_a_run_become_one(tmp_path: Path) -> None:
     [
         ("homebrew", {"homebrew_formulae": ["git"]}, ""),
         ("homebrew", {"homebrew_formulae": {"git": 1}}, "homebrew_formulae"),
+        ("homebrew", {"homebrew_formulae": "git"}, """-e '{"homebrew_formulae": ["..."]}'"""),
+        ("homebrew", {"homebrew_environment": "A=1"}, "Needed: a dictionary"),
+        ("homebrew", {"homebrew_shellenv": "false"}, ""),
         ("miniforge", {"miniforge_install_method": "port"}, "miniforge_install_method"),
         ("mlx", {"homebrew_formulae": 3}, ""),
     ],
