@@ -1,5 +1,7 @@
 """Uninstall gives back the home as it was, and a check run leaves it as it is."""
 
+from pathlib import Path
+
 from tests.lab import Lab
 
 
@@ -26,6 +28,18 @@ def test_uninstall_takes_what_was_put_there_and_nothing_else(fresh: Lab) -> None
     assert done.code == 0, done.output
     assert fresh.files() == before
     assert fresh.play("uninstall.yml").changed == 0
+
+
+def test_uninstall_waits_for_no_other_run_but_refuses(fresh: Lab) -> None:
+    lock = fresh.home / ".local" / "share" / "metal-lab" / "run.lock"
+    lock.parent.mkdir(parents=True)
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    lock.write_text(f"id=elsewhere/1/7\nwho=eva\nsince=noon\nboot={boot}\n", encoding="utf-8")
+    before = fresh.files()
+    refused = fresh.play("uninstall.yml")
+    assert refused.code != 0
+    assert "Another run is at work on this machine: that of eva, since noon" in refused.words
+    assert fresh.files() == before
 
 
 def test_frameworks_can_be_left_out_and_added_later(fresh: Lab) -> None:

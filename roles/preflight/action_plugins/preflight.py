@@ -18,7 +18,6 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 
 # The profile's loader is the project's own, wherever this role is used from.
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
@@ -201,7 +200,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             output = self._read(*asked, *options["conda_places"], lock=options["lock"])
             facts = parse(output)
             provider = choose_provider(options["provider"], facts.system)
-            locked = self._locked(output) if options["lock"] else ""
+            locked = run_lock.settle(self, output) if options["lock"] else ""
         except UserError as error:
             raise AnsibleActionFail(str(error)) from error
         wanted = options["frameworks"] or profile.frameworks_on(facts.platform)
@@ -249,14 +248,5 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def _read(self, *arguments: str, lock: bool) -> str:
         script = SCRIPT.read_text(encoding="utf-8")
         if lock:
-            script += run_lock.commands("look" if self._task.check_mode else "take")
+            script += run_lock.take(self)
         return run_lock.ask(self, script, *arguments)
-
-    def _locked(self, output: str) -> str:
-        """Why the machine is another run's; "" where it is ours."""
-        answer = run_lock.parse(output)
-        if answer["lock"] == "held" and not self._task.check_mode and run_lock.is_over(answer["lock_id"]):
-            answer = run_lock.parse(run_lock.ask(self, run_lock.commands("take", dead=answer["lock_id"])))
-        if left_by := answer.get("lock_left_by"):
-            Display().display(f"Took over the lock of a run that has ended without giving it back: {left_by}.")
-        return run_lock.obstacle(answer)

@@ -1,6 +1,8 @@
-"""Action `run_lock`: give the machine's lock back at the end of a run. preflight takes it, in its own round trip.
+"""Action `run_lock`: the machine's lock, which keeps two runs apart.
 
-A lock that is another run's is left alone.
+Options:
+    state: released gives it back at the end of a run; another run's is left alone. taken is for who does not run
+        preflight, which takes it in its own round trip. In check mode none is taken, and another run's is respected.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any, Literal
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 
 # The project's own modules, wherever this role is used from.
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
@@ -121,6 +124,27 @@ def ask(action: ActionBase, script: str, *words: str) -> str:
     return str(done["stdout"])
 
 
+def take(action: ActionBase) -> str:
+    """What to run on an action's target so that the lock is this run's; in check mode it is only looked at."""
+    return commands("look" if action._task.check_mode else "take")
+
+
+def settle(action: ActionBase, output: str) -> str:
+    """Why the machine is another run's, from what `take` said there; "" where it is ours.
+
+    A run that is over for certain loses its lock.
+
+    Raises:
+        UserError: the answer is cut off.
+    """
+    answer = parse(output)
+    if answer["lock"] == "held" and not action._task.check_mode and is_over(answer["lock_id"]):
+        answer = parse(ask(action, commands("take", dead=answer["lock_id"])))
+    if left_by := answer.get("lock_left_by"):
+        Display().display(f"Took over the lock of a run that has ended without giving it back: {left_by}.")
+    return obstacle(answer)
+
+
 class ActionModule(ActionBase):  # type: ignore[misc]
     """The action plugin; see the module's docstring."""
 
@@ -128,14 +152,17 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     _supports_async = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Give the lock back, if it is this run's."""
+        """Take it, or give it back."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        self.validate_argument_spec({})
+        states = {"type": "str", "default": "released", "choices": ["taken", "released"]}
+        _, options = self.validate_argument_spec({"state": states})
         result["changed"] = False
-        # In check mode none was taken.
-        if not self._task.check_mode:
-            try:
+        try:
+            if options["state"] == "taken" and (problem := settle(self, ask(self, take(self)))):
+                raise AnsibleActionFail(f"Nothing was changed. {problem}")
+            # In check mode none was taken.
+            if options["state"] == "released" and not self._task.check_mode:
                 ask(self, commands("release"))
-            except UserError as error:
-                raise AnsibleActionFail(str(error)) from error
+        except UserError as error:
+            raise AnsibleActionFail(str(error)) from error
         return result
