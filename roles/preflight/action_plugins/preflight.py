@@ -166,6 +166,14 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split("."))
 
 
+def _interpreter(system: str) -> dict[str, str]:
+    """Which Python runs the modules where the inventory names none, as a fact that Ansible would find out otherwise.
+
+    On a Mac it is that of the Command Line Tools, whatever stands before it in PATH, without a round trip for it.
+    """
+    return {"discovered_interpreter_python": "/usr/bin/python3"} if system == "Darwin" else {}
+
+
 class ActionModule(ActionBase):  # type: ignore[misc]
     """The action plugin: one command on the target, judged on the controller."""
 
@@ -224,7 +232,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             **{key: getattr(facts, key) for key in ("system", "machine", "user", "home", "data", "shell")},
             **{key: getattr(facts, key) for key in ("zdotdir", "prefix", "env_present")},
         }
-        result.update(changed=False, ansible_facts={"preflight_host": host})
+        result.update(changed=False, ansible_facts={"preflight_host": host, **_interpreter(facts.system)})
         return result
 
     def _order(self, provider: str, homebrew_user: str, task_vars: dict[str, Any]) -> darwin.Order:
