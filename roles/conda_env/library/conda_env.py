@@ -308,7 +308,9 @@ def told(answer: Mapping[str, Any]) -> str:
     What fails while packages are fetched comes as a list without a message of its own (conda/conda, conda/__init__.py,
     CondaMultiError.dump_map).
     """
-    parts = [told(one) for one in answer.get("errors", [])] or [answer.get("message") or answer.get("error") or ""]
+    errors = answer.get("errors") or []
+    parts = [told(one) if isinstance(one, dict) else one for one in errors]
+    parts = parts or [answer.get("message") or answer.get("error") or ""]
     return "\n".join(part.strip() for part in map(str, parts) if part.strip())
 
 
