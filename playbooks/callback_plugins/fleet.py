@@ -275,15 +275,23 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     def v2_playbook_on_stats(self, _: Any) -> None:
         """Put the verifications' JUnit files together, make their page, and show the table."""
         self._over.set()
-        merge_junit(RESULTS, list(self._verified))
         if not self._stories:
             return
-        if (self._whole and note_drift(RESULTS, self._stories, check=self._check)) or self._verified:
-            self._display.display(make_page(self._lang))
+        try:
+            self._keep()
+        except (OSError, ElementTree.ParseError) as error:
+            # A full disk here does not keep the table from being shown.
+            self._display.warning(f"The run's results could not be kept in {RESULTS}: {error}")
         self._display.banner("MACHINES")
         for state, row in table(self._stories, check=self._check, width=shutil.get_terminal_size((120, 24)).columns):
             self._display.display(row, color=COLOURS[state])
         self._display.display(f"\n{summary(self._stories, check=self._check)}")
+
+    def _keep(self) -> None:
+        merge_junit(RESULTS, list(self._verified))
+        told = self._whole and note_drift(RESULTS, self._stories, check=self._check)
+        if told or self._verified:
+            self._display.display(make_page(self._lang))
 
 
 def _message(result: dict[str, Any]) -> str:
