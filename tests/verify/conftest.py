@@ -114,7 +114,9 @@ def machine(tmp_path: Path) -> Machine:
         if source.exists():
             (made.site / name).symlink_to(source)
     # A fake environment claims the profile's Python, whichever one runs the tests.
-    (made.site / "sitecustomize.py").write_text(
+    # Not by sitecustomize: Debian's Python has one of its own, which comes first.
+    (made.site / "claimed.pth").write_text("import claimed\n", encoding="utf-8")
+    (made.site / "claimed.py").write_text(
         f"import platform\nplatform.python_version = lambda: {loaded.python + '.99'!r}\n", encoding="utf-8"
     )
     stored = prefix / "etc" / "metal-lab"

@@ -207,7 +207,7 @@ def test_an_environment_without_python(machine: Machine) -> None:
     ],
 )
 def test_a_python_that_is_not_the_profiles(machine: Machine, lie: str, said: str) -> None:
-    with (machine.site / "sitecustomize.py").open("a", encoding="utf-8") as file:
+    with (machine.site / "claimed.py").open("a", encoding="utf-8") as file:
         file.write(f"platform.{lie}\n")
     done = machine.verify("--level", "setup")
     assert done.bad() == {"environment.python": ("fail", "wrong-python")}
