@@ -12,7 +12,7 @@ import textwrap
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 from xml.etree import ElementTree
@@ -33,7 +33,8 @@ name: fleet
 type: aggregate
 short_description: A table by host and the report at the end, and long tasks named while they run
 description:
-  - Healthy, repaired, failed and why, unreachable, not begun; in check mode, what has drifted.
+  - Healthy, repaired, failed and why, unreachable, not begun; in check mode, what has drifted. A playbook that does
+    not converge machines, or judge them, calls them changed or unchanged instead.
   - What has drifted, and what was verified, is in results/report.html.
 requirements:
   - enabled in ansible.cfg
@@ -44,15 +45,33 @@ TICK_S = 30
 NAMED = 6
 """Hosts that such a line names; the others are counted."""
 
-State = Literal["healthy", "repaired", "drifted", "failed", "unreachable", "not begun"]
+State = Literal[
+    "healthy", "repaired", "drifted", "unchanged", "changed", "to change", "failed", "unreachable", "not begun"
+]
 COLOURS: dict[State, str] = {
     "healthy": "green",
     "repaired": "yellow",
     "drifted": "yellow",
+    "unchanged": "green",
+    "changed": "yellow",
+    "to change": "yellow",
     "failed": "red",
     "unreachable": "bright red",
     "not begun": "cyan",
 }
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What kind of run it is.
+
+    Attributes:
+        check: whether it only looks.
+        converges: whether it is about a machine being as it should be; taking things away, or a cache, is not.
+    """
+
+    check: bool = False
+    converges: bool = True
 
 
 @dataclass
@@ -76,53 +95,54 @@ class Story:
     verified: bool = False
     drift: list[dict[str, Any]] = field(default_factory=list)
 
-    def state(self, *, check: bool) -> State:
-        """Its state in one word; in check mode, whether it has drifted."""
+    def state(self, kind: Kind) -> State:
+        """Its state in one word."""
         if self.unreachable:
             return "unreachable"
         if self.failed:
             return "failed"
         if not self.begun:
             return "not begun"
-        if self.changed:
-            return "drifted" if check else "repaired"
-        return "healthy"
+        words: tuple[State, State, State] = ("healthy", "repaired", "drifted")
+        if not kind.converges:
+            words = ("unchanged", "changed", "to change")
+        return words[(2 if kind.check else 1) if self.changed else 0]
 
-    def note(self, *, check: bool) -> str:
+    def note(self, kind: Kind) -> str:
         """What there is to say about it, in one line."""
         if self.failed or self.unreachable or not self.begun:
             return self.why
         parts = []
         if self.changed:
             tasks = "1 task" if self.changed == 1 else f"{self.changed} tasks"
-            parts.append(f"{tasks} would change it" if check else f"{tasks} changed it")
-        if not check:
+            parts.append(f"{tasks} would change it" if kind.check else f"{tasks} changed it")
+        if kind.converges and not kind.check:
             parts.append("verified" if self.verified else "not verified")
         return ", ".join(parts)
 
 
-def table(stories: dict[str, Story], *, check: bool, width: int) -> list[tuple[State, str]]:
+def table(stories: dict[str, Story], kind: Kind, *, width: int) -> list[tuple[State, str]]:
     """The table's rows, each with its state; long notes go on below.
 
     Args:
         stories: by host.
-        check: whether nothing was to be changed.
+        kind: of the run.
         width: columns to keep to.
     """
     names = max(len("host"), *(len(host) for host in stories))
     states = max(len(state) for state in COLOURS)
     rows: list[tuple[State, str]] = []
     for host, story in sorted(stories.items()):
-        state = story.state(check=check)
+        state = story.state(kind)
         head = f"{host:<{names}}  {state:<{states}}  "
-        lines = textwrap.wrap(story.note(check=check), max(40, width - len(head))) or [""]
+        lines = textwrap.wrap(story.note(kind), max(40, width - len(head))) or [""]
         rows.append((state, (head + f"\n{' ' * len(head)}".join(lines)).rstrip()))
     return rows
 
 
-def summary(stories: dict[str, Story], *, check: bool) -> str:
+def summary(stories: dict[str, Story], kind: Kind) -> str:
     """How many there are of each state."""
-    count = Counter(story.state(check=check) for story in stories.values())
+    count = Counter(story.state(kind) for story in stories.values())
     parts = ", ".join(f"{count[state]} {state}" for state in COLOURS if count[state])
     return f"{len(stories)} machine{'' if len(stories) == 1 else 's'}: {parts}"
 
@@ -175,7 +195,7 @@ def note_drift(results: Path, stories: dict[str, Story], *, check: bool) -> bool
         }
         return drift.renew(results, looked, [])
     return drift.renew(
-        results, {}, [host for host, one in stories.items() if one.state(check=False) in ("healthy", "repaired")]
+        results, {}, [host for host, one in stories.items() if one.state(Kind()) in ("healthy", "repaired")]
     )
 
 
@@ -202,7 +222,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         super().__init__()
         self._stories: dict[str, Story] = {}
         self._running: dict[str, tuple[str, float]] = {}
-        self._check = False
+        self._kind = Kind()
         self._whole = False
         self._verified: list[str] = []
         self._lang = ""
@@ -214,7 +234,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             self.disabled = True
             return
         tags, left_out = (set(context.CLIARGS.get(key) or ()) for key in ("tags", "skip_tags"))
-        self._whole = Path(playbook._file_name).name == "site.yml" and tags <= {"all"} and left_out <= {"verify"}
+        name = Path(playbook._file_name).name
+        self._kind = Kind(converges=name in ("site.yml", "verify.yml"))
+        self._whole = name == "site.yml" and tags <= {"all"} and left_out <= {"verify"}
         # ansible-core has a thread beside its forks too, and locks its display for them (executor/process/worker.py).
         threading.Thread(target=self._watch, daemon=True).start()
 
@@ -225,7 +247,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         """Note the hosts of the play, those of later waves too."""
-        self._check = bool(play.check_mode)
+        self._kind = replace(self._kind, check=bool(play.check_mode))
         inventory = play.get_variable_manager()._inventory
         for host in inventory.get_hosts(play.hosts, ignore_restrictions=True):
             self._stories.setdefault(host.name, Story())
@@ -239,7 +261,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         story = self._ended(result)
         if result.result.get("changed"):
             story.changed += 1
-            if self._check:
+            if self._kind.check:
                 story.drift.append(drift.change(result.task.get_name(), result.result))
         story.verified = story.verified or result.result.get("verdict") == "healthy"
 
@@ -283,13 +305,14 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             # A full disk here does not keep the table from being shown.
             self._display.warning(f"The run's results could not be kept in {RESULTS}: {error}")
         self._display.banner("MACHINES")
-        for state, row in table(self._stories, check=self._check, width=shutil.get_terminal_size((120, 24)).columns):
+        width = shutil.get_terminal_size((120, 24)).columns
+        for state, row in table(self._stories, self._kind, width=width):
             self._display.display(row, color=COLOURS[state])
-        self._display.display(f"\n{summary(self._stories, check=self._check)}")
+        self._display.display(f"\n{summary(self._stories, self._kind)}")
 
     def _keep(self) -> None:
         merge_junit(RESULTS, list(self._verified))
-        told = self._whole and note_drift(RESULTS, self._stories, check=self._check)
+        told = self._whole and note_drift(RESULTS, self._stories, check=self._kind.check)
         if told or self._verified:
             self._display.display(make_page(self._lang))
 

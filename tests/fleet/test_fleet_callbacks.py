@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from playbooks.action_plugins.role_settings import problems
-from playbooks.callback_plugins.fleet import NAMED, Story, merge_junit, note_drift, summary, table, waiting
+from playbooks.callback_plugins.fleet import NAMED, Kind, Story, merge_junit, note_drift, summary, table, waiting
 from verify import drift
 
 STORIES = {
@@ -19,18 +19,27 @@ STORIES = {
 
 
 def test_each_state_has_its_word_and_its_reason() -> None:
-    rows = dict(zip(STORIES, table(STORIES, check=False, width=80), strict=True))
+    rows = dict(zip(STORIES, table(STORIES, Kind(), width=80), strict=True))
     assert [state for state, _ in rows.values()] == ["healthy", "repaired", "failed", "unreachable", "not begun"]
     assert rows["a"][1].split() == ["a", "healthy", "verified"]
     assert "2 tasks changed it, not verified" in rows["b-long-name"][1]
     assert all(len(line) <= 80 for _, row in rows.values() for line in row.splitlines())
     assert " ".join(rows["c"][1].split()).count("no room") == 30
-    assert summary(STORIES, check=False) == "5 machines: 1 healthy, 1 repaired, 1 failed, 1 unreachable, 1 not begun"
+    assert summary(STORIES, Kind()) == "5 machines: 1 healthy, 1 repaired, 1 failed, 1 unreachable, 1 not begun"
 
 
 def test_in_check_mode_what_would_change_has_drifted() -> None:
-    assert STORIES["b-long-name"].state(check=True) == "drifted"
-    assert STORIES["b-long-name"].note(check=True) == "2 tasks would change it"
+    assert STORIES["b-long-name"].state(Kind(check=True)) == "drifted"
+    assert STORIES["b-long-name"].note(Kind(check=True)) == "2 tasks would change it"
+
+
+def test_a_run_that_does_not_converge_says_nothing_of_health() -> None:
+    kind = Kind(converges=False)
+    words = [row.split() for _, row in table(STORIES, kind, width=120)]
+    assert words[0] == ["a", "unchanged"]
+    assert words[1] == ["b-long-name", "changed", "2", "tasks", "changed", "it"]
+    assert summary(STORIES, kind) == "5 machines: 1 unchanged, 1 changed, 1 failed, 1 unreachable, 1 not begun"
+    assert STORIES["b-long-name"].state(Kind(check=True, converges=False)) == "to change"
 
 
 def test_only_what_takes_long_is_named() -> None:
