@@ -1,11 +1,13 @@
 """What a run over many Macs costs the controller that finds nothing to do, and what it costs one Mac in counts.
 
-    sudo .venv/bin/python -m benchmarks.fleet [--hosts 1,10,50] [--disk IMAGE]
+    sudo .venv/bin/python -m benchmarks.fleet [--hosts 1,10,50] [--disk IMAGE] [--verify]
 
 Simulated Macs over real SSH on this machine (molecule/mac/simulate.py): a first one is converged, and all others begin
 with its disk (kept in IMAGE where one is named). Linux, root, strace and ss (iproute2). CPU time is that of the
 ansible-playbook process, all its children and its SSH masters: what the Macs do is theirs, though here they share the
 processors, so that the wall time says little. Memory is the proportional set size of the same processes.
+With --verify the same of a verification alone (playbooks/verify.yml, level setup, since a Mac's
+wheels do not load here), instead of site.yml without one.
 
 The counts (tasks, SSH commands, bytes, processes) do not depend on the machine; the times do.
 """
@@ -30,7 +32,8 @@ from verify import ROOT
 
 SIMULATE = [sys.executable, str(ROOT / "molecule" / "mac" / "simulate.py")]
 PLAYBOOK = str(Path(sys.executable).parent / "ansible-playbook")
-FEW = ["--skip-tags", "verify", "-e", '{"frameworks": ["mlx"]}']
+NOTHING_TO_DO = ["-e", '{"frameworks": ["mlx"]}', "--skip-tags", "verify", str(ROOT / "site.yml")]
+VERIFY = ["-e", "verify_level=setup", str(ROOT / "playbooks" / "verify.yml")]
 EXEC = re.compile(r'execve\("(?P<program>[^"]+)", .* = 0$')
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -50,29 +53,34 @@ class Lab:
 
     Attributes:
         folder: theirs.
+        what: the run that is measured, NOTHING_TO_DO or VERIFY.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, what: list[str]) -> None:
         self.folder = folder
+        self.what = what
 
     def simulate(self, *arguments: str | Path) -> None:
         """Run simulate.py."""
         subprocess.run([*SIMULATE, *map(str, arguments)], check=True)
 
     def line(self, *arguments: str) -> list[str]:
-        """The command of a run over them."""
-        return [PLAYBOOK, "-i", str(self.folder / "hosts.yml"), *FEW, *arguments, str(ROOT / "site.yml")]
+        """The command of the run."""
+        return [PLAYBOOK, "-i", str(self.folder / "hosts.yml"), *arguments, *self.what]
 
     def environment(self) -> dict[str, str]:
         """A run's environment; master connections stay with this benchmark."""
         cp = str(self.folder / "cp")
-        return {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_SSH_CONTROL_PATH_DIR": cp}
+        # Where Python may not keep bytecode, each process compiles anew what it imports: no user has it so.
+        given = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        return {**given, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_SSH_CONTROL_PATH_DIR": cp}
 
     def make_disk(self, disk: Path) -> None:
         """Converge a first Mac, and keep its disk."""
         self.simulate("up", self.folder, "first")
         try:
-            subprocess.run(self.line(), env=self.environment(), check=True, stdout=subprocess.DEVNULL)
+            line = Lab(self.folder, NOTHING_TO_DO).line()
+            subprocess.run(line, env=self.environment(), check=True, stdout=subprocess.DEVNULL)
             self.end_masters()
             self.simulate("save", self.folder, "first", disk)
         finally:
@@ -135,7 +143,7 @@ def measure(lab: Lab, names: list[str]) -> Cost:
         log.seek(0)
         said = log.read()
     if process.returncode != 0 or f"{len(names)} machine{'s' * (len(names) > 1)}: {len(names)} healthy" not in said:
-        raise SystemExit(f"Not a run that has nothing to do:\n{said}")
+        raise SystemExit(f"Not a run that finds all of them healthy:\n{said}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime + lab.end_masters()
     return Cost(len(names), cpu, wall, peak / 1024)
@@ -151,7 +159,9 @@ def count(lab: Lab, name: str) -> dict[str, object]:
         tracer = subprocess.Popen(trace, stderr=subprocess.DEVNULL)
         time.sleep(1)
         line = lab.line("--limit", name, "-vvv")
-        done = subprocess.run(line, env=lab.environment(), capture_output=True, text=True, check=True)
+        done = subprocess.run(line, env=lab.environment(), capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise SystemExit(f"The run failed:\n{done.stdout}{done.stderr}")
         # The connection is still there, and with it the kernel's count of its bytes.
         sockets = subprocess.run(["ss", "-Htin", "dst", address], capture_output=True, text=True, check=True).stdout
         tracer.send_signal(signal.SIGINT)
@@ -180,10 +190,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hosts", default="1,10,50", help="numbers of hosts (default: %(default)s)")
     parser.add_argument("--disk", type=Path, help="a converged Mac's disk; made there if it is not there yet")
+    parser.add_argument("--verify", action="store_true", help="measure a verification instead")
     options = parser.parse_args()
     numbers = sorted(int(one) for one in options.hosts.split(","))
     with tempfile.TemporaryDirectory(prefix="metal-lab-fleet-") as place:
-        lab = Lab(Path(place) / "macs")
+        lab = Lab(Path(place) / "macs", VERIFY if options.verify else NOTHING_TO_DO)
         disk = options.disk or Path(place) / "disk"
         if not disk.exists():
             lab.make_disk(disk)

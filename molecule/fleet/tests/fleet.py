@@ -64,7 +64,7 @@ class Run:
     def row(self, name: str) -> tuple[str, str]:
         """A Mac's state and note in the table at the end."""
         text = self.output[self.output.rindex("\nMACHINES ") :]
-        found = re.search(rf"^{name} +(not begun|\w+) *(.*(?:\n +.*)*)$", text, re.MULTILINE)
+        found = re.search(rf"^{name} +(not begun|to change|\w+) *(.*(?:\n +.*)*)$", text, re.MULTILINE)
         assert found, self.output
         return found[1], " ".join(found[2].split())
 

@@ -37,7 +37,7 @@ def calls() -> Callable[[], list[str]]:
 def test_launchd_is_told_once_and_forgets_it_again(calls: Callable[[], list[str]]) -> None:
     checked = pull("--check")
     assert checked.code == 0, checked.output
-    assert checked.row("m09")[0] == "drifted"
+    assert checked.row("m09")[0] == "to change"
     assert login("m09", f"ls {PLIST} 2>/dev/null || :") == ""
 
     done = pull()
@@ -50,17 +50,17 @@ def test_launchd_is_told_once_and_forgets_it_again(calls: Callable[[], list[str]
     assert all(2 <= job["StartCalendarInterval"]["Hour"] < 5 for job in jobs)
     login("m09", f'test -x "{jobs[0]["ProgramArguments"][1]}" && launchctl print system/{jobs[0]["Label"]}')
 
-    assert pull().row("m09")[0] == "healthy"
+    assert pull().row("m09")[0] == "unchanged"
     assert calls() == []
     # Another tag: the old description is forgotten first.
-    assert pull(self_converge_ref="next").row("m09")[0] == "repaired"
+    assert pull(self_converge_ref="next").row("m09")[0] == "changed"
     assert calls() == ["launchctl bootout system/metal-lab.self-converge", f"launchctl bootstrap system {PLIST}"]
 
     gone = pull(self_converge_state="absent")
     assert gone.code == 0, gone.output
     assert calls() == ["launchctl bootout system/metal-lab.self-converge"]
     assert login("m09", f"ls -d {PLIST} ~/.local/share/metal-lab/pull 2>/dev/null || :") == ""
-    assert pull(self_converge_state="absent").row("m09")[0] == "healthy"
+    assert pull(self_converge_state="absent").row("m09")[0] == "unchanged"
 
 
 def test_what_is_not_whole_is_refused() -> None:
