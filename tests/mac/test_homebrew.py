@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from roles.homebrew.library.homebrew_bundle import advice, failures, installed
+from roles.homebrew.library.homebrew_bundle import advice, failures, installed, render
 from roles.homebrew.library.homebrew_clone import HomebrewError, clone, look
 
 USER = getpass.getuser()
@@ -128,3 +128,15 @@ def test_a_bottle_that_came_altered_is_named_by_what_the_cache_knows_it_by() -> 
 
 def test_another_failure_is_the_brewfiles() -> None:
     assert "homebrew_formulae" in advice('Error: No available formula with the name "nosuch".')
+
+
+def test_a_name_in_the_brewfile_is_never_code() -> None:
+    assert render(["o/t"], ["git", "html2text"], ["visual-studio-code"]).splitlines() == [
+        "# Ansible managed by the role homebrew.",
+        'tap "o/t"',
+        'brew "git"',
+        'brew "html2text"',
+        'cask "visual-studio-code"',
+    ]
+    # In Ruby `"#{...}"` runs what is in it, `"\#{...}"` does not.
+    assert render([], ['#{system("id")}"; exit\n'], []).splitlines()[1] == r'brew "\#{system(\"id\")}\"; exit\n"'

@@ -4,8 +4,7 @@
 Options:
     brew: the command.
     brewfile: the file, written where it is not so yet.
-    content: what it holds.
-    names: what it names, to say what would come where brew is not there yet (check mode).
+    taps, formulae, casks: what it names.
 
 One `brew bundle check` when nothing is to do, one `brew bundle install` more when something is; never an upgrade. What
 changed is what brew says it installed.
@@ -13,6 +12,7 @@ changed is what brew says it installed.
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -20,6 +20,18 @@ from ansible.module_utils.basic import AnsibleModule
 
 # Homebrew/brew, Library/Homebrew/bundle/commands/check.rb and install.rb, as of 6.0.
 UNSATISFIED = "can't satisfy your Brewfile's dependencies"
+
+
+def render(taps: list[str], formulae: list[str], casks: list[str]) -> str:
+    """The Brewfile's content."""
+    kinds = {"tap": taps, "brew": formulae, "cask": casks}
+    lines = [f"{kind} {_literal(name)}" for kind, names in kinds.items() for name in names]
+    return "".join(f"{line}\n" for line in ["# Ansible managed by the role homebrew.", *lines])
+
+
+def _literal(name: str) -> str:
+    """A string of Ruby, which brew runs the Brewfile as: JSON's, in which `#` may begin code for Ruby."""
+    return json.dumps(name, ensure_ascii=False).replace("#", "\\#")
 
 
 def installed(output: str) -> list[str]:
@@ -71,13 +83,15 @@ def main() -> None:
         argument_spec={
             "brew": {"type": "path", "required": True},
             "brewfile": {"type": "path", "required": True},
-            "content": {"type": "str", "required": True},
-            "names": {"type": "list", "elements": "str", "required": True},
+            **{kind: {"type": "list", "elements": "str", "required": True} for kind in ("taps", "formulae", "casks")},
         },
         supports_check_mode=True,
     )
-    brew, brewfile, names = (module.params[key] for key in ("brew", "brewfile", "names"))
-    rewritten = _write(Path(brewfile), module.params["content"], check_mode=module.check_mode)
+    brew, brewfile, taps, formulae, casks = (
+        module.params[key] for key in ("brew", "brewfile", "taps", "formulae", "casks")
+    )
+    names = [*formulae, *casks, *taps]
+    rewritten = _write(Path(brewfile), render(taps, formulae, casks), check_mode=module.check_mode)
     if module.check_mode and not Path(brew).exists():
         module.exit_json(changed=True, diff={"before": "", "after": "".join(f"{name}\n" for name in names)})
     if module.check_mode and rewritten:
