@@ -6,8 +6,8 @@ Simulated Macs over real SSH on this machine (molecule/mac/simulate.py): a first
 with its disk (kept in IMAGE where one is named). Linux, root, strace and ss (iproute2). CPU time is that of the
 ansible-playbook process, all its children and its SSH masters: what the Macs do is theirs, though here they share the
 processors, so that the wall time says little. Memory is the proportional set size of the same processes.
-With --verify the same of a verification alone (playbooks/verify.yml, level setup, since a Mac's
-wheels do not load here), instead of site.yml without one.
+With --verify the same of a verification alone, instead of site.yml without one (playbooks/verify.yml, level setup: a
+Mac's wheels do not load here).
 
 The counts (tasks, SSH commands, bytes, processes) do not depend on the machine; the times do.
 """
@@ -53,20 +53,18 @@ class Lab:
 
     Attributes:
         folder: theirs.
-        what: the run that is measured, NOTHING_TO_DO or VERIFY.
     """
 
-    def __init__(self, folder: Path, what: list[str]) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.what = what
 
     def simulate(self, *arguments: str | Path) -> None:
         """Run simulate.py."""
         subprocess.run([*SIMULATE, *map(str, arguments)], check=True)
 
-    def line(self, *arguments: str) -> list[str]:
-        """The command of the run."""
-        return [PLAYBOOK, "-i", str(self.folder / "hosts.yml"), *arguments, *self.what]
+    def line(self, what: list[str], *arguments: str) -> list[str]:
+        """The command of a run over them, NOTHING_TO_DO or VERIFY."""
+        return [PLAYBOOK, "-i", str(self.folder / "hosts.yml"), *arguments, *what]
 
     def environment(self) -> dict[str, str]:
         """A run's environment; master connections stay with this benchmark."""
@@ -79,7 +77,7 @@ class Lab:
         """Converge a first Mac, and keep its disk."""
         self.simulate("up", self.folder, "first")
         try:
-            line = Lab(self.folder, NOTHING_TO_DO).line()
+            line = self.line(NOTHING_TO_DO)
             subprocess.run(line, env=self.environment(), check=True, stdout=subprocess.DEVNULL)
             self.end_masters()
             self.simulate("save", self.folder, "first", disk)
@@ -129,12 +127,12 @@ def _memory_kb(process: int) -> int:
     return int(found[1]) if found else 0
 
 
-def measure(lab: Lab, names: list[str]) -> Cost:
+def measure(lab: Lab, what: list[str], names: list[str]) -> Cost:
     """Run once over some Macs, and look at what it took."""
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     peak = 0
     with tempfile.TemporaryFile("w+") as log:
-        line = lab.line("--limit", ",".join(names))
+        line = lab.line(what, "--limit", ",".join(names))
         process = subprocess.Popen(line, env=lab.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         while process.poll() is None:
             peak = max(peak, sum(map(_memory_kb, [*_tree(process.pid), *lab.masters()])))
@@ -149,7 +147,7 @@ def measure(lab: Lab, names: list[str]) -> Cost:
     return Cost(len(names), cpu, wall, peak / 1024)
 
 
-def count(lab: Lab, name: str) -> dict[str, object]:
+def count(lab: Lab, what: list[str], name: str) -> dict[str, object]:
     """What one Mac costs, in counts: tasks, SSH commands, bytes, and the processes on the Mac by name."""
     address = json.loads((lab.folder / "hosts.yml").read_text("utf-8"))["all"]["hosts"][name]["ansible_host"]
     server = _tree(int((lab.folder / f"{name}.pid").read_text(encoding="ascii")))[-1]
@@ -158,7 +156,7 @@ def count(lab: Lab, name: str) -> dict[str, object]:
         trace = ["strace", "-ff", "-qq", "-s", "200", "-e", "trace=execve", "-o", f"{folder}/log", "-p", str(server)]
         tracer = subprocess.Popen(trace, stderr=subprocess.DEVNULL)
         time.sleep(1)
-        line = lab.line("--limit", name, "-vvv")
+        line = lab.line(what, "--limit", name, "-vvv")
         done = subprocess.run(line, env=lab.environment(), capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise SystemExit(f"The run failed:\n{done.stdout}{done.stderr}")
@@ -194,7 +192,8 @@ def main() -> None:
     options = parser.parse_args()
     numbers = sorted(int(one) for one in options.hosts.split(","))
     with tempfile.TemporaryDirectory(prefix="metal-lab-fleet-") as place:
-        lab = Lab(Path(place) / "macs", VERIFY if options.verify else NOTHING_TO_DO)
+        lab = Lab(Path(place) / "macs")
+        run = VERIFY if options.verify else NOTHING_TO_DO
         disk = options.disk or Path(place) / "disk"
         if not disk.exists():
             lab.make_disk(disk)
@@ -202,12 +201,12 @@ def main() -> None:
         lab.simulate("up", lab.folder, "--base", disk, *names)
         try:
             print(f"{os.cpu_count()} processors; load before: {os.getloadavg()[0]:.1f}\n")
-            for what, number in count(lab, names[0]).items():
+            for what, number in count(lab, run, names[0]).items():
                 print(f"{what:<24}{number:>10}")
             print("\nhosts   CPU s   CPU s/host   wall s   peak memory MB")
             costs = []
             for number in numbers:
-                cost = measure(lab, names[:number])
+                cost = measure(lab, run, names[:number])
                 costs.append(cost)
                 each = cost.cpu_s / number
                 row = f"{number:5d} {cost.cpu_s:7.1f} {each:12.2f} {cost.wall_s:8.1f} {cost.memory_mb:16.0f}"
