@@ -12,9 +12,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from verify import ROOT, comparison
-from verify.comparison import figures
-from verify.stored import Stored, load
+from verify import ROOT
+from verify.results import comparison
+from verify.results.comparison import figures
+from verify.results.files import Stored, load
 
 
 def main() -> None:

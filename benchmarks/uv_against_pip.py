@@ -21,9 +21,9 @@ from pathlib import Path
 from uv import find_uv_bin
 
 from verify import ROOT
-from verify import profile as profiles
-from verify.lock_command import find_links
-from verify.profile import BASE
+from verify.profile import model as profiles
+from verify.profile.command import find_links
+from verify.profile.model import BASE
 
 
 def main() -> None:

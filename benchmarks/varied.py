@@ -11,8 +11,8 @@ import random
 from pathlib import Path
 from typing import Any
 
-from verify.advice import ADVICE
-from verify.results import file_name
+from verify.checks.advice import ADVICE
+from verify.results.model import file_name
 
 HOSTILE = "<script>alert('host')</script>"
 """A host's name, and what it says, that would do harm in a page that does not escape."""

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from verify import profile, yaml_lines
 from verify.errors import UserError
-from verify.lock import Lock, render
+from verify.profile import model as profiles
+from verify.profile import yaml_lines
+from verify.profile.lock import Lock, render
 
 HASH = "0" * 64
 BODY = f"""\
@@ -80,7 +81,7 @@ def test_a_line_of_another_form_is_refused_with_its_number(tmp_path: Path, line:
 
 
 def test_every_package_of_the_real_locks_belongs_to_a_set() -> None:
-    loaded = profile.load("ml-m1")
+    loaded = profiles.load("ml-m1")
     for platform in loaded.platforms:
         lock = loaded.lock(platform)
         sets = [loaded.base, *loaded.frameworks.values()]
@@ -88,11 +89,11 @@ def test_every_package_of_the_real_locks_belongs_to_a_set() -> None:
 
 
 def test_editing_a_requirements_file_makes_every_lock_out_of_date(tmp_path: Path) -> None:
-    loaded = profile.load("ml-m1")
+    loaded = profiles.load("ml-m1")
     before = {name: loaded.lock_inputs(name) for name in loaded.platforms}
     for path in loaded.directory.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     with (tmp_path / "mlx.in").open("a", encoding="utf-8") as file:
         file.write("mlx-lm\n")
-    moved = profile._build(tmp_path, yaml_lines.load(tmp_path / "profile.yml").data)
+    moved = profiles._build(tmp_path, yaml_lines.load(tmp_path / "profile.yml").data)
     assert all(moved.lock_inputs(name) != before[name] for name in moved.platforms)

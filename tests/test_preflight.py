@@ -11,10 +11,11 @@ import yaml
 
 from roles.preflight import darwin
 from roles.preflight.action_plugins.preflight import SCRIPT, choose_provider, judge, parse
-from verify import ROOT, profile
+from verify import ROOT
 from verify.errors import UserError
+from verify.profile import model as profiles
 
-PROFILE = profile.load("ml-m1")
+PROFILE = profiles.load("ml-m1")
 # What facts.sh prints on a MacBook Air M1; sw_vers, sysctl and dscl as in macOS 15.6.1.
 MAC = {
     "system": "Darwin",

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from verify import ROOT, profile
+from verify import ROOT
 from verify.errors import UserError
+from verify.profile import model
 
 
 @pytest.fixture
 def profiles(tmp_path: Path) -> Path:
     """A copy of the real profile that a test may spoil."""
-    shutil.copytree(profile.PROFILES / "ml-m1", tmp_path / "ml-m1")
+    shutil.copytree(model.PROFILES / "ml-m1", tmp_path / "ml-m1")
     return tmp_path
 
 
@@ -26,7 +27,7 @@ def spoil(profiles: Path, old: str, new: str) -> int:
 
 
 def test_the_real_profile_has_its_frameworks_by_platform() -> None:
-    loaded = profile.load("ml-m1")
+    loaded = model.load("ml-m1")
     assert loaded.python == "3.11"
     assert loaded.platform("darwin-arm64").macos_floor == "14.4"
     assert loaded.frameworks_on("darwin-arm64") == ["tensorflow", "pytorch", "jax", "mlx"]
@@ -51,13 +52,13 @@ def test_the_real_profile_has_its_frameworks_by_platform() -> None:
 def test_the_locks_hold_the_pins_that_the_profile_is_made_of(
     platform: str, framework: str, package: str, version: str
 ) -> None:
-    loaded = profile.load("ml-m1")
+    loaded = model.load("ml-m1")
     direct = loaded.lock(platform).direct(loaded.package_set(framework).requirements)
     assert {pin.name: pin.version for pin in direct}[package] == version
 
 
 def test_a_version_differs_between_platforms_only_where_there_is_no_twin() -> None:
-    loaded = profile.load("ml-m1")
+    loaded = model.load("ml-m1")
     mac, linux = (loaded.lock(name).pins for name in ("darwin-arm64", "linux-x86_64"))
     different = {name for name in mac.keys() & linux.keys() if mac[name].version != linux[name].version}
     assert different == {"torch"}
@@ -71,7 +72,7 @@ def test_no_lock_holds_an_address() -> None:
 def test_an_unknown_key_is_refused_with_its_line(profiles: Path) -> None:
     line = spoil(profiles, "    required: true", "    requierd: true")
     with pytest.raises(UserError) as caught:
-        profile.load("ml-m1", profiles)
+        model.load("ml-m1", profiles)
     message = str(caught.value)
     assert f"profile.yml:{line}: unknown key 'requierd' in frameworks.tensorflow" in message
     assert "'required' is a required property" in message
@@ -92,7 +93,7 @@ def test_an_unknown_key_is_refused_with_its_line(profiles: Path) -> None:
 def test_a_malformed_profile_is_refused_where_it_is_wrong(profiles: Path, old: str, new: str, said: str) -> None:
     line = spoil(profiles, old, new)
     with pytest.raises(UserError, match=r"profile\.yml:\d+: ") as caught:
-        profile.load("ml-m1", profiles)
+        model.load("ml-m1", profiles)
     assert said in str(caught.value)
     shown = int(str(caught.value).split("profile.yml:", 1)[1].split(":", 1)[0])
     # PyYAML marks an unclosed bracket where it gave up: at or below the place itself.
@@ -101,16 +102,16 @@ def test_a_malformed_profile_is_refused_where_it_is_wrong(profiles: Path, old: s
 
 def test_an_unknown_profile_is_refused_with_those_that_exist(profiles: Path) -> None:
     with pytest.raises(UserError, match=r"no profile 'ml-m2'.*ml-m1"):
-        profile.load("ml-m2", profiles)
+        model.load("ml-m2", profiles)
 
 
 def test_a_profile_name_cannot_leave_its_folder(profiles: Path) -> None:
     with pytest.raises(UserError, match="no profile"):
-        profile.load("../ml-m1", profiles / "ml-m1")
+        model.load("../ml-m1", profiles / "ml-m1")
 
 
 def test_frameworks_come_in_the_profiles_order_and_unknown_ones_are_refused() -> None:
-    loaded = profile.load("ml-m1")
+    loaded = model.load("ml-m1")
     assert loaded.select(["mlx", "tensorflow"], "darwin-arm64") == ["tensorflow", "mlx"]
     with pytest.raises(UserError, match=r"'caffe' is unknown.*tensorflow, pytorch, jax, mlx"):
         loaded.select(["mlx", "caffe"], "darwin-arm64")

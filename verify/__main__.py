@@ -6,13 +6,13 @@ import sys
 from verify.errors import UserError
 
 COMMANDS = {
-    "compare": "verify.compare_command",
+    "compare": "verify.report.compare",
     "compat": "verify.linkcheck.compat",
     "linkcheck": "verify.linkcheck.command",
-    "lock": "verify.lock_command",
-    "messages": "verify.messages",
+    "lock": "verify.profile.command",
+    "messages": "verify.report.messages",
     "report": "verify.report.command",
-    "run": "verify.run_command",
+    "run": "verify.run.command",
 }
 """Command to the module whose `main(arguments) -> exit code` runs it; imported only when asked for."""
 

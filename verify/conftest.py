@@ -1,8 +1,8 @@
-"""Makes `pytest verify --hosts=…` the health check; the hooks stand in verify/pytest_plugin.py."""
+"""Makes `pytest verify --hosts=…` the health check; the hooks stand in verify/run/plugin.py."""
 
 import pytest
 
-from verify.pytest_plugin import (
+from verify.run.plugin import (
     add_options,
     health,
     pytest_collection_modifyitems,

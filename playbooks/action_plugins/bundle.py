@@ -22,11 +22,11 @@ from ansible.plugins.action import ActionBase
 # The package is the project's own, as for the roles.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from verify import profile as profiles
 from verify.bundle import bottles, channel, seal, wheels
 from verify.errors import UserError
-from verify.lock import UV_LOCK, read_pins
-from verify.profile import Profile
+from verify.profile import model as profiles
+from verify.profile.lock import UV_LOCK, read_pins
+from verify.profile.model import Profile
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]

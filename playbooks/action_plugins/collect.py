@@ -21,7 +21,7 @@ from jsonschema import Draft202012Validator
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from verify import ROOT
-from verify.results import SCHEMA, file_name
+from verify.results.model import SCHEMA, file_name
 
 SECONDS_PER_HOUR = 3600
 # The folder is the one of facts.sh and module_utils/lab_record.py, and below it that of the role self_converge.

@@ -27,9 +27,9 @@ from ansible.utils.display import Display
 # The profile's loader is the project's own, as for the roles.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from verify import profile as profiles
 from verify.errors import UserError
-from verify.lock import content_digest
+from verify.profile import model as profiles
+from verify.profile.lock import content_digest
 
 PATIENCE_S = 900
 """How long a machine waits for a file that the cache is fetching for another one."""

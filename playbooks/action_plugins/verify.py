@@ -23,7 +23,7 @@ from ansible.utils.display import Display
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from verify import ROOT
-from verify.results import file_name
+from verify.results.model import file_name
 
 MEANING = {
     1: "The machine is unhealthy: the lines above say why, and what to do.",

@@ -23,8 +23,9 @@ from ansible.plugins.callback import CallbackBase
 # The project's own modules, wherever Ansible is started from.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from verify import ROOT, drift
-from verify.results import file_name
+from verify import ROOT
+from verify.results import drift
+from verify.results.model import file_name
 
 RESULTS = ROOT / "results"
 

@@ -15,8 +15,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.varied import HOSTILE
 from tests.report.samples import DRIFT, made_fleet, write
-from verify import drift, language
-from verify.report import page
+from verify.report import language, page
+from verify.results import drift
 
 WIDTHS = {"phone": 360, "desktop": 1280}
 HEIGHT = 900

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from verify import profile
 from verify.bundle import seal, wheels
 from verify.bundle.fetch import read
 from verify.bundle.wheels import Link, choose, links, supported
 from verify.errors import UserError
-from verify.lock import Pin
+from verify.profile import model as profiles
+from verify.profile.lock import Pin
 
-PROFILE = profile.load("ml-m1")
+PROFILE = profiles.load("ml-m1")
 
 
 def names(*offered: str, platform: str, locked: tuple[str, ...] | None = None) -> str | None:

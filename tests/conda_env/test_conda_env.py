@@ -9,7 +9,7 @@ from pathlib import Path
 
 from roles.conda_env.library.conda_env import told, way_out
 from tests.conda_env.conftest import MODULE, Lab
-from verify.record import Conda, Homebrew, parse
+from verify.target.record import Conda, Homebrew, parse
 
 
 def test_it_makes_an_environment_with_python_and_pip_only(lab: Lab) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from playbooks.action_plugins.role_settings import problems
 from playbooks.callback_plugins.fleet import NAMED, Kind, Story, merge_junit, note_drift, summary, table, waiting
-from verify import drift
+from verify.results import drift
 
 STORIES = {
     "a": Story(begun=True, verified=True),

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from verify import profile
 from verify.errors import UserError
-from verify.linkcheck import command, compat, document, laydown, report
+from verify.linkcheck import command, compat, document, report, staging
 from verify.linkcheck.findings import Finding
-from verify.profile import Platform, Profile
+from verify.profile import model as profiles
+from verify.profile.model import Platform, Profile
 
 from .machos import PYTHON_TAG, Toolchain, install
 
@@ -69,11 +69,11 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def use(monkeypatch: pytest.MonkeyPatch, fill: Callable[[Path], None]) -> Uv:
     uv = Uv(fill)
-    monkeypatch.setattr(laydown, "lay_down_lock", uv.lock)
-    monkeypatch.setattr(laydown, "lay_down", uv.resolved)
-    monkeypatch.setattr(laydown, "lay_down_alone", uv.alone)
-    load = profile.load
-    monkeypatch.setattr(profile, "load", lambda name: replace(load(name), accepted_findings=()))
+    monkeypatch.setattr(staging, "lay_down_lock", uv.lock)
+    monkeypatch.setattr(staging, "lay_down", uv.resolved)
+    monkeypatch.setattr(staging, "lay_down_alone", uv.alone)
+    load = profiles.load
+    monkeypatch.setattr(profiles, "load", lambda name: replace(load(name), accepted_findings=()))
     return uv
 
 
@@ -120,7 +120,7 @@ def test_it_is_not_done_again_while_nothing_changes(
 
 def test_it_is_done_again_for_another_floor(monkeypatch: pytest.MonkeyPatch, good: Callable[[Path], None]) -> None:
     uv = use(monkeypatch, good)
-    loaded = profile.load("ml-m1")
+    loaded = profiles.load("ml-m1")
     command.check_profile(loaded, lambda _: None)
     mac = replace(loaded.platform("darwin-arm64"), macos_floor="15.0")
     newer = replace(loaded, platforms={**loaded.platforms, "darwin-arm64": mac})
@@ -144,9 +144,9 @@ def test_an_acceptance_is_not_part_of_what_is_kept(
     monkeypatch: pytest.MonkeyPatch, bad: Callable[[Path], None]
 ) -> None:
     uv = use(monkeypatch, bad)
-    loaded = profile.load("ml-m1")
+    loaded = profiles.load("ml-m1")
     first = command.check_profile(loaded, lambda _: None)
-    known = profile.AcceptedFinding(first.findings[0].id, "Known.", "here")
+    known = profiles.AcceptedFinding(first.findings[0].id, "Known.", "here")
     second = command.check_profile(replace(loaded, accepted_findings=(known,)), lambda _: None)
     third = command.check_profile(loaded, lambda _: None)
     assert [first.loads, second.loads, third.loads] == [False, True, False]
@@ -202,7 +202,7 @@ def test_a_report_that_the_check_contradicts_stands_out() -> None:
             {"versions": {"jaxlib": "0.9"}, "loads": False, "said": "fails", "link": "#3"},
         ],
     }
-    text = document.render([(matrix, [row, broken])], profile.load("ml-m1"), "2026-11-21")
+    text = document.render([(matrix, [row, broken])], profiles.load("ml-m1"), "2026-11-21")
     assert "**the check disagrees**: it is semantic" in text
     assert "(#2): the check agrees" in text
     assert "(#3): not in the table" in text

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from verify import profile
 from verify.errors import UserError
 from verify.linkcheck.findings import Finding, accept
 from verify.linkcheck.report import Report
-from verify.profile import AcceptedFinding
+from verify.profile import model as profiles
+from verify.profile.model import AcceptedFinding
 
 from .machos import install
 
@@ -144,13 +144,13 @@ def test_a_stale_acceptance_cannot_be_accepted() -> None:
 
 @pytest.mark.parametrize("missing", ["reason", "link", "finding"])
 def test_a_profile_accepts_only_with_a_reason_and_a_link(tmp_path: Path, missing: str) -> None:
-    shutil.copytree(profile.PROFILES / "ml-m1", tmp_path / "ml-m1")
+    shutil.copytree(profiles.PROFILES / "ml-m1", tmp_path / "ml-m1")
     entry = {"finding": "too-new:x", "reason": "Because.", "link": "somewhere"}
     file = tmp_path / "ml-m1" / "profile.yml"
     text = file.read_text().partition("accepted_findings:")[0]
     file.write_text(text + yaml.safe_dump({"accepted_findings": [entry]}))
-    assert profile.load("ml-m1", tmp_path).accepted_findings == (AcceptedFinding(**entry),)
+    assert profiles.load("ml-m1", tmp_path).accepted_findings == (AcceptedFinding(**entry),)
     del entry[missing]
     file.write_text(text + yaml.safe_dump({"accepted_findings": [entry]}))
     with pytest.raises(UserError, match=missing):
-        profile.load("ml-m1", tmp_path)
+        profiles.load("ml-m1", tmp_path)

@@ -10,8 +10,8 @@ import pytest
 from benchmarks import varied
 from tests.report.samples import measured, slower, stored, write
 from verify import __main__ as verify
-from verify import comparison, history
-from verify.comparison import Comparison, Figure, Measured, compare
+from verify.results import comparison, history
+from verify.results.comparison import Comparison, Figure, Measured, compare
 
 DEVICE = "cpu"
 

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from verify import history
-from verify.results import CheckResult, HostReport, write
+from verify.results import history
+from verify.results.model import CheckResult, HostReport, write
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from verify import language, messages, titles
-from verify.advice import ADVICE
+from verify.checks.advice import ADVICE
 from verify.errors import UserError
+from verify.report import labels, language, messages
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_the_catalogue_is_complete_and_as_the_sources_are() -> None:
 
 def test_sources_templates_and_tables_are_all_in_it() -> None:
     found = messages.wanted()
-    for text in ("Verdicts", "What to do", "Report: %(path)s", *ADVICE.values(), *titles.FAULTS.values()):
+    for text in ("Verdicts", "What to do", "Report: %(path)s", *ADVICE.values(), *labels.FAULTS.values()):
         assert text in found
 
 
@@ -75,4 +75,4 @@ def test_a_new_message_a_guess_and_a_lost_placeholder_are_found() -> None:
 
 
 def test_every_fault_has_a_title_and_every_check_too() -> None:
-    assert titles.FAULTS.keys() == ADVICE.keys()
+    assert labels.FAULTS.keys() == ADVICE.keys()

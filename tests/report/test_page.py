@@ -14,11 +14,11 @@ from babel.support import NullTranslations
 
 from benchmarks.varied import HOSTILE
 from tests.report.samples import DRIFT, made_fleet, measured, write
-from verify import drift, language
-from verify.advice import ADVICE
-from verify.language import LOCALES, Language
-from verify.report import page
-from verify.stored import gather
+from verify.checks.advice import ADVICE
+from verify.report import language, page
+from verify.report.language import LOCALES, Language
+from verify.results import drift
+from verify.results.files import gather
 
 UNCLOSED = {"meta", "br", "td", "th", "tr", "thead", "tbody"}
 """Elements without an end, or whose end HTML lets one leave out."""

@@ -15,8 +15,9 @@ import numpy
 import pytest
 from uv import find_uv_bin
 
-from verify import ROOT, profile
-from verify.profile import Profile
+from verify import ROOT
+from verify.profile import model as profiles
+from verify.profile.model import Profile
 
 FAKES = Path(__file__).resolve().parent / "fakes"
 PROFILE = "ml-m1"
@@ -100,7 +101,7 @@ class Machine:
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
     """A healthy machine, in a home with a space and an accent in its name."""
-    loaded = profile.load(PROFILE)
+    loaded = profiles.load(PROFILE)
     here = f"{platform.system().lower()}-{platform.machine()}"
     home, prefix = tmp_path / "hôme with space", tmp_path / "hôme with space" / "env"
     home.mkdir()

@@ -8,10 +8,10 @@ from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
 from tests.verify.conftest import Machine
-from verify import language
-from verify.health import HostHealth, setup_checks
-from verify.judgement import check_names
-from verify.settings import Settings
+from verify.checks.framework import check_names
+from verify.checks.health import HostHealth, setup_checks
+from verify.report import language
+from verify.run.settings import Settings
 
 
 class Leaving:

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from verify.checks.speed import RESIDUAL_LIMIT
 from verify.probes import benchmark
-from verify.speed_judgement import RESIDUAL_LIMIT
 
 MEMORY = 16 * 2**30
 

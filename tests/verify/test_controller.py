@@ -31,4 +31,4 @@ def test_verify_needs_only_what_its_lock_names() -> None:
         [sys.executable, "-c", IMPORT, *locked], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert {"verify.health", "verify.lock", "verify.linkcheck.check"} <= set(done.stdout.split())
+    assert {"verify.checks.health", "verify.profile.lock", "verify.linkcheck.check"} <= set(done.stdout.split())

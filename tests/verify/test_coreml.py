@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from verify import coreml_judgement
+from verify.checks import coreml as coreml_check
 from verify.probes import coreml
-from verify.remote import Outcome
+from verify.target.remote import Outcome
 
 PLAN = {
     "operations": [
@@ -32,7 +32,7 @@ def outcome(plan: Any = None, *, ended: str = "exit", error: str = "") -> Outcom
 
 
 def test_a_plan_is_eligibility_and_no_more() -> None:
-    answer = coreml_judgement.judge(outcome(PLAN))
+    answer = coreml_check.judge(outcome(PLAN))
     assert answer.result == "pass"
     assert "eligible for the Neural Engine, which the plan prefers, and for CPU and GPU" in answer.message
     assert "whether it ran there is not shown" in answer.message
@@ -40,7 +40,7 @@ def test_a_plan_is_eligibility_and_no_more() -> None:
 
 def test_a_unit_that_nobody_knows_is_told_as_it_is_named() -> None:
     plan = {"operations": [{"name": "conv", "preferred": "MLQuantumComputeDevice", "supported": []}]}
-    assert "unknown unit MLQuantumComputeDevice" in coreml_judgement.judge(outcome(plan)).message
+    assert "unknown unit MLQuantumComputeDevice" in coreml_check.judge(outcome(plan)).message
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_unit_that_nobody_knows_is_told_as_it_is_named() -> None:
     ],
 )
 def test_whatever_goes_wrong_is_a_warning(seen: Outcome, fault: str) -> None:
-    answer = coreml_judgement.judge(seen)
+    answer = coreml_check.judge(seen)
     assert (answer.result, answer.fault) == ("warn", fault)
     assert answer.advice
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from verify import drift
-from verify.stored import UnreadableError
+from verify.results import drift
+from verify.results.files import UnreadableError
 
 WELL: dict[str, Any] = {"time": "2026-11-21T00:00:00Z", "changes": [], "problem": ""}
 

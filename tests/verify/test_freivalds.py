@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from verify.checks.speed import RESIDUAL_LIMIT
 from verify.probes.freivalds import residual
-from verify.speed_judgement import RESIDUAL_LIMIT
 
 
 def product(n: int, seed: int) -> tuple[Any, Any, Any]:

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from verify import chips, speed_judgement
-from verify.judgement import FrameworkJudge, check_names, exact_operands, exact_result
+from verify.checks import chips, speed
+from verify.checks.framework import FrameworkJudge, check_names, exact_operands, exact_result
+from verify.checks.speed import SpeedJudge
 from verify.probes.units import ROUNDING
-from verify.remote import Outcome
-from verify.results import CheckResult, FrameworkReport
-from verify.speed_judgement import SpeedJudge
+from verify.results.model import CheckResult, FrameworkReport
+from verify.target.remote import Outcome
 
 M1 = chips.find("Apple M1", 8)
 SAMPLES = [0.010 + 0.0001 * (one % 3) for one in range(20)]
@@ -181,9 +181,9 @@ def test_every_product_is_a_share_of_the_chips_peak_or_of_the_best_on_the_machin
     one, other = FrameworkReport(required=True), FrameworkReport(required=True)
     one.matmul = [replace(judged.report.matmul[0], tflops=0.2)]
     other.matmul = [replace(judged.report.matmul[0], tflops=0.05, dtype="float16")]
-    speed_judgement.hold_against_best([one, other], 0.1)
+    speed.hold_against_best([one, other], 0.1)
     assert [report.matmul[0].share for report in (one, other)] == pytest.approx([1.0, 0.25])
-    speed_judgement.hold_against_best([one, other], 0.4)
+    speed.hold_against_best([one, other], 0.4)
     assert one.matmul[0].yardstick_tflops == pytest.approx(0.4)
 
 

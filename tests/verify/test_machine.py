@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
-from verify import chips, host_state, machine_judgement
-from verify.host_state import State
-from verify.results import HostReport
+from verify.checks import chips, machine
+from verify.checks import state as host_state
+from verify.checks.state import State
+from verify.results.model import HostReport
 
 GIB = 2**30
-# What the tools print on a MacBook Pro M1 with macOS 15.6 (forms: see verify/host_state.py).
+# What the tools print on a MacBook Pro M1 with macOS 15.6 (forms: see verify/checks/state.py).
 SAID = {
     "battery": "Now drawing from 'AC Power'\n -InternalBattery-0 (id=4653155)\t100%; charged; 0:00 remaining\n",
     "power": "System-wide power settings:\nCurrently in use:\n standby              1\n lowpowermode         0\n",
@@ -139,10 +140,10 @@ def test_the_table_of_chips_agrees_with_what_is_known() -> None:
 
 def test_a_mac_with_a_known_chip() -> None:
     report = empty_report()
-    found = machine_judgement.judge(records(mac()), report)
+    found = machine.judge(records(mac()), report)
     assert [one.result for one in found] == ["pass", "pass"]
     assert "Apple M1, 8 GPU cores: at most 2.62 TFLOPS fp32, 68.2 GB/s" in found[0].message
-    chip = machine_judgement.chip_of(report)
+    chip = machine.chip_of(report)
     assert chip is not None
     assert chip.gpu_cores == 8
     seen = report.as_data()["chip"]
@@ -153,22 +154,22 @@ def test_a_mac_with_a_known_chip() -> None:
 def test_a_busy_machine_is_a_warning_where_something_is_timed() -> None:
     for level, result in (("quick", "pass"), ("full", "warn"), ("soak", "warn")):
         report = HostReport("mac", "mac", "ml-m1", level, "2026-11-21T00:00:00Z")
-        answer = machine_judgement.judge(records({**mac(), "load": 9.0}), report)[1]
+        answer = machine.judge(records({**mac(), "load": 9.0}), report)[1]
         assert answer.result == result
         assert "9.0 on 8 cores" in answer.message
 
 
 def test_an_unknown_chip_is_named_and_judged_by_nothing() -> None:
     report = empty_report()
-    found = machine_judgement.judge(records(mac(gpu='{"SPDisplaysDataType": [{"sppci_cores": "99"}]}')), report)
+    found = machine.judge(records(mac(gpu='{"SPDisplaysDataType": [{"sppci_cores": "99"}]}')), report)
     assert (found[0].result, found[0].fault) == ("warn", "unknown-chip")
     assert "'Apple M1' with 99 GPU cores (macOS 15.6.1)" in found[0].message
-    assert machine_judgement.chip_of(report) is None
+    assert machine.chip_of(report) is None
     seen = report.as_data()["chip"]
     assert (seen["known"], seen["fp32_tflops"]) == (False, None)
 
 
 def test_a_machine_that_told_nothing_or_nonsense() -> None:
-    assert {one.result for one in machine_judgement.judge([], empty_report())} == {"skip"}
-    found = machine_judgement.judge(records({"said": 7}), empty_report())
+    assert {one.result for one in machine.judge([], empty_report())} == {"skip"}
+    found = machine.judge(records({"said": 7}), empty_report())
     assert (found[0].result, found[0].fault, found[1].result) == ("fail", "malformed", "skip")

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from verify import ROOT, numbers_judgement
+from verify import ROOT
+from verify.checks import numbers as numbers_check
 from verify.probes import framework, libraries, numbers, units
 from verify.probes.numbers import Operations
 
@@ -44,8 +45,8 @@ def operations() -> Operations:
 def judged(changed: Operations, only: set[str] | None = None, seed: int = 1) -> tuple[list[dict[str, Any]], str, str]:
     every = {**operations(), **changed}
     kept = {name: one for name, one in every.items() if only is None or name in only}
-    cases = numbers_judgement.cases(numbers.observe(kept, seed))
-    return cases, *numbers_judgement.verdict(cases)
+    cases = numbers_check.cases(numbers.observe(kept, seed))
+    return cases, *numbers_check.verdict(cases)
 
 
 def test_right_operations_pass_with_room() -> None:
@@ -154,9 +155,9 @@ def test_a_case_that_makes_no_sense_never_passes(change: dict[str, Any]) -> None
         "finite": True,
         "said": "",
     }
-    assert numbers_judgement.cases([good])[0]["result"] == "pass"
+    assert numbers_check.cases([good])[0]["result"] == "pass"
     try:
-        (one,) = numbers_judgement.cases([{**good, **change}])
+        (one,) = numbers_check.cases([{**good, **change}])
     except (KeyError, TypeError, ValueError):
         return
     assert one["result"] == "fail"
@@ -164,7 +165,7 @@ def test_a_case_that_makes_no_sense_never_passes(change: dict[str, Any]) -> None
 
 def test_no_case_is_no_success() -> None:
     with pytest.raises(ValueError, match="no case"):
-        numbers_judgement.cases([])
+        numbers_check.cases([])
 
 
 CURVE = [0.6 * 0.95**step for step in range(80)]
@@ -181,12 +182,12 @@ CURVE = [0.6 * 0.95**step for step in range(80)]
     ],
 )
 def test_a_training_that_leaves_the_band_of_the_cpus(losses: list[float], fault: str) -> None:
-    assert numbers_judgement.training(losses, CURVE)[0] == fault
+    assert numbers_check.training(losses, CURVE)[0] == fault
 
 
 def test_curves_of_different_lengths_cannot_be_compared() -> None:
     with pytest.raises(ValueError, match="zip"):
-        numbers_judgement.training(CURVE[:-1], CURVE)
+        numbers_check.training(CURVE[:-1], CURVE)
 
 
 class Counting:
@@ -218,7 +219,7 @@ def stage(probe: Any, name: str, device: str = "gpu") -> dict[str, Any]:
 @pytest.mark.parametrize(("keeps", "fault"), [(False, ""), (True, "memory-kept")])
 def test_memory_is_given_back(keeps: bool, fault: str) -> None:
     seen = stage(Counting(keeps=keeps), "memory")
-    found, _ = numbers_judgement.memory(*(seen[name] for name in ("before", "after", "array", "times")))
+    found, _ = numbers_check.memory(*(seen[name] for name in ("before", "after", "array", "times")))
     assert found == fault
 
 
@@ -253,8 +254,8 @@ def test_openmp_runtimes_are_read_from_the_loaders_list(monkeypatch: pytest.Monk
     monkeypatch.setattr(Path, "read_text", lambda _: MAPS.format(folder=tmp_path))
     found = libraries.openmp()
     assert found == [f"{tmp_path}/a b/libiomp5.so", f"{tmp_path}/torch/lib/libgomp-24e2ab19.so.1.0.0"]
-    assert numbers_judgement.openmp(found)[0] == "two-openmp"
-    assert numbers_judgement.openmp(found[:1])[0] == numbers_judgement.openmp([])[0] == ""
+    assert numbers_check.openmp(found)[0] == "two-openmp"
+    assert numbers_check.openmp(found[:1])[0] == numbers_check.openmp([])[0] == ""
 
 
 def test_openmp_runtimes_on_a_mac(monkeypatch: pytest.MonkeyPatch) -> None:

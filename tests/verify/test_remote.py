@@ -12,8 +12,8 @@ import testinfra
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
-from verify import remote
-from verify.remote import Outcome
+from verify.target import remote
+from verify.target.remote import Outcome
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from jsonschema import ValidationError
 
-from verify.results import CheckResult, FrameworkReport, HostReport, Matmul, file_name, write
+from verify.results.model import CheckResult, FrameworkReport, HostReport, Matmul, file_name, write
 
 
 def report(*checks: CheckResult) -> HostReport:

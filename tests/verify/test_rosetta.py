@@ -2,17 +2,17 @@
 
 import pytest
 
-from verify import profile
-from verify.environment_judgement import EnvironmentJudge
-from verify.record import Record
-from verify.remote import Outcome
-from verify.results import CheckResult
+from verify.checks.environment import EnvironmentJudge
+from verify.profile import model as profiles
+from verify.results.model import CheckResult
+from verify.target.record import Record
+from verify.target.remote import Outcome
 
 PLATFORM = "darwin-arm64"
 
 
 def judge(*, translated: bool, machine: str) -> list[CheckResult]:
-    loaded = profile.load("ml-m1")
+    loaded = profiles.load("ml-m1")
     version, prefix = f"{loaded.python}.9", "/Users/a/env"
     seen = {
         "machine": {

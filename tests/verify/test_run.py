@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 from tests.verify import faults
 from tests.verify.conftest import Machine
-from verify.results import SCHEMA
+from verify.results.model import SCHEMA
 
 
 def test_the_page_is_made_unless_somebody_makes_it_for_many_machines(machine: Machine) -> None:

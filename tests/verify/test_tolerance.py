@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from verify import tolerance
+from verify.checks import tolerance
 from verify.probes.freivalds import residual
 from verify.probes.numbers import product_error
 from verify.probes.units import RELATIVE, ROUNDING

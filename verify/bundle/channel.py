@@ -15,10 +15,9 @@ from uv import find_uv_bin
 from verify import ROOT
 from verify.bundle.fetch import fetch
 from verify.errors import UserError
-from verify.profile import Platform
+from verify.profile.lock import SOLVER_LOCK
+from verify.profile.model import Platform
 
-SOLVER = Path(__file__).resolve().parent / "solver.txt"
-"""The lock of the one package that solves."""
 _PLACE = ROOT / ".venv" / "solver"
 SUBDIRS = {"darwin-arm64": "osx-arm64", "linux-x86_64": "linux-64", "linux-aarch64": "linux-aarch64"}
 """conda's names of the profile's platforms."""
@@ -86,11 +85,11 @@ def _empty(subdir: str) -> dict[str, Any]:
 
 def _solve(question: dict[str, Any]) -> list[dict[str, Any]]:
     stamp = _PLACE / "stamp"
-    if not stamp.exists() or stamp.read_bytes() != SOLVER.read_bytes():
+    if not stamp.exists() or stamp.read_bytes() != SOLVER_LOCK.read_bytes():
         command = [find_uv_bin(), "pip", "install", "--quiet", "--python", sys.executable, "--target", str(_PLACE)]
-        options = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "--reinstall", "-r", str(SOLVER)]
+        options = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "--reinstall", "-r", str(SOLVER_LOCK)]
         _run([*command, *options], "", "The solver could not be fetched from the package index")
-        stamp.write_bytes(SOLVER.read_bytes())
+        stamp.write_bytes(SOLVER_LOCK.read_bytes())
     script = f"import sys; sys.path.insert(0, {str(_PLACE)!r})\n{_SOLVE}"
     said = _run([sys.executable, "-c", script], json.dumps(question), f"{question['channel']} gives no solution")
     records: list[dict[str, Any]] = json.loads(said)

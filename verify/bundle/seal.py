@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from verify.bundle.fetch import sha256
-from verify.lock import content_digest
-from verify.profile import Profile
+from verify.profile.lock import content_digest
+from verify.profile.model import Profile
 
 SUMS, ABOUT = "SHA256SUMS", "bundle.json"
 PARTS = {

@@ -19,8 +19,8 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from verify.bundle.fetch import fetch, read, sha256
 from verify.errors import UserError
-from verify.lock import Pin
-from verify.profile import Platform, Profile
+from verify.profile.lock import Pin
+from verify.profile.model import Platform, Profile
 
 FILES, PAGES = "index/files", "index/simple"
 _AT_ONCE = 4

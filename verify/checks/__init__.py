@@ -1,1 +1,1 @@
-"""The checks, as pytest-testinfra tests: one test per check and host."""
+"""What judges: each module turns what a machine told into answers of checks."""

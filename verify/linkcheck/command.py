@@ -14,15 +14,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from verify import profile
-from verify.linkcheck import laydown
+from verify.linkcheck import staging
 from verify.linkcheck.check import Check, Progress
 from verify.linkcheck.findings import accept
 from verify.linkcheck.packages import Target
 from verify.linkcheck.report import Report, show, write_json
 from verify.linkcheck.system import parse_version
 from verify.linkcheck.tree import Tree
-from verify.profile import Profile
+from verify.profile import model as profiles
+from verify.profile.model import Profile
 
 PLATFORM = "darwin-arm64"
 
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there as well")
     parser.add_argument("--fresh", action="store_true", help="check even if nothing has changed since the last time")
     options = parser.parse_args(arguments)
-    loaded = profile.load(options.profile)
+    loaded = profiles.load(options.profile)
     report = check_profile(loaded, say, fresh=options.fresh)
     show(report, Console())
     if options.json:
@@ -68,7 +68,7 @@ def check_profile(loaded: Profile, progress: Progress, *, fresh: bool = False) -
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="tree-", dir=kept.parent) as folder:
             progress(f"laying down {len(lock.pins)} packages for {PLATFORM}")
-            laydown.lay_down_lock(loaded, platform, Path(folder))
+            staging.lay_down_lock(loaded, platform, Path(folder))
             report = check_folder(Path(folder), target, loaded.name, progress)
         report = replace(report, lock_sha256=digest, seconds=time.monotonic() - started)
         _keep(report, kept)

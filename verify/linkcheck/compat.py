@@ -15,12 +15,13 @@ from pathlib import Path
 
 import yaml
 
-from verify import ROOT, profile
+from verify import ROOT
 from verify.errors import UserError
-from verify.linkcheck import document, laydown
+from verify.linkcheck import document, staging
 from verify.linkcheck.command import PLATFORM, check_folder, say, target_of
 from verify.linkcheck.findings import Finding
-from verify.profile import Profile
+from verify.profile import model as profiles
+from verify.profile.model import Profile
 
 MATRICES = Path(__file__).with_name("matrices.yml")
 DOCUMENT = ROOT / "docs" / "compatibility.md"
@@ -59,7 +60,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--profile", default="ml-m1", help="takes Python and macOS's floor from it (default: ml-m1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there as well")
     options = parser.parse_args(arguments)
-    loaded = profile.load(options.profile)
+    loaded = profiles.load(options.profile)
     if options.package:
         rows = list(check(dict(options.package), loaded))
         print(document.table(rows))
@@ -99,12 +100,12 @@ def _row(versions: dict[str, str], loaded: Profile, folder: Path) -> Row:
         resolved = Path(tree) / "resolved"
         cache = folder / "uv"
         try:
-            laydown.lay_down(pins, loaded.python, platform, resolved, until=loaded.locked_on, cache=cache)
+            staging.lay_down(pins, loaded.python, platform, resolved, until=loaded.locked_on, cache=cache)
             declared = True
         except UserError:
             # uv removes nothing that it did not install, so the second attempt gets a folder of its own.
             resolved = Path(tree) / "alone"
-            laydown.lay_down_alone(pins, loaded.python, platform, resolved, cache=cache)
+            staging.lay_down_alone(pins, loaded.python, platform, resolved, cache=cache)
             declared = False
         report = check_folder(resolved, target_of(loaded), " ".join(pins), lambda _: None, hashes=False)
     names = set(versions)

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from verify.linkcheck.findings import Finding
-from verify.profile import Profile
+from verify.profile.model import Profile
 
 if TYPE_CHECKING:
     from verify.linkcheck.compat import Row

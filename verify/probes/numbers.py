@@ -1,7 +1,7 @@
 """Small cases of the operations that are known to go wrong on Metal, held against numpy's float64.
 
 Each case gives one error in a unit that makes it independent of the data's scale; how large it may be is decided by
-verify/tolerance.py on the controller. The sizes are those of the field reports, or around them.
+verify/checks/tolerance.py on the controller. The sizes are those of the field reports, or around them.
 """
 
 from __future__ import annotations

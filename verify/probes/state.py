@@ -1,7 +1,7 @@
 """What decides whether a machine's figures can be trusted: power, heat, memory, load. Nothing here needs root.
 
-Standard library only. On macOS the tools' own words travel back and are read on the controller (verify/host_state.py);
-a tool that fails or is missing answers "".
+Standard library only. On macOS the tools' own words travel back and are read on the controller, by
+verify/checks/state.py; a tool that fails or is missing answers "".
 """
 
 from __future__ import annotations

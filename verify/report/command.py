@@ -6,11 +6,10 @@ exit code: 0 made, 2 could not be made
 import argparse
 from pathlib import Path
 
-from verify import language
 from verify.errors import UserError
-from verify.report import page
-from verify.settings import DEFAULT_RESULTS
-from verify.summary import near
+from verify.report import language, page
+from verify.report.summary import near
+from verify.run.settings import DEFAULT_RESULTS
 
 
 def main(arguments: list[str]) -> int:

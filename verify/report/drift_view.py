@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from verify.language import Language
+from verify.report.language import Language
 from verify.report.view import State, clean, time_of
 
 

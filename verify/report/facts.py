@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from verify.language import Language
+from verify.report.language import Language
 
 _TWO_DAYS_H = 48
 

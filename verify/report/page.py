@@ -10,12 +10,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from verify import drift, titles
-from verify.language import Language
-from verify.report import raw, view
+from verify.report import archive, labels, view
 from verify.report.drift_view import Drifted, drifted
-from verify.stored import Refused, Stored, UnreadableError, gather
-from verify.summary import plain
+from verify.report.language import Language
+from verify.report.summary import plain
+from verify.results import drift
+from verify.results.files import Refused, Stored, UnreadableError, gather
 
 FILE = "report.html"
 _HERE = Path(__file__).resolve().parent
@@ -48,7 +48,7 @@ def render(
     looked = drifted(checked or {}, language)
     style = (_HERE / "style.css").read_text(encoding="utf-8")
     present = {name for host in hosts for name in host.cells}
-    known = [name for name in titles.FRAMEWORKS if name in present]
+    known = [name for name in labels.FRAMEWORKS if name in present]
     return environment.get_template("page.html.j2").render(
         tag=language.tag,
         policy=_policy(style),
@@ -58,12 +58,12 @@ def render(
         hosts=hosts,
         drift=looked,
         drifting={one.name for one in looked if one.state == "warn"},
-        raw=raw.link(results),
+        raw=archive.link(results),
         frameworks=[*known, *sorted(present - set(known))],
-        names=titles.FRAMEWORKS,
+        names=labels.FRAMEWORKS,
         refused=[(plain(one.path.name), plain(one.reason)) for one in refused],
         now=language.time(datetime.now(UTC)),
-        word=lambda result: language.lookup(titles.RESULTS[result]),
+        word=lambda result: language.lookup(labels.RESULTS[result]),
     )
 
 

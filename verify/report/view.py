@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from verify import titles
-from verify.advice import ADVICE
-from verify.language import Language
+from verify.checks.advice import ADVICE
+from verify.report import labels
 from verify.report.facts import facts
-from verify.report.measures import Measures, largest, measures
-from verify.stored import Stored
-from verify.summary import plain
+from verify.report.language import Language
+from verify.report.measurements import Measures, largest, measures
+from verify.report.summary import plain
+from verify.results.files import Stored
 
 State = Literal["fail", "warn", "pass"]
 _ORDER: dict[str, int] = {"fail": 0, "warn": 1, "pass": 2}
@@ -128,8 +128,8 @@ def _host(stored: Stored, language: Language) -> HostView:
         checks=[
             Check(
                 one["result"],
-                language.lookup(titles.RESULTS[one["result"]]),
-                titles.check(one["check"], language),
+                language.lookup(labels.RESULTS[one["result"]]),
+                labels.check(one["check"], language),
                 one["check"],
                 one["message"],
             )
@@ -150,7 +150,7 @@ def clean(data: Any) -> Any:
 def _verdict(state: State, language: Language) -> str:
     if state == "warn":
         return language.gettext("healthy, with warnings")
-    return language.lookup(titles.VERDICTS["unhealthy" if state == "fail" else "healthy"])
+    return language.lookup(labels.VERDICTS["unhealthy" if state == "fail" else "healthy"])
 
 
 def time_of(text: str) -> datetime:
@@ -175,9 +175,9 @@ def _findings(data: dict[str, Any], language: Language) -> list[Finding]:
         Finding(
             result=one["result"],
             fault=one["fault"],
-            title=language.lookup(titles.FAULTS.get(one["fault"], one["fault"])),
+            title=language.lookup(labels.FAULTS.get(one["fault"], one["fault"])),
             check=one["check"],
-            check_title=titles.check(one["check"], language),
+            check_title=labels.check(one["check"], language),
             message=one["message"],
             advice=language.lookup(ADVICE[one["fault"]]) if one["fault"] in ADVICE else one["advice"],
             advice_tag=language.tag if one["fault"] in ADVICE else "en",
@@ -187,7 +187,7 @@ def _findings(data: dict[str, Any], language: Language) -> list[Finding]:
 
 
 def _cell(framework: dict[str, Any], language: Language) -> Cell:
-    word = language.lookup(titles.RESULTS[framework["result"]])
+    word = language.lookup(labels.RESULTS[framework["result"]])
     if not framework["required"] and framework["result"] != "skip":
         word = language.gettext("%(result)s (optional)", result=word)
     single = next((one for one in largest(framework) if one["dtype"] == "float32"), None)

@@ -24,10 +24,10 @@ from ansible.plugins.action import ActionBase
 # The profile's loader is the project's own, wherever this role is used from.
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from verify import profile as profiles
 from verify.errors import UserError
-from verify.lock import UV_LOCK, Lock
-from verify.profile import Profile
+from verify.profile import model as profiles
+from verify.profile.lock import UV_LOCK, Lock
+from verify.profile.model import Profile
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]

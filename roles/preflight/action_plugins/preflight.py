@@ -24,9 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from roles.preflight import darwin
 from roles.preflight.action_plugins import run_lock, waves
-from verify import profile as profiles
 from verify.errors import UserError
-from verify.profile import Profile
+from verify.profile import model as profiles
+from verify.profile.model import Profile
 
 SCRIPT = Path(__file__).resolve().parent.parent / "files" / "facts.sh"
 KIB, GB = 1024, 10**9

@@ -1,0 +1,55 @@
+"""What to do about each kind of failure: one advice per fault, which the report shows in the reader's language."""
+
+from verify.results.model import CheckResult
+
+ADVICE = {
+    "unreachable": "Look at the machine, its address and the SSH key; then run this again.",
+    "no-environment": "Run ./converge: it makes one.",
+    "bad-record": "Run ./converge: it writes the record anew.",
+    "wrong-platform": "On an Apple-silicon Mac, open the terminal without Rosetta; others need a profile of their own.",
+    "translated": "Open the terminal without Rosetta (Get Info on it), then make the environment anew.",
+    "too-old": "Update macOS.",
+    "wrong-python": "Run ./converge; see also whether somebody made the environment by hand.",
+    "wrong-versions": "Run ./converge: it lays down anew what differs from the lock.",
+    "damaged": "Run ./converge: it lays down anew what differs from the lock.",
+    "wrong-variables": "Run ./converge.",
+    "not-on-path": "Run ./converge, and look in the shell's files for lines that undo what comes before them.",
+    "not-installed": "Run ./converge: it installs what is missing of what was asked for.",
+    "exception": "Run ./converge, which puts back what differs from the lock; if it stays, the message is a report.",
+    "hang": "Close what else uses the GPU and run it again; a slow first import may need a larger --timeout.",
+    "crash": "Run ./converge to mend the packages; if it crashes again, look into the system's crash reports.",
+    "no-answer": "Run by hand what did not answer, and look at the connection to the machine.",
+    "connection-lost": "See whether the machine sleeps, restarts or has left the network; then run this again.",
+    "malformed": "Something in the environment disturbs the probe: look for sitecustomize.py and .pth files there.",
+    "wrong-version": "Run ./converge: it installs the locked version. Look for PYTHONPATH if this stays.",
+    "no-device": "Run ./converge; on a Mac, check that the framework's Metal plugin or build is installed.",
+    "fallback-set": "Take PYTORCH_ENABLE_MPS_FALLBACK out of the environment and the shell's files.",
+    "other-device": "Numbers from this framework say nothing about the device: look for settings that move its work.",
+    "wrong-value": "Do not trust this framework's numbers here. Update macOS, run ./converge, and run the check again.",
+    "not-finite": "NaN or infinity in place of numbers: do not trust this device. Update macOS, run ./converge.",
+    "wrong-relu": "relu is wrong or left out: models compute something else. Update macOS, run ./converge.",
+    "wrong-large": "Keep away from products above the named size on this device, or compute them on the CPU.",
+    "no-learning": "Training on this device goes wrong: compare with the CPU before trusting it.",
+    "not-synchronised": "Do not quote this figure: something returns before the work is done, a plugin or a setting.",
+    "out-of-memory": "Close what else takes memory (Activity Monitor shows it), and run it again.",
+    "throttled": "Let air reach the machine, connect its power supply, turn low-power mode off, and run it again.",
+    "unknown-chip": "Please report it, with this line and the output of `system_profiler SPDisplaysDataType`.",
+    "low-power": "Connect the power supply and turn low-power mode off (System Settings > Battery), and run it again.",
+    "hot": "Let the machine cool down, and run it again.",
+    "short-of-memory": "Close what takes memory, or start the machine anew, and run it again.",
+    "busy": "End the other work on this machine, or wait for it, and run it again.",
+    "diverges": "Models trained on this device differ from the CPU's: train on the CPU until an update mends it.",
+    "memory-kept": "Long runs will fill the memory: restart the process now and then, and update the framework.",
+    "two-openmp": "Load the second one in a process of its own. Do not set KMP_DUPLICATE_LIB_OK: results may be wrong.",
+    "noisy": "Close other programs, connect the power supply, let the machine cool down, and run it again.",
+}
+
+
+def failed(check: str, fault: str, message: str) -> CheckResult:
+    """A check's failure, with the advice for its fault."""
+    return CheckResult(check, "fail", message, ADVICE[fault], fault)
+
+
+def warned(check: str, fault: str, message: str) -> CheckResult:
+    """A check's warning, with the advice for its fault."""
+    return CheckResult(check, "warn", message, ADVICE[fault], fault)

@@ -1,0 +1,104 @@
+"""Apple's chips: what their GPUs can reach at most, from chips.yml, and which of them a machine has."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from verify.checks.advice import warned
+from verify.results.model import CheckResult
+
+DATA = Path(__file__).resolve().parent / "chips.yml"
+CHECK = "machine.chip"
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A chip with one number of GPU cores. Ranges where sources differ, else both ends are the same.
+
+    Attributes:
+        name: as machdep.cpu.brand_string says it.
+        gpu_cores: how many.
+        fp32_tflops, fp16_tflops: peak of the GPU, in 10^12 operations a second.
+        bandwidth_gb_s: of its memory, in 10^9 bytes a second.
+    """
+
+    name: str
+    gpu_cores: int
+    fp32_tflops: Range
+    fp16_tflops: Range
+    bandwidth_gb_s: Range
+
+    def peak(self, dtype: str) -> Range:
+        """Peak for a kind of numbers; 16-bit kinds have the same."""
+        return self.fp32_tflops if dtype == "float32" else self.fp16_tflops
+
+
+@functools.cache
+def load() -> dict[tuple[str, int], Chip]:
+    """All chips, by name and GPU cores.
+
+    Raises:
+        KeyError, TypeError, ValueError: chips.yml is not what it must be, a fault of this program.
+    """
+    data = yaml.safe_load(DATA.read_text(encoding="utf-8"))
+    found: dict[tuple[str, int], Chip] = {}
+    for entry in data["chips"]:
+        if not set(entry["sources"]) <= set(data["sources"]):
+            raise ValueError(f"{entry['name']}: a source that is not listed")
+        clocks = _range(entry["clock_ghz"])
+        for cores in entry["gpu_cores"]:
+            fp32 = (_peak(cores, clocks[0]), _peak(cores, clocks[1]))
+            bandwidth = entry["bandwidth_gb_s"]
+            chip = Chip(
+                name=entry["name"],
+                gpu_cores=cores,
+                fp32_tflops=fp32,
+                fp16_tflops=(fp32[0], fp32[1] * float(entry["fp16_factor"])),
+                bandwidth_gb_s=_range(bandwidth[cores] if isinstance(bandwidth, dict) else bandwidth),
+            )
+            if found.setdefault((chip.name, cores), chip) is not chip:
+                raise ValueError(f"{chip.name} with {cores} GPU cores is there twice")
+    return found
+
+
+def _peak(cores: int, clock_ghz: float) -> float:
+    """128 lanes a core, each a multiplication and an addition a cycle (FP32), in TFLOPS."""
+    return cores * 128 * 2 * clock_ghz / 1000
+
+
+def _range(value: float | list[float]) -> Range:
+    low, high = (value, value) if isinstance(value, int | float) else value
+    if not 0 < low <= high:
+        raise ValueError(f"{value} is no range")
+    return float(low), float(high)
+
+
+def find(name: str, gpu_cores: int | None) -> Chip | None:
+    """The chip of a machine, None where it is not known."""
+    return load().get((name, gpu_cores or 0))
+
+
+def judge(system: str, name: str, gpu_cores: int | None, os_version: str) -> CheckResult:
+    """The check of the chip: known, or named, so that it can be told.
+
+    Args:
+        system: as platform.system() says it.
+        name: the processor's.
+        gpu_cores: of its GPU, None where the machine does not say.
+        os_version: the system's.
+    """
+    if system != "Darwin":
+        return CheckResult(CHECK, "skip", "no Apple chip: speed is held against the CPU's own library")
+    chip = find(name, gpu_cores)
+    if chip is None:
+        message = f"no figures for {name!r} with {gpu_cores or 'unknown'} GPU cores (macOS {os_version})"
+        return warned(CHECK, "unknown-chip", message)
+    fp32, bandwidth = (_text(one) for one in (chip.fp32_tflops, chip.bandwidth_gb_s))
+    return CheckResult(CHECK, "pass", f"{name}, {gpu_cores} GPU cores: at most {fp32} TFLOPS fp32, {bandwidth} GB/s")
+
+
+def _text(span: Range) -> str:
+    return f"{span[0]:.3g}" if span[0] == span[1] else f"{span[0]:.3g} to {span[1]:.3g}"

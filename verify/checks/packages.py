@@ -1,0 +1,94 @@
+"""The installed packages, set by set, judged against the lock: at their locked versions, and whole."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from packaging.version import InvalidVersion, Version
+
+from verify.checks.advice import failed
+from verify.profile.lock import Lock
+from verify.profile.model import BASE, Profile
+from verify.results.model import CheckResult
+
+PREFIX = "packages"
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Share:
+    """One set's share of the locked packages.
+
+    Attributes:
+        versions: locked version by canonical name.
+        named: names of those that the profile itself asks for.
+    """
+
+    versions: dict[str, str]
+    named: tuple[str, ...]
+
+
+def check_names(frameworks: Iterable[str]) -> list[str]:
+    """The names of the checks, one for each package set."""
+    return [f"{PREFIX}.{name}" for name in (BASE, *frameworks)]
+
+
+def shares(profile: Profile, lock: Lock, sets: Iterable[str]) -> dict[str, Share]:
+    """The locked packages by set. What several sets need belongs to the first, as when it is installed.
+
+    Args:
+        profile: has the sets.
+        lock: of the target's platform.
+        sets: names, in the profile's order.
+    """
+    found: dict[str, Share] = {}
+    taken: set[str] = set()
+    for name in sets:
+        requirements = profile.package_set(name).requirements
+        versions = {pin.name: pin.version for pin in lock.closure(requirements) if pin.name not in taken}
+        found[name] = Share(versions, tuple(pin.name for pin in lock.direct(requirements) if pin.name in versions))
+        taken.update(versions)
+    return found
+
+
+def judge(name: str, share: Share, data: dict[str, Any]) -> CheckResult:
+    """The result of one set's check.
+
+    Args:
+        name: the set.
+        share: what must be there.
+        data: what the environment's probe says of the packages.
+    """
+    check, versions = f"{PREFIX}.{name}", share.versions
+    wrong = [problem for one, version in sorted(versions.items()) if (problem := _version(one, version, data))]
+    broken = {one: data["problems"][one] for one in sorted(versions) if one in data["problems"]}
+    count = len(wrong) + sum(int(one["count"]) for one in broken.values())
+    if count:
+        problems = [*wrong, *(f"{one}: {problem}" for one, found in broken.items() for problem in found["first"])]
+        return failed(check, "wrong-versions" if wrong else "damaged", _some(problems, count))
+    files = sum(int(data["files"][one]) for one in versions)
+    named = ", ".join(f"{one} {versions[one]}" for one in share.named)
+    return CheckResult(
+        check, "pass", f"{named}; {len(versions)} packages as locked, {files} files in their recorded size"
+    )
+
+
+def _version(name: str, wanted: str, data: dict[str, Any]) -> str:
+    found = data["installed"].get(name, [])
+    if not found:
+        return f"{name} {wanted} is missing"
+    if len(found) > 1:
+        return f"{name} is there {len(found)} times ({', '.join(found)}), locked is {wanted}"
+    return "" if _same(found[0], wanted) else f"{name} is {found[0]}, locked is {wanted}"
+
+
+def _same(found: str, wanted: str) -> bool:
+    try:
+        return Version(found) == Version(wanted)
+    except InvalidVersion:
+        return found == wanted
+
+
+def _some(problems: list[str], count: int) -> str:
+    shown = "; ".join(problems[:_NAMED])
+    return shown if count <= _NAMED else f"{shown}; and {count - _NAMED} more"

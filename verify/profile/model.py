@@ -1,0 +1,233 @@
+"""The profile: what a machine must be. Read by the roles, the locks, the checks and the report alike."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from verify import ROOT
+from verify.errors import UserError
+from verify.profile import yaml_lines
+from verify.profile.lock import Lock
+
+PROFILES = ROOT / "profiles"
+BASE = "base"
+"""Name of the package set that every environment has, beside those of the frameworks."""
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A platform that the profile is locked for.
+
+    Attributes:
+        name: kernel and machine, for example darwin-arm64.
+        uv_platform: value of uv's --python-platform.
+        macos_floor: oldest macOS that works, None elsewhere.
+        macos_deployment_target: newest macOS level that a locked wheel may have, None elsewhere.
+        find_links: page or folder with wheels that the package index does not have, or None.
+    """
+
+    name: str
+    uv_platform: str
+    macos_floor: str | None = None
+    macos_deployment_target: str | None = None
+    find_links: str | None = None
+
+
+@dataclass(frozen=True)
+class PackageSet:
+    """Packages that are installed together: the base set, or a framework's.
+
+    Attributes:
+        name: the framework, or "base".
+        requirements: the .in file beside profile.yml.
+        environment: variables that are set while the environment is active.
+    """
+
+    name: str
+    requirements: str
+    environment: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Framework(PackageSet):
+    """A framework's packages, and what shows that it works.
+
+    Attributes:
+        required: whether its failure makes the machine unhealthy.
+        device: by platform, the device as the framework names it; no entry means not available there.
+    """
+
+    required: bool
+    device: dict[str, str]
+
+
+@dataclass(frozen=True)
+class AcceptedFinding:
+    """A finding of the link check that is known: its id, why it is accepted, and where that can be read up."""
+
+    finding: str
+    reason: str
+    link: str
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A loaded profile; profile.schema.json explains its values."""
+
+    name: str
+    directory: Path
+    python: str
+    disk_gb: int
+    locked_on: str
+    platforms: dict[str, Platform]
+    base: PackageSet
+    frameworks: dict[str, Framework]
+    accepted_findings: tuple[AcceptedFinding, ...] = ()
+
+    def platform(self, name: str) -> Platform:
+        """Return a platform of the profile by name.
+
+        Raises:
+            UserError: the profile is not locked for it.
+        """
+        if name not in self.platforms:
+            raise UserError(f"The profile '{self.name}' is not made for {name}. It knows {', '.join(self.platforms)}.")
+        return self.platforms[name]
+
+    def frameworks_on(self, platform: str) -> list[str]:
+        """Names of the frameworks that a platform has, in the profile's order."""
+        return [name for name, framework in self.frameworks.items() if platform in framework.device]
+
+    def select(self, wanted: Iterable[str], platform: str) -> list[str]:
+        """Put the wanted frameworks in the profile's order.
+
+        Raises:
+            UserError: one of them is unknown or does not exist on this platform.
+        """
+        wanted = list(wanted)
+        available = self.frameworks_on(platform)
+        for name in wanted:
+            if name not in available:
+                why = f"not available on {platform}" if name in self.frameworks else "unknown"
+                raise UserError(
+                    f"The framework '{name}' is {why}. "
+                    f"The profile '{self.name}' has {', '.join(available)} there: set `frameworks` to some of them."
+                )
+        return [name for name in available if name in wanted]
+
+    def package_set(self, name: str) -> PackageSet:
+        """Return the base set or a framework's set by name."""
+        return self.base if name == BASE else self.frameworks[name]
+
+    def lock_path(self, platform: str) -> Path:
+        """Path of a platform's lock file."""
+        return self.directory / f"{self.platform(platform).name}.lock"
+
+    def lock(self, platform: str) -> Lock:
+        """Read a platform's lock.
+
+        Raises:
+            UserError: it is missing, was edited, or no longer belongs to the requirements.
+        """
+        return Lock.read(self.lock_path(platform), inputs=self.lock_inputs(platform))
+
+    def requirements_files(self) -> list[Path]:
+        """The human-edited requirements files, in name order."""
+        sets = [self.base, *self.frameworks.values()]
+        return sorted(self.directory / one.requirements for one in sets)
+
+    def lock_inputs(self, platform: str) -> bytes:
+        """All that decides a lock's content, as bytes: a digest of it in the lock tells when it is out of date."""
+        target = self.platform(platform)
+        settings = [self.python, self.locked_on, target.uv_platform, target.macos_deployment_target or ""]
+        parts = ["\n".join(settings).encode()]
+        for path in self.requirements_files():
+            try:
+                parts.append(path.name.encode() + b"\n" + path.read_bytes())
+            except OSError as error:
+                raise UserError(f"{path}: cannot be read: {error}") from error
+        return b"\0".join(parts)
+
+
+def names(profiles: Path = PROFILES) -> list[str]:
+    """Names of the profiles that exist."""
+    return sorted(path.parent.name for path in profiles.glob("*/profile.yml"))
+
+
+def load(name: str, profiles: Path = PROFILES) -> Profile:
+    """Load and check a profile.
+
+    Args:
+        name: the profile's folder below `profiles`.
+        profiles: the folder of all profiles.
+
+    Raises:
+        UserError: no such profile, or it is malformed; the message names file and line.
+    """
+    known = names(profiles)
+    if name not in known:
+        raise UserError(
+            f"There is no profile '{name}' in {profiles}. It has: {', '.join(known) or 'none'}. "
+            "Set `profile` to one of them."
+        )
+    path = profiles / name / "profile.yml"
+    document = yaml_lines.load(path)
+    schema = json.loads((PROFILES / "profile.schema.json").read_text(encoding="utf-8"))
+    found = sorted(Draft202012Validator(schema).iter_errors(document.data), key=lambda error: list(error.path))
+    if found:
+        raise UserError("\n".join(_explain(path, document, error) for error in found))
+    data = document.data
+    if data["name"] != name:
+        line = document.lines[("name",)]
+        raise UserError(f"{path}:{line}: the name '{data['name']}' is not that of its folder, '{name}'")
+    for framework, entry in data["frameworks"].items():
+        for platform in entry["device"]:
+            if platform not in data["platforms"]:
+                line = document.lines[("frameworks", framework, "device", platform)]
+                raise UserError(f"{path}:{line}: the platform '{platform}' is not among `platforms`")
+    return _build(path.parent, data)
+
+
+def _build(directory: Path, data: dict[str, Any]) -> Profile:
+    return Profile(
+        name=data["name"],
+        directory=directory,
+        python=data["python"],
+        disk_gb=data["disk_gb"],
+        locked_on=data["locked_on"],
+        platforms={name: Platform(name=name, **entry) for name, entry in data["platforms"].items()},
+        base=PackageSet(BASE, data["base"]["requirements"], data["base"].get("environment", {})),
+        frameworks={
+            name: Framework(
+                name=name,
+                requirements=entry["requirements"],
+                environment=entry.get("environment", {}),
+                required=entry["required"],
+                device=entry["device"],
+            )
+            for name, entry in data["frameworks"].items()
+        },
+        accepted_findings=tuple(AcceptedFinding(**entry) for entry in data.get("accepted_findings", [])),
+    )
+
+
+def _explain(path: Path, document: yaml_lines.Located, error: ValidationError) -> str:
+    """One line for a schema error: file, line, and what is known instead of an unknown key."""
+    at = tuple(error.path)
+    within = ".".join(str(part) for part in at) or "the profile"
+    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
+        known = sorted(error.schema["properties"]) if isinstance(error.schema, Mapping) else []
+        unknown = [key for key in error.instance if key not in known]
+        return "\n".join(
+            f"{path}:{document.lines.get((*at, key), 1)}: unknown key '{key}' in {within}; known are {', '.join(known)}"
+            for key in unknown
+        )
+    line = document.lines.get(at, 1)
+    if (error.parent is None and error.validator == "propertyNames") or "propertyNames" in error.schema_path:
+        line = document.lines.get((*at, str(error.instance)), line)
+    return f"{path}:{line}: {within}: {error.message}"

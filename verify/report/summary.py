@@ -1,0 +1,117 @@
+"""The summary on the terminal: the verdict first, then the numbers, then what to do."""
+
+import io
+import unicodedata
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from verify.checks.advice import ADVICE
+from verify.report import labels
+from verify.report.language import Language
+from verify.results.model import CheckResult, FrameworkReport, HostReport
+
+_STYLE = {"pass": "green", "warn": "yellow", "fail": "bold red", "skip": "dim"}
+_WIDTH = 110
+
+
+def plain(text: str) -> str:
+    """Text of a host without control characters: it may not steer the terminal that shows it."""
+    return "".join(" " if unicodedata.category(one) in ("Cc", "Cf", "Cs") and one != "\n" else one for one in text)
+
+
+def render(
+    reports: list[HostReport], written: list[Path], report: Path | None, spoken: Language, *, colour: bool
+) -> str:
+    """The summary of a run.
+
+    Args:
+        reports: one per host.
+        written: the files with the results.
+        report: the page for people, None where none was made.
+        spoken: the language to write it in.
+        colour: whether the terminal shows colours; without, the text is plain.
+    """
+    console = Console(
+        file=io.StringIO(), width=_WIDTH, force_terminal=colour, no_color=not colour, highlight=False, emoji=False
+    )
+    with console.capture() as capture:
+        console.print()
+        for one in reports:
+            _host(console, one, spoken)
+        console.print(Text(spoken.gettext("Results: %(paths)s", paths=", ".join(near(path) for path in written))))
+        if report is not None:
+            console.print(Text(spoken.gettext("Report: %(path)s", path=near(report))))
+    return capture.get()
+
+
+def _host(console: Console, report: HostReport, spoken: Language) -> None:
+    """Text objects only, never markup: what a host says must not be read as markup."""
+    failed = sum(one.result == "fail" for one in report.checks)
+    word = spoken.lookup(labels.VERDICTS[report.verdict]).upper()
+    verdict = Text(word, "bold green" if report.verdict == "healthy" else "bold red")
+    counts = (
+        spoken.ngettext("%(n)s failed", "%(n)s failed", failed)
+        if failed
+        else spoken.gettext("every required check passed")
+    )
+    facts = [report.profile, report.level, f"{report.seconds:.0f} s"]
+    if report.machine:
+        facts = [f"{report.machine['cpu']}, {report.machine['system']} {report.machine['os_version']}", *facts]
+    console.print(Text.assemble(plain(report.host), ": ", verdict, f", {counts}  ({plain('; '.join(facts))})"))
+    rows = {name: one for name, one in report.frameworks.items() if one.result != "skip"}
+    if rows:
+        console.print(_table(report, rows, spoken))
+    for one in report.checks:
+        if one.result in ("fail", "warn"):
+            kind = f"{spoken.lookup(labels.RESULTS[one.result])} {one.check} [{one.fault}]: "
+            console.print(Text.assemble((kind, _STYLE[one.result]), plain(one.message)))
+            console.print(Text(f"     {spoken.lookup(ADVICE[one.fault])}"))
+    console.print()
+
+
+def _table(report: HostReport, rows: dict[str, FrameworkReport], spoken: Language) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for title in (
+        spoken.gettext("framework"),
+        spoken.gettext("version"),
+        spoken.gettext("device"),
+        spoken.gettext("value"),
+        spoken.gettext("fp32 TFLOPS (quartiles)"),
+        spoken.gettext("verdict"),
+    ):
+        table.add_column(title)
+    for name, one in rows.items():
+        value = next((check for check in report.checks if check.check == f"{name}.value"), None)
+        cells = [name, one.version or "-", one.device or "-", _value(value, spoken), _speed(one, spoken)]
+        verdict = spoken.lookup(labels.RESULTS[one.result])
+        if not one.required:
+            verdict = spoken.gettext("%(result)s (optional)", result=verdict)
+        table.add_row(*(Text(plain(cell)) for cell in cells), Text(verdict, _STYLE[one.result]))
+    return table
+
+
+def _value(check: CheckResult | None, spoken: Language) -> str:
+    if check is None or check.result == "skip":
+        return "-"
+    return spoken.gettext("exact") if check.result == "pass" else check.fault
+
+
+def _speed(one: FrameworkReport, spoken: Language) -> str:
+    """The largest float32 product."""
+    single = [product for product in one.matmul if product.dtype == "float32"]
+    if not single:
+        return "-"
+    best = max(single, key=lambda product: product.n)
+    noisy = spoken.gettext(", noisy") if best.noisy else ""
+    return f"{spoken.number(best.tflops)} ({spoken.span(best.tflops_low, best.tflops_high)}{noisy})"
+
+
+def near(path: Path) -> str:
+    """A path as one would type it from here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,102 @@
+"""Drift: what a run with --check would change on each machine, kept in results/drift/drift.json for the report."""
+
+import functools
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from verify.results.files import UnreadableError, parse_json, read_text
+
+SCHEMA = Path(__file__).resolve().parent / "drift.schema.json"
+SCHEMA_VERSION = 2
+FILE = Path("drift") / "drift.json"
+"""Below the results' folder."""
+HEAD_LINES = 40
+"""Lines of a difference that the report keeps; `--check --diff --limit HOST` shows all."""
+
+
+def change(task: str, result: Mapping[str, Any]) -> dict[str, Any]:
+    """One change: the task, and the head of its difference.
+
+    Args:
+        task: its name.
+        result: Ansible's, of a task that reported a change; its `diff` is one part or a list of them.
+    """
+    given = result.get("diff") or []
+    parts = given if isinstance(given, list) else [given]
+    lines: list[str] = []
+    for part in parts:
+        if "prepared" in part:
+            lines += str(part["prepared"]).splitlines()
+            continue
+        lines.append(f"@ {part.get('after_header') or part.get('before_header') or task}")
+        before, after = (_lines(part.get(key)) for key in ("before", "after"))
+        lines += [f"-{line}" for line in before if line not in after]
+        lines += [f"+{line}" for line in after if line not in before]
+    return {"task": task, "diff": lines[:HEAD_LINES], "cut": len(lines) > HEAD_LINES}
+
+
+def _lines(value: object) -> list[str]:
+    text = value if isinstance(value, str) else json.dumps(value, indent=1, sort_keys=True) if value else ""
+    return text.splitlines()
+
+
+def read(folder: Path) -> dict[str, dict[str, Any]]:
+    """What is known of each machine, by name, after drift.schema.json; {} where nothing was looked at.
+
+    Args:
+        folder: the results'.
+
+    Raises:
+        UnreadableError: the file is there, and is not such a one.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return {}
+    data = parse_json(read_text(path))
+    if wrong := next(_validator().iter_errors(data), None):
+        raise UnreadableError(f"{wrong.json_path}: {wrong.message}"[:200])
+    known: dict[str, dict[str, Any]] = data["hosts"]
+    return known
+
+
+def renew(folder: Path, looked: Mapping[str, dict[str, Any]], converged: Iterable[str]) -> bool:
+    """Bring the file up to date after a run; without anything to tell it goes.
+
+    Args:
+        folder: the results'.
+        looked: by machine what a check found.
+        converged: machines that a run has put in order, whose drift is no more.
+
+    Returns:
+        whether it tells something else now.
+    """
+    try:
+        before = read(folder)
+    except UnreadableError:
+        # Of another version, or nobody's: this run's is made in its place.
+        before = {}
+    gone = set(converged)
+    after = {name: entry for name, entry in before.items() if name not in gone} | dict(looked)
+    if after == before:
+        return False
+    path = folder / FILE
+    if not after:
+        path.unlink()
+        return True
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"schema": SCHEMA_VERSION, "hosts": dict(sorted(after.items()))}, indent=2, ensure_ascii=False)
+    # A name of its own: two runs may end at the same time.
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
+    unfinished.replace(path)
+    return True
+
+
+@functools.cache
+def _validator() -> Draft202012Validator:
+    return Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))

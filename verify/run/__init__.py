@@ -1,0 +1,1 @@
+"""A run over machines: settings, the pytest plugin, and the command."""

@@ -1,0 +1,11 @@
+"""One test per check: the machine's set-up, and the frameworks' devices and numbers."""
+
+import pytest
+
+from verify.checks.health import HostHealth
+from verify.run.plugin import judge
+
+
+def test_check(health: HostHealth, check: str, pytestconfig: pytest.Config) -> None:
+    """One check of one machine."""
+    judge(health, check, pytestconfig)
