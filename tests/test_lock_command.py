@@ -201,11 +201,11 @@ def test_a_lock_that_is_no_solution_is_found_though_its_digests_agree(project: P
     made = subprocess.run(
         [
             sys.executable, "-c",
-            "import sys; from pathlib import Path; from verify.lock import render\n"
-            "from verify import profile\n"
+            "import sys; from pathlib import Path; from verify.profile.lock import render\n"
+            "from verify.profile import model\n"
             "path, body = Path(sys.argv[1]), Path(sys.argv[1]).read_text().split('\\n', 3)[3]\n"
             "body = body.replace('gamma==1.0', 'gamma==2.0')\n"
-            "path.write_text(render(body, inputs=profile.load('small').lock_inputs('linux-x86_64')))",
+            "path.write_text(render(body, inputs=model.load('small').lock_inputs('linux-x86_64')))",
             PROFILE_LOCK,
         ],
         cwd=project.folder, check=False, capture_output=True, text=True, timeout=60,
