@@ -29,7 +29,9 @@ def run(tmp_path: Path) -> Callable[..., Done]:
     )
 
     def start(*arguments: str, **scripts: str) -> Done:
-        quiet = dict.fromkeys(("python", "ruff", "mypy", "yamllint", "ansible-lint", "shellcheck", "actionlint"), ":")
+        quiet = dict.fromkeys(
+            ("python", "ruff", "mypy", "lint-imports", "yamllint", "ansible-lint", "shellcheck", "actionlint"), ":"
+        )
         for name, script in (quiet | {"pytest": ":", "molecule": ":"} | scripts).items():
             (tools / name).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
             (tools / name).chmod(0o755)
