@@ -127,8 +127,14 @@ def test_the_packages_of_parts(run: Callable[..., Done]) -> None:
     assert {"nginx-light", "openssh-server", "python3-pip"} <= set(everything)
 
 
-def test_it_speaks_one_language(run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_speaks_one_language_and_lets_no_test_hang(
+    run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(os.environ, "LC_ALL", "pt_BR.UTF-8")
     monkeypatch.setitem(os.environ, "LANGUAGE", "pt")
-    done = run("unit", pytest='echo "$LC_ALL ${LANGUAGE-unset} $PYTEST_TIMEOUT"')
-    assert re.search(r"^(C|en_US)\.UTF-8 unset \d+$", done.stdout, re.MULTILINE)
+    done = run("unit", pytest='echo "$LC_ALL ${LANGUAGE-unset} $PYTEST_ADDOPTS"')
+    assert re.search(
+        r"^(C|en_US)\.UTF-8 unset -o faulthandler_timeout=\d+ -o faulthandler_exit_on_timeout=true$",
+        done.stdout,
+        re.MULTILINE,
+    )
