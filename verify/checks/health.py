@@ -134,6 +134,7 @@ class HostHealth:
         parameters = {
             "prefix": record.prefix,
             "packages": sorted(name for one in shares.values() for name in one.versions),
+            "content": self._settings.level in ("full", "soak"),
             "provider": record.provider,
             "sets": record.sets,
             "state": self._settings.level != SETUP,

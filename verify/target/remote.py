@@ -22,7 +22,7 @@ OUTER_MARGIN_S = 30
 """What a connection and an interpreter's start may take beyond the probe's own limit."""
 _TERMINATE_S = 3
 _SHARED = {
-    "environment": ["reporting", "state"],
+    "environment": ["reporting", "state", "distributions"],
     "coreml": ["reporting"],
     "framework": ["reporting", "freivalds", "benchmark", "units", "numbers", "libraries", "framework"],
 }
