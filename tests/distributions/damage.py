@@ -174,6 +174,12 @@ DAMAGES = {
         "MODULE/deep/words.py has a hash in RECORD that cannot be computed: 'sha257'",
         content=True,
     ),
+    # Of any length.
+    "hash-shake": Damage(
+        _edit(_WORDS, r"\1,shake_128=\3,"),
+        "MODULE/deep/words.py has a hash in RECORD that cannot be computed: 'shake_128'",
+        content=True,
+    ),
 }
 
 

@@ -109,6 +109,12 @@ def test_a_long_list_of_problems_is_cut(environment: Environment) -> None:
     assert all(len(line) <= 300 for line in found["first"])
 
 
+def test_what_a_terminal_would_obey_is_escaped(environment: Environment) -> None:
+    with (environment.site / "content-1.0.dist-info" / "RECORD").open("a", encoding="utf-8") as record:
+        record.write('"\x1b[2J\n",sha256=x,1\né,sha256=x,1\n')
+    assert inspect(environment, content=False)["content"][0].lines() == ["'\\x1b[2J\\n' is missing", "é is missing"]
+
+
 @pytest.mark.parametrize(
     ("folder", "stated", "whole"),
     [("2026.1", "2026.01", True), ("1.0rc1", "1.0-rc1", True), ("1.0", "1.0.1", False), ("1.10", "1.1", False)],

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from jsonschema import ValidationError
 
-from verify.results.model import CheckResult, FrameworkReport, HostReport, Matmul, file_name, write
+from verify.checks.advice import ADVICE
+from verify.results.model import SCHEMA, CheckResult, FrameworkReport, HostReport, Matmul, file_name, write
 
 
 def report(*checks: CheckResult) -> HostReport:
@@ -42,6 +43,11 @@ def test_what_breaks_the_schema_is_not_written(tmp_path: Path, check: CheckResul
     with pytest.raises(ValidationError):
         write(report(check), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_fault_can_be_written() -> None:
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    assert set(schema["$defs"]["check"]["properties"]["fault"]["enum"]) == {"", *ADVICE}
 
 
 def test_a_report_without_checks_is_not_written(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ _UNCOUNTED = (".pyc", ".dist-info/RECORD", ".dist-info/RECORD.jws", ".dist-info/
 _SIZE = re.compile(r"[0-9]{0,18}")
 _COLUMNS = 3
 _CHUNK = 1 << 20
+_LENGTH = 300
+"""Of what is said of a problem, at most: a damaged RECORD may list anything."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,10 @@ class Findings:
 
     def lines(self) -> list[str]:
         """The problems in words."""
-        return [(path if path.isprintable() else ascii(path)) + " " + what for path, what in self.problems.items()]
+        return [
+            ((path if path.isprintable() else ascii(path)) + " " + what)[:_LENGTH]
+            for path, what in self.problems.items()
+        ]
 
 
 class _WrongError(Exception):

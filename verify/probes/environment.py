@@ -22,8 +22,6 @@ from verify.probes.reporting import Stage
 
 MAX_PROBLEMS = 5
 """Named for each package."""
-MAX_LENGTH = 300
-"""Of what is said of a problem: a damaged RECORD may name anything."""
 SHELL_TIMEOUT_S = 20
 
 
@@ -105,7 +103,7 @@ def packages(names: list[str], content: bool) -> dict[str, Any]:
             noted = problems.setdefault(one.name, {"count": 0, "altered": 0, "first": []})
             noted["count"] += len(found.problems)
             noted["altered"] += found.altered
-            noted["first"] = [*noted["first"], *(line[:MAX_LENGTH] for line in found.lines())][:MAX_PROBLEMS]
+            noted["first"] = [*noted["first"], *found.lines()][:MAX_PROBLEMS]
     return {"installed": installed, "content": content, "files": files, "problems": problems}
 
 

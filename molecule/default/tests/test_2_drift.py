@@ -136,16 +136,22 @@ def test_a_byte_changed_with_the_size_kept_is_found_at_level_full_and_mended_as_
 def test_a_file_altered_in_the_download_cache_does_not_reach_the_environment(lab: Lab, tmp_path: Path) -> None:
     file = lab.prefix / "lib" / "python3.11" / "site-packages" / "idna" / "core.py"
     content = file.read_bytes()
+    cache = {"UV_CACHE_DIR": str(tmp_path / "cache")}
     file.unlink()
-    assert lab.converge("--skip-tags", "verify", UV_CACHE_DIR=str(tmp_path)).changed == 1
-    (cached,) = tmp_path.glob("archive-v*/*/idna/core.py")
+    assert lab.converge("--skip-tags", "verify", **cache).changed == 1
+    (cached,) = tmp_path.glob("cache/archive-v*/*/idna/core.py")
     with cached.open("r+b") as altered:
         altered.write(b"#")
     file.unlink()
-    assert lab.converge("--skip-tags", "verify", UV_CACHE_DIR=str(tmp_path)).changed == 1
+    assert lab.converge("--skip-tags", "verify", **cache).changed == 1
     assert file.read_bytes() == content
-    (cached,) = tmp_path.glob("archive-v*/*/idna/core.py")
-    assert cached.read_bytes() == content
+    # What the cache gives now is right too.
+    uv = str(next((lab.home / ".local" / "share" / "metal-lab" / "uv").glob("*/bin/uv")))
+    version = next(file.parents[1].glob("idna-*.dist-info")).name.split("-")[1].removesuffix(".dist")
+    target = tmp_path / "target"
+    line = [uv, "pip", "install", "--offline", "--no-deps", "--target", str(target), "--python", str(lab.python)]
+    subprocess.run([*line, f"idna=={version}"], env=lab.environment(**cache), check=True)
+    assert (target / "idna" / "core.py").read_bytes() == content
 
 
 def test_a_shell_file_without_its_block_is_missed_by_its_check_and_no_other(lab: Lab, tmp_path: Path) -> None:
