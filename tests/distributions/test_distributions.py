@@ -91,11 +91,12 @@ def test_the_probe_and_the_module_find_the_same_and_touch_nothing(environment: E
 
 
 def test_what_only_the_content_shows_is_counted_apart(environment: Environment) -> None:
-    damage(environment.site, ["content", "size-other", "hash-unknown"])
+    damage(environment.site, ["content", "size-other", "hash-unknown", "info-twice"])
+    (environment.site / "info_twice" / "__init__.py").unlink()
     problems = probe(environment, content=True)["problems"]
     counts = {name: (one["count"], one["altered"]) for name, one in problems.items()}
-    # RECORD itself has no hash: that another one is noted there shows in the file that it is noted for.
-    assert counts == {"content": (1, 1), "size-other": (1, 0), "hash-unknown": (1, 1)}
+    # RECORD has no hash of itself. What is there twice is counted together: another RECORD and METADATA, a file.
+    assert counts == {"content": (1, 1), "size-other": (1, 0), "hash-unknown": (1, 1), "info-twice": (3, 0)}
 
 
 def test_a_long_list_of_problems_is_cut(environment: Environment) -> None:
