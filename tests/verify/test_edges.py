@@ -347,7 +347,7 @@ def packaged(versions: dict[str, list[str]], problems: dict[str, int] | None = N
         "files": dict.fromkeys(versions, 3),
         "content": False,
         "problems": {
-            name: {"count": count, "altered": False, "first": ["x.py is missing"]}
+            name: {"count": count, "altered": 0, "first": ["x.py is missing"]}
             for name, count in (problems or {}).items()
         },
     }
@@ -374,6 +374,15 @@ def test_damage_is_counted_beyond_what_is_named() -> None:
     found = packaged(versions, {"one": 7})
     assert (found.fault, found.message) == ("damaged", "one: x.py is missing; and 2 more")
     assert packaged(versions, {"one": 5}).message == "one: x.py is missing"
+    altered = {"one": {"count": 2, "altered": 1, "first": ["x.py has other content"]}}
+    data = {"installed": versions, "content": True, "files": {"one": 3, "two": 4}, "problems": altered}
+    share = Share({"one": "1.0", "two": "2.0"}, ("one",))
+    assert packages.judge("base", share, data).fault == "altered"
+    assert packages.judge("base", share, {**data, "problems": {}}).message.endswith(
+        "7 files with their recorded content (SHA-256)"
+    )
+    untold = packages.judge("base", share, {**data, "problems": {}, "files": {"one": 3}})
+    assert (untold.result, untold.message) == ("fail", "nothing is told of the files of two")
     # What another set has is not this one's.
     assert packaged(versions, {"three": 1}).result == "pass"
 

@@ -247,6 +247,19 @@ def test_a_file_of_another_size_and_a_missing_one(machine: Machine) -> None:
     assert "mlx/nn.py is missing" in done.message("packages.mlx")
 
 
+def test_a_file_of_other_content_is_found_at_level_full(machine: Machine) -> None:
+    file = machine.site / "mlx" / "core.py"
+    file.write_text(file.read_text(encoding="utf-8").replace("MLX", "mlx", 1), encoding="utf-8")
+    assert machine.verify("--level", "setup").bad() == {}
+    # The rest of the level is spared.
+    faults.plant(machine.prefix, {"mlx": "crash"})
+    done = machine.verify("--level", "full", "--frameworks", "mlx")
+    assert done.bad() == {"mlx.value": ("fail", "crash"), "packages.mlx": ("fail", "altered")}
+    assert "mlx/core.py has other content than its sha256 in RECORD" in done.message("packages.mlx")
+    assert done.message("packages.base").endswith("files with their recorded content (SHA-256)")
+    assert "./converge -e compare_content=true" in done.output
+
+
 @pytest.mark.parametrize(
     ("package", "check"),
     [("numpy", "base"), ("ml-dtypes", "tensorflow"), ("torch", "pytorch"), ("jaxlib", "jax"), ("mlx", "mlx")],

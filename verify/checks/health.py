@@ -18,7 +18,7 @@ from verify.checks import coreml, framework, machine, packages, shell, speed, st
 from verify.checks.advice import failed
 from verify.checks.environment import EnvironmentJudge
 from verify.checks.framework import FrameworkJudge
-from verify.checks.plan import MEASURE_S, SEED, SETUP, SOAK_WINDOWS, Plan
+from verify.checks.plan import MEASURE_S, MEASURED, SEED, SETUP, SOAK_WINDOWS, Plan
 from verify.checks.reach import ReachJudge
 from verify.checks.walk import LOST, NOT_JUDGED, Asked, walk
 from verify.errors import UserError
@@ -186,6 +186,7 @@ class HostHealth:
         parameters = {
             "prefix": record.prefix,
             "packages": sorted(name for one in shares.values() for name in one.versions),
+            "content": level in MEASURED,
             "provider": record.provider,
             "sets": record.sets,
             "state": level != SETUP,
