@@ -67,7 +67,7 @@ class Project:
         environment |= {"UV_DEFAULT_INDEX": index or self.index.url, "UV_NO_CACHE": "1", "UV_HTTP_RETRIES": "0"}
         return subprocess.run(
             [sys.executable, "-m", "verify", "lock", *arguments],
-            cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=120,
+            cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=600,
         )  # fmt: skip
 
     def texts(self) -> dict[str, str]:
@@ -208,7 +208,7 @@ def test_a_lock_that_is_no_solution_is_found_though_its_digests_agree(project: P
             "path.write_text(render(body, inputs=model.load('small').lock_inputs('linux-x86_64')))",
             PROFILE_LOCK,
         ],
-        cwd=project.folder, check=False, capture_output=True, text=True, timeout=60,
+        cwd=project.folder, check=False, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert made.returncode == 0, made.stderr
     assert "gamma==2.0" in project.texts()[str(PROFILE_LOCK)]

@@ -36,7 +36,7 @@ def run(tmp_path: Path) -> Callable[..., Done]:
             (tools / name).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
             (tools / name).chmod(0o755)
         line = ["sh", str(tree / "run-tests"), *arguments]
-        return subprocess.run(line, capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run(line, capture_output=True, text=True, check=False, timeout=600)
 
     return start
 
