@@ -24,7 +24,7 @@ from tests.mutants.workers import rooms, share
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WORKERS = 2
-LIMIT_FACTOR, LIMIT_S = 5, 15
+LIMIT_FACTOR, LIMIT_S = 5, 30
 """How long a test may take: so many times what it took, and so many seconds."""
 TIMEOUT, UNNOTICED = -14, (0, 5)
 """How pytest's process ends: by its alarm; or with all tests passed, or none left to run."""

@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 from watch import DATA, TEST, TREE, Watch  # type: ignore[import-not-found]  # a script finds its neighbours
 
-COLLECT_S = 60
-"""For collecting the tests; generous, because both processors may be busy."""
+AROUND_S = 60
+"""For collecting the tests, and for what comes after one; generous, because the processors may be busy."""
 _ROOM = Path.cwd().parent
 _RUN = _ROOM / "run.json"
 _COMMON = ["-q", "-p", "no:cacheprovider", "--basetemp", str(_ROOM / "tmp")]
@@ -37,8 +37,13 @@ class Judge:
         order = {test: place for place, test in enumerate(self._limits)}
         items[:] = sorted((one for one in items if one.nodeid in order), key=lambda one: order[one.nodeid])
 
-    def pytest_runtest_protocol(self, item: pytest.Item) -> None:
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         signal.alarm(int(self._limits[item.nodeid]) + 1)
+        try:
+            return (yield)
+        finally:
+            signal.alarm(AROUND_S)
 
 
 class Learner:
@@ -92,7 +97,7 @@ def _learn(order: dict[str, Any]) -> int:
 
 
 def _judge(order: dict[str, Any]) -> int:
-    signal.alarm(COLLECT_S)
+    signal.alarm(AROUND_S)
     files = dict.fromkeys(test.split("::")[0] for test in order["limits"])
     return int(pytest.main([*_COMMON, "-x", "--tb=no", *files], plugins=[Judge(order["limits"])]))
 
