@@ -109,30 +109,24 @@ class Reach:
             return self._of(path, lines)
         if isinstance(statement, _Function):
             return self._of(path, range(statement.lineno, (statement.end_lineno or 0) + 1), source.inner)
-        targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-        names = [one.id for one in targets if isinstance(one, ast.Name)]
-        if isinstance(statement, ast.ClassDef):
-            names = [statement.name]
-        found = self._using(names, set()) if names else self._of(path, lines)
+        patterns = _patterns(statement)
+        found = self._using(patterns, set()) if patterns else self._of(path, lines)
         return found or self._of(path, source.inner)
 
-    def _using(self, names: Sequence[str], known: set[str]) -> set[str]:
-        """The tests that run a line with one of these names, or of constants that are made with them."""
-        known.update(names)
-        word = re.compile(r"\b(?:" + "|".join(map(re.escape, names)) + r")\b")
+    def _using(self, patterns: set[str], known: set[str]) -> set[str]:
+        """The tests that run a line in which one of these is found, or use a constant that is made with it."""
+        word = re.compile("|".join(patterns))
         found: set[str] = set()
         further: set[str] = set()
         for path, source in self._sources.items():
-            for line, text in enumerate(source.texts, 1):
-                if not word.search(text):
-                    continue
+            for line in (number for number, text in enumerate(source.texts, 1) if word.search(text)):
+                statement, lines = source.statement(line)
                 if line in source.inner:
-                    found |= self._of(path, source.statement(line)[1])
-                elif isinstance(statement := source.statement(line)[0], ast.Assign | ast.AnnAssign):
-                    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-                    further |= {one.id for one in targets if isinstance(one, ast.Name)}
-        further -= known
-        return found | (self._using(sorted(further), known) if further else set())
+                    found |= self._of(path, lines)
+                elif not isinstance(statement, ast.ClassDef):
+                    further |= _patterns(statement)
+        further -= known | patterns
+        return found | (self._using(further, known | patterns) if further else set())
 
     def _of(self, path: str, lines: Sequence[int] | set[int], among: set[int] | None = None) -> set[str]:
         reached = self._lines.get(path, {})
@@ -140,6 +134,15 @@ class Reach:
 
     def _fastest(self, tests: set[str]) -> list[str]:
         return sorted(tests, key=lambda test: (self.seconds[test], test))
+
+
+def _patterns(statement: ast.AST | None) -> set[str]:
+    """How a line looks that uses what a statement defines for others: a constant, a class, or a class's field."""
+    if isinstance(statement, ast.ClassDef):
+        return {rf"\b{statement.name}\b"}
+    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+    names = [one for one in targets if isinstance(one, ast.Name)]
+    return {rf"\.{one.id}\b|\b{one.id}=" if one.col_offset else rf"\b{one.id}\b" for one in names}
 
 
 def learn(root: Path, files: Sequence[str], tests: Sequence[str], workers: int) -> tuple[dict[str, Learned], list[str]]:
