@@ -14,7 +14,6 @@ import coverage
 TREE = "METAL_LAB_WATCHED_TREE"
 DATA = "METAL_LAB_WATCHED_DATA"
 TEST = "METAL_LAB_WATCHED_TEST"
-PTH = f"import os; exec(os.environ.get('{TREE}') and open({__file__!r}).read() or '', {{'__name__': '__main__'}})\n"
 READ = 0
 """The line under which a file counts as read: a probe is sent as text, and so are Ansible's modules."""
 
@@ -31,6 +30,7 @@ class Watch:
             data_suffix=True,
             config_file=False,
             include=[self._tree + "*"],
+            omit=[self._tree + ".venv/*"],
             messages=False,
         )
         sys.addaudithook(self._note)

@@ -16,6 +16,9 @@ from typing import Any
 
 from tests.mutants import watch
 
+_WATCH = Path(watch.__file__)
+_RUN = f"exec(open({str(_WATCH)!r}).read(), {{'__name__': '__main__'}})"
+_PTH = f"import os; exec({_RUN!r} if '{watch.TREE}' in os.environ else '')\n"
 _WORKER = Path(__file__).with_name("worker.py")
 _NAMESPACE = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
 """A mutant may kill the wrong process; with root's rights, in the wrong place, that would be any process."""
@@ -108,7 +111,7 @@ def share(
 def watched() -> Iterator[None]:
     """Python processes of this toolchain look out for whether they are to be watched."""
     place = Path(site.getsitepackages()[0]) / "metal_lab_watch.pth"
-    place.write_text(watch.PTH, encoding="utf-8")
+    place.write_text(_PTH, encoding="utf-8")
     try:
         yield
     finally:
