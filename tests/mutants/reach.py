@@ -22,6 +22,7 @@ from tests.mutants import watch
 from tests.mutants.workers import rooms, share, watched
 
 CACHE = Path(".mutants_cache") / "reach.json"
+_HERE = Path(__file__).parent
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -213,9 +214,11 @@ def _gather(places: Sequence[Path], tests: dict[str, dict[str, Any]]) -> dict[st
 
 
 def _digest(root: Path, test: str, learned: Learned) -> str:
-    """Of what a test file's reach depends on."""
+    """Of what a test file's reach depends on, and of how it is learned."""
     folder = (root / test).parent
-    helpers = {one for place in {folder, root / "tests"} for one in place.glob("*.py") if one.name[:5] != "test_"}
+    helpers = {
+        one for place in {folder, root / "tests", _HERE} for one in place.glob("*.py") if one.name[:5] != "test_"
+    }
     reached = {root / path for path in learned.lines}
     digest = hashlib.sha256()
     for path in sorted({root / test, *helpers, *reached}):

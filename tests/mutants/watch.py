@@ -33,6 +33,8 @@ class Watch:
             omit=[self._tree + ".venv/*"],
             messages=False,
         )
+        # It would be said on the stderr of the process, which a test may look at.
+        self._coverage.set_option("run:disable_warnings", ["no-data-collected"])
         sys.addaudithook(self._note)
         self._coverage.start()
         self.switch(self.test)

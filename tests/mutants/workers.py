@@ -18,7 +18,8 @@ from tests.mutants import watch
 
 _WATCH = Path(watch.__file__)
 _RUN = f"exec(open({str(_WATCH)!r}).read(), {{'__name__': '__main__'}})"
-_PTH = f"import os; exec({_RUN!r} if '{watch.TREE}' in os.environ else '')\n"
+# Python may come by such a file twice, under two names of one folder.
+_PTH = f"import os, sys; exec({_RUN!r} if '{watch.TREE}' in os.environ and 'coverage' not in sys.modules else '')\n"
 _WORKER = Path(__file__).with_name("worker.py")
 _NAMESPACE = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
 """A mutant may kill the wrong process; with root's rights, in the wrong place, that would be any process."""
