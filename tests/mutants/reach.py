@@ -166,21 +166,21 @@ def learn(root: Path, files: Sequence[str], tests: Sequence[str], workers: int) 
     if stale:
         print(f"learning what the tests of {len(stale)} files reach ...", flush=True)
         stale.sort(key=lambda path: -(root / path).stat().st_size)
-        ran: dict[str, dict[str, Any]] = {}
+        place.parent.mkdir(exist_ok=True)
 
         def done(number: int, answer: dict[str, Any]) -> None:
+            path = stale[number]
             if "tests" not in answer or answer["code"] not in (0, 1):
-                raise RuntimeError(f"{stale[number]} cannot be run:\n{answer['output']}")
-            ran.update(answer["tests"])
+                raise RuntimeError(f"{path} cannot be run:\n{answer['output']}")
+            found = _gather(Path(answer["data"]), Path(answer["tree"]), answer["tests"])
+            known[path] = replace(found, digest=_digest(root, path, found))
             modules.update(answer["modules"])
+            # After every file: a run that is ended has learned something.
+            shown = {"files": {path: vars(one) for path, one in known.items()}, "modules": sorted(modules)}
+            place.write_text(json.dumps(shown), encoding="utf-8")
 
         with rooms(root, files, workers) as places, watched():
             share(places, sorted(modules), [{"files": [path]} for path in stale], done)
-            found = _gather(places, ran)
-        known.update({path: replace(one, digest=_digest(root, path, one)) for path, one in found.items()})
-        place.parent.mkdir(exist_ok=True)
-        shown = {"files": {path: vars(one) for path, one in known.items()}, "modules": sorted(modules)}
-        place.write_text(json.dumps(shown), encoding="utf-8")
     return {path: known[path] for path in tests if path in known}, sorted(modules)
 
 
@@ -189,27 +189,25 @@ def _loaded(data: dict[str, Any]) -> Learned:
     return Learned(**data, lines=lines)
 
 
-def _gather(places: Sequence[Path], tests: dict[str, dict[str, Any]]) -> dict[str, Learned]:
-    """What was seen in the rooms, by test file."""
+def _gather(data: Path, tree: Path, tests: dict[str, dict[str, Any]]) -> Learned:
+    """What was seen of the tests of one file."""
     seen: dict[str, dict[str, set[int]]] = {}
-    for place in places:
-        for file in (place / "data").iterdir():
-            data = CoverageData(str(file))
-            data.read()
-            for path in data.measured_files():
-                shown = str(Path(path).relative_to(place / "tree"))
-                for line, contexts in data.contexts_by_lineno(path).items():
-                    for context in contexts:
-                        seen.setdefault(context, {}).setdefault(shown, set()).add(line)
-    found: dict[str, Learned] = {}
+    for file in data.iterdir():
+        one = CoverageData(str(file))
+        one.read()
+        for path in one.measured_files():
+            shown = str(Path(path).relative_to(tree))
+            for line, contexts in one.contexts_by_lineno(path).items():
+                for context in contexts:
+                    seen.setdefault(context, {}).setdefault(shown, set()).add(line)
+    found = Learned("")
     for test, about in tests.items():
-        one = found.setdefault(test.split("::")[0], Learned(""))
-        one.seconds[test] = round(about["seconds"], 3)
+        found.seconds[test] = round(about["seconds"], 3)
         if not about["passed"]:
-            one.failing.append(test)
+            found.failing.append(test)
         for path, lines in (item for context in about["contexts"] for item in seen.get(context, {}).items()):
             for line in lines:
-                one.lines.setdefault(path, {}).setdefault(line, []).append(test)
+                found.lines.setdefault(path, {}).setdefault(line, []).append(test)
     return found
 
 
@@ -222,6 +220,6 @@ def _digest(root: Path, test: str, learned: Learned) -> str:
     reached = {root / path for path in learned.lines}
     digest = hashlib.sha256()
     for path in sorted({root / test, *helpers, *reached}):
-        digest.update(f"{path.relative_to(root)}\n".encode())
+        digest.update(f"{path}\n".encode())
         digest.update(path.read_bytes() if path.exists() else b"")
     return digest.hexdigest()

@@ -7,7 +7,7 @@ import pytest
 
 from tests.mutants import watch
 from tests.mutants.mutations import difference, mutants
-from tests.mutants.reach import Learned, Reach
+from tests.mutants.reach import Learned, Reach, learn
 from tests.mutants.workers import share
 
 
@@ -59,6 +59,7 @@ def test_a_decorator_is_left_out_whole() -> None:
     assert changes("@f(frozen=True)\nclass A: ...") == {"nothing"}
 
 
+PYPROJECT = '[tool.pytest.ini_options]\npythonpath = ["."]\n'
 SOURCE = """\
 LIMIT = 3
 TWICE = 2 * LIMIT
@@ -101,6 +102,48 @@ def test_a_file_of_which_nothing_is_seen_is_judged_by_those_who_mention_it(tmp_p
     assert reach(tmp_path, {}).tests("source.py", 11) == ["test_a.py::fast", "test_a.py::slow"]
 
 
+REACHING = """\
+import subprocess, sys
+from pathlib import Path
+import pytest
+
+@pytest.fixture(scope="module")
+def made():
+    import source
+    return source.f()
+
+def test_here(made):
+    assert made
+
+def test_in_a_process():
+    done = subprocess.run([sys.executable, "-c", "import source; source.h()"], capture_output=True, check=True)
+    assert not done.stderr
+
+def test_that_reads():
+    assert Path("source.py").read_text()
+
+def test_red():
+    assert False
+"""
+
+
+def test_what_tests_their_fixtures_and_their_processes_reach_is_learned_once(tmp_path: Path) -> None:
+    files = {"source.py": SOURCE, "test_it.py": REACHING, "pyproject.toml": PYPROJECT}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    found = learn(tmp_path, list(files), ["test_it.py"], 1)[0]["test_it.py"]
+    lines = {
+        line: sorted(test.partition("::")[2] for test in tests) for line, tests in found.lines["source.py"].items()
+    }
+    assert lines[5] == ["test_here"]
+    assert 8 not in lines
+    assert lines[11] == ["test_in_a_process"]
+    assert lines[watch.READ] == ["test_that_reads"]
+    assert found.failing == ["test_it.py::test_red"]
+    (tmp_path / "pyproject.toml").write_text("no TOML: a second run would fail", encoding="utf-8")
+    assert learn(tmp_path, list(files), ["test_it.py"], 1)[0]["test_it.py"] == found
+
+
 TESTS = """\
 import code_under_test
 
@@ -116,7 +159,7 @@ def test_a_worker_tells_what_became_of_a_mutant_and_takes_it_back(tmp_path: Path
     good = "def f():\n    return 1\n"
     (tree / "code_under_test.py").write_text(good, encoding="utf-8")
     (tree / "test_code.py").write_text(TESTS, encoding="utf-8")
-    (tree / "pyproject.toml").write_text('[tool.pytest.ini_options]\npythonpath = ["."]\n', encoding="utf-8")
+    (tree / "pyproject.toml").write_text(PYPROJECT, encoding="utf-8")
     orders = [
         {"path": "code_under_test.py", "source": source, "limits": {"test_code.py::test_it": 4}}
         for source in (good, good.replace("1", "2"), "def f():\n    while True: pass\n", "syntax error", good)

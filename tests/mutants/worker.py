@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -87,12 +88,14 @@ class Learner:
 
 
 def _learn(order: dict[str, Any]) -> int:
-    os.environ.update({TREE: str(Path.cwd()), DATA: str(_ROOM / "data"), TEST: ""})
+    data = tempfile.mkdtemp(prefix="data-", dir=_ROOM)
+    os.environ.update({TREE: str(Path.cwd()), DATA: data, TEST: ""})
     watch = Watch()
     learner = Learner(watch)
     code = pytest.main([*_COMMON, *order["files"]], plugins=[learner])
     watch.end()
-    _RUN.write_text(json.dumps({"tests": learner.tests, "modules": learner.modules}), encoding="utf-8")
+    seen = {"tests": learner.tests, "modules": learner.modules, "data": data, "tree": os.environ[TREE]}
+    _RUN.write_text(json.dumps(seen), encoding="utf-8")
     return int(code)
 
 
@@ -105,6 +108,7 @@ def _judge(order: dict[str, Any]) -> int:
 def _run(order: dict[str, Any]) -> dict[str, Any]:
     """Run an order in a fork: {"code": pytest's exit code, or minus the signal that ended it}, and its output."""
     log = _ROOM / "output.txt"
+    _RUN.unlink(missing_ok=True)
     started = time.monotonic()
     child = os.fork()
     if child == 0:
@@ -123,7 +127,7 @@ def _run(order: dict[str, Any]) -> dict[str, Any]:
         "code": os.waitstatus_to_exitcode(status),
         "seconds": time.monotonic() - started,
         "output": log.read_text(encoding="utf-8", errors="replace")[-20000:],
-        **(json.loads(_RUN.read_text(encoding="utf-8")) if "files" in order and _RUN.exists() else {}),
+        **(json.loads(_RUN.read_text(encoding="utf-8")) if _RUN.exists() else {}),
     }
 
 
