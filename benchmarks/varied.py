@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from verify.checks.advice import ADVICE
-from verify.results.model import file_name
+from verify.results.files import file_name
+from verify.results.model import INTERNAL
 
 HOSTILE = "<script>alert('host')</script>"
 """A host's name, and what it says, that would do harm in a page that does not escape."""
@@ -21,7 +22,8 @@ _SHAKEN = 0.02
 
 
 def make(measured: dict[str, Any], count: int, seed: int = 1) -> list[dict[str, Any]]:
-    """Results of `count` hosts, in the order: hostile name, failing, unreachable, warning, then healthy ones.
+    """Results of `count` hosts, in the order: hostile name, failing, unreachable, warning, unverified, then healthy
+    ones.
 
     Args:
         measured: a result at level full or soak, after result.schema.json.
@@ -30,7 +32,7 @@ def make(measured: dict[str, Any], count: int, seed: int = 1) -> list[dict[str, 
     """
     source = random.Random(seed)  # noqa: S311 - no secret
     fleet = [_mac(measured, number, source) for number in range(count)]
-    spoil = [_hostile, _failing, _unreachable, _warning]
+    spoil = [_hostile, _failing, _unreachable, _warning, _unverified]
     for one, change in zip(fleet, spoil, strict=False):
         change(one)
     return fleet
@@ -141,8 +143,14 @@ def _failing(one: dict[str, Any]) -> None:
 def _unreachable(one: dict[str, Any]) -> None:
     one.update(verdict="unhealthy", chip=None, state=None, yardstick=None, machine={}, frameworks={})
     for check in one["checks"]:
-        check.update(result="skip", fault="", advice="", message="not reached: the host is unreachable")
+        if check["check"] != INTERNAL:
+            check.update(result="skip", fault="", advice="", message="not reached: the host is unreachable")
     _spoil(one, "environment.reachable", "fail", "unreachable", "unreachable: ssh: connect to host: Connection refused")
+
+
+def _unverified(one: dict[str, Any]) -> None:
+    one["verdict"] = "unverified"
+    _spoil(one, INTERNAL, "fail", "internal", "verify failed: KeyError: 'cpu' (machine.py, line 30)")
 
 
 def _warning(one: dict[str, Any]) -> None:

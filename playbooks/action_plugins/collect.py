@@ -15,19 +15,21 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from jsonschema import Draft202012Validator
 
 # The project's own modules, wherever Ansible is started from.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from verify import ROOT
-from verify.results.model import SCHEMA, file_name
+from verify.documents import MalformedError
+from verify.results import files
 
 SECONDS_PER_HOUR = 3600
-# The folder is the one of facts.sh and module_utils/lab_record.py, and below it that of the role self_converge.
+# The folder is the one of facts.sh and module_utils/lab_record.py, and below it that of the role self_converge. No more
+# is taken of a file than shows that it is too large (verify/documents.py).
 SCRIPT = """
 pull="${XDG_DATA_HOME:-$HOME/.local/share}/metal-lab/pull"
-cat "$pull/last.json" 2>/dev/null; echo; echo "--$1"; cat "$pull/checkout/results/$1" 2>/dev/null; echo; echo "--end"
+head -c 10000 "$pull/last.json" 2>/dev/null; echo; echo "--$1"
+head -c 8000001 "$pull/checkout/results/$1" 2>/dev/null; echo; echo "--end"
 """
 STEPS = {
     "settings": "its settings are wrong",
@@ -73,13 +75,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         """Fetch, judge, and keep the result."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, options = self.validate_argument_spec({"max_age_hours": {"type": "float", "required": True}})
-        name = file_name((task_vars or {})["inventory_hostname"])
+        host = (task_vars or {})["inventory_hostname"]
+        name = files.file_name(host)
         line = f"/bin/sh -s -- {shlex.quote(name)}"
         done = self._low_level_execute_command(line, in_data=SCRIPT.encode(), executable="/bin/sh")
         parts = str(done["stdout"]).replace("\r\n", "\n").split(f"\n--{name}\n")
         if done["rc"] != 0 or len(parts) != 2 or "\n--end" not in parts[1]:  # noqa: PLR2004 (the note and the result)
             raise AnsibleActionFail(f"The machine's answer is not complete: {done['stdout']}{done['stderr']}")
-        self._keep(name, parts[1].split("\n--end")[0].strip())
+        self._keep(host, parts[1].split("\n--end")[0].strip())
         if problem := judge(parts[0], datetime.now(UTC), options["max_age_hours"]):
             result.update(failed=True, msg=problem)
         else:
@@ -88,18 +91,18 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return result
 
     @staticmethod
-    def _keep(name: str, text: str) -> None:
-        """Put a result into results/, if it is one: it comes from a machine that could be anybody's."""
+    def _keep(host: str, text: str) -> None:
+        """Put a machine's result into results/, if it is one: it comes from a machine that could be anybody's."""
         if not text:
             return
         try:
-            data = json.loads(text)
-        except ValueError as error:
-            raise AnsibleActionFail(f"The machine's result is no JSON: {error}") from error
-        if wrong := next(Draft202012Validator(json.loads(SCHEMA.read_text("utf-8"))).iter_errors(data), None):
-            raise AnsibleActionFail(f"The machine's result is not after {SCHEMA.name}: {wrong.message[:200]}")
+            data = files.understand(text, datetime.now(UTC))
+            if data["host"] != host:
+                raise MalformedError(f"it names the machine {data['host']!r}")
+        except MalformedError as error:
+            raise AnsibleActionFail(f"The result of {host} cannot be used: {error}") from error
         folder = ROOT / "results"
         folder.mkdir(exist_ok=True)
-        unfinished = folder / f"{name}.tmp"
-        unfinished.write_text(text + "\n", encoding="utf-8")
-        unfinished.replace(folder / name)
+        # JUnit tells of verifications that were made from here.
+        (folder / "junit" / files.file_name(host)).with_suffix(".xml").unlink(missing_ok=True)
+        files.replace(folder / files.file_name(host), f"{json.dumps(data, indent=2, ensure_ascii=False)}\n".encode())

@@ -8,7 +8,6 @@ verified at the same time, and each as soon as it is converged.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -23,12 +22,14 @@ from ansible.utils.display import Display
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from verify import ROOT
-from verify.results.model import file_name
+from verify.documents import MalformedError
+from verify.results.files import file_name, load
 
 MEANING = {
     1: "The machine is unhealthy: the lines above say why, and what to do.",
-    2: "The verification could not run: the lines above say why.",
+    2: "The machine could not be verified: the lines above say why.",
 }
+VERDICTS = {0: "healthy", 1: "unhealthy"}
 CONNECTION = (
     *("ansible_connection", "ansible_host", "ansible_port", "ansible_user", "ansible_ssh_private_key_file"),
     *("ansible_private_key_file", "ansible_ssh_common_args", "ansible_ssh_extra_args"),
@@ -37,10 +38,11 @@ CONNECTION = (
 
 
 def reasons(result: Path) -> str:
-    """The failures in a host's result, in one line; "" where there is no such file."""
-    if not result.exists():
+    """The failures in a host's result, in one line; "" where there is no result that can be read."""
+    try:
+        checks = load(result).data["checks"]
+    except MalformedError:
         return ""
-    checks = json.loads(result.read_text(encoding="utf-8"))["checks"]
     failed = [f"{one['check']}: {one['message']}" for one in checks if one["result"] == "fail"]
     return "; ".join(" ".join(one.split()) for one in failed)
 
@@ -81,7 +83,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if code != 0:
             said = MEANING.get(code, f"python -m verify ended with exit code {code}.")
             result.update(failed=True, rc=code, msg=f"{said} {reasons(found)}".strip())
-        result.update(changed=False, verdict="healthy" if code == 0 else "unhealthy", lang=options["lang"])
+        result.update(changed=False, verdict=VERDICTS.get(code, "unverified"), lang=options["lang"])
         return result
 
     def _connection_of(self, variables: dict[str, Any]) -> dict[str, Any]:
@@ -92,12 +94,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def _show(self, command: list[str], host: str) -> int:
         display = Display()
         # Several write at the same time; the callback `fleet` puts them together.
-        junit = Path("results", "junit", file_name(host)).with_suffix(".xml")
-        environment = {**os.environ, "PYTEST_ADDOPTS": f"--junit-xml={junit}"}
+        junit = ROOT / "results" / "junit" / Path(file_name(host)).with_suffix(".xml")
+        # What an earlier run left must not stand for this one.
+        junit.unlink(missing_ok=True)
         with subprocess.Popen(
-            command,
+            [*command, "--junit-xml", str(junit)],
             cwd=ROOT,
-            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from verify import ROOT
 from verify.results import drift
-from verify.results.model import file_name
+from verify.results.files import file_name
 
 RESULTS = ROOT / "results"
 
@@ -76,7 +76,7 @@ class Kind:
 
 
 @dataclass
-class Story:
+class Recap:
     """What became of a host.
 
     Attributes:
@@ -122,30 +122,30 @@ class Story:
         return ", ".join(parts)
 
 
-def table(stories: dict[str, Story], kind: Kind, *, width: int) -> list[tuple[State, str]]:
+def table(recaps: dict[str, Recap], kind: Kind, *, width: int) -> list[tuple[State, str]]:
     """The table's rows, each with its state; long notes go on below.
 
     Args:
-        stories: by host.
+        recaps: by host.
         kind: of the run.
         width: columns to keep to.
     """
-    names = max(len("host"), *(len(host) for host in stories))
+    names = max(len("host"), *(len(host) for host in recaps))
     states = max(len(state) for state in COLOURS)
     rows: list[tuple[State, str]] = []
-    for host, story in sorted(stories.items()):
-        state = story.state(kind)
+    for host, recap in sorted(recaps.items()):
+        state = recap.state(kind)
         head = f"{host:<{names}}  {state:<{states}}  "
-        lines = textwrap.wrap(story.note(kind), max(40, width - len(head))) or [""]
+        lines = textwrap.wrap(recap.note(kind), max(40, width - len(head))) or [""]
         rows.append((state, (head + f"\n{' ' * len(head)}".join(lines)).rstrip()))
     return rows
 
 
-def summary(stories: dict[str, Story], kind: Kind) -> str:
+def summary(recaps: dict[str, Recap], kind: Kind) -> str:
     """How many there are of each state."""
-    count = Counter(story.state(kind) for story in stories.values())
+    count = Counter(recap.state(kind) for recap in recaps.values())
     parts = ", ".join(f"{count[state]} {state}" for state in COLOURS if count[state])
-    return f"{len(stories)} machine{'' if len(stories) == 1 else 's'}: {parts}"
+    return f"{len(recaps)} machine{'' if len(recaps) == 1 else 's'}: {parts}"
 
 
 def waiting(running: dict[str, tuple[str, float]], now: float) -> str:
@@ -179,24 +179,24 @@ def merge_junit(results: Path, hosts: list[str]) -> None:
         ElementTree.ElementTree(suites).write(results / "junit.xml", encoding="utf-8", xml_declaration=True)
 
 
-def note_drift(results: Path, stories: dict[str, Story], *, check: bool) -> bool:
+def note_drift(results: Path, recaps: dict[str, Recap], *, check: bool) -> bool:
     """Keep what a whole run over site.yml tells of drift; returns whether the report says something else now.
 
     Args:
         results: folder.
-        stories: by host.
+        recaps: by host.
         check: whether it looked only; otherwise the machines that it put in order have drifted no more.
     """
     if check:
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         looked = {
-            host: {"time": now, "changes": story.drift, "problem": story.why}
-            for host, story in stories.items()
-            if story.begun or story.unreachable
+            host: {"time": now, "changes": recap.drift, "problem": recap.why}
+            for host, recap in recaps.items()
+            if recap.begun or recap.unreachable
         }
         return drift.renew(results, looked, [])
     return drift.renew(
-        results, {}, [host for host, one in stories.items() if one.state(Kind()) in ("healthy", "repaired")]
+        results, {}, [host for host, one in recaps.items() if one.state(Kind()) in ("healthy", "repaired")]
     )
 
 
@@ -221,7 +221,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self._stories: dict[str, Story] = {}
+        self._recaps: dict[str, Recap] = {}
         self._running: dict[str, tuple[str, float]] = {}
         self._kind = Kind()
         self._whole = False
@@ -251,7 +251,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self._kind = replace(self._kind, check=bool(play.check_mode))
         inventory = play.get_variable_manager()._inventory
         for host in inventory.get_hosts(play.hosts, ignore_restrictions=True):
-            self._stories.setdefault(host.name, Story())
+            self._recaps.setdefault(host.name, Recap())
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
         """Note when a host's task began."""
@@ -259,12 +259,12 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 
     def v2_runner_on_ok(self, result: Any) -> None:
         """Count what changed, and see whether it is the verification."""
-        story = self._ended(result)
+        recap = self._ended(result)
         if result.result.get("changed"):
-            story.changed += 1
+            recap.changed += 1
             if self._kind.check:
-                story.drift.append(drift.change(result.task.get_name(), result.result))
-        story.verified = story.verified or result.result.get("verdict") == "healthy"
+                recap.drift.append(drift.change(result.task.get_name(), result.result))
+        recap.verified = recap.verified or result.result.get("verdict") == "healthy"
 
     def v2_runner_on_skipped(self, result: Any) -> None:
         """Nothing to note but that it ended."""
@@ -272,33 +272,33 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         """Note why; the first reason is the one that counts."""
-        story = self._ended(result)
+        recap = self._ended(result)
         if result.result.get("not_begun"):
-            story.begun = False
+            recap.begun = False
         else:
-            story.failed = story.failed or not ignore_errors
-        if not story.why and not ignore_errors:
-            story.why = _message(result.result)
+            recap.failed = recap.failed or not ignore_errors
+        if not recap.why and not ignore_errors:
+            recap.why = _message(result.result)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         """Note why."""
-        story = self._ended(result)
-        story.unreachable = True
-        story.why = story.why or _message(result.result)
+        recap = self._ended(result)
+        recap.unreachable = True
+        recap.why = recap.why or _message(result.result)
 
-    def _ended(self, result: Any) -> Story:
+    def _ended(self, result: Any) -> Recap:
         self._running.pop(result.host.name, None)
         if "verdict" in result.result:
             self._verified.append(result.host.name)
-            self._lang = result.result["lang"]
-        story = self._stories.setdefault(result.host.name, Story())
-        story.begun = True
-        return story
+            self._lang = result.result.get("lang", self._lang)
+        recap = self._recaps.setdefault(result.host.name, Recap())
+        recap.begun = True
+        return recap
 
     def v2_playbook_on_stats(self, _: Any) -> None:
         """Put the verifications' JUnit files together, make their page, and show the table."""
         self._over.set()
-        if not self._stories:
+        if not self._recaps:
             return
         try:
             self._keep()
@@ -307,13 +307,13 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             self._display.warning(f"The run's results could not be kept in {RESULTS}: {error}")
         self._display.banner("MACHINES")
         width = shutil.get_terminal_size((120, 24)).columns
-        for state, row in table(self._stories, self._kind, width=width):
+        for state, row in table(self._recaps, self._kind, width=width):
             self._display.display(row, color=COLOURS[state])
-        self._display.display(f"\n{summary(self._stories, self._kind)}")
+        self._display.display(f"\n{summary(self._recaps, self._kind)}")
 
     def _keep(self) -> None:
         merge_junit(RESULTS, list(self._verified))
-        told = self._whole and note_drift(RESULTS, self._stories, check=self._kind.check)
+        told = self._whole and note_drift(RESULTS, self._recaps, check=self._kind.check)
         if told or self._verified:
             self._display.display(make_page(self._lang))
 

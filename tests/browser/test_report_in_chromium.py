@@ -43,7 +43,7 @@ def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     write(folder, made_fleet(4))
     drift.renew(folder, DRIFT, [])
     (folder / "old.json").write_text('{"schema": 1}', encoding="utf-8")
-    return page.write(folder, language.choose(request.param)).as_uri()
+    return page.write(folder, language.choose(request.param))[0].as_uri()
 
 
 class Opened:

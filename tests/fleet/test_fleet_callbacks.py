@@ -6,15 +6,15 @@ from xml.etree import ElementTree
 import pytest
 
 from playbooks.action_plugins.role_settings import problems
-from playbooks.callback_plugins.fleet import NAMED, Kind, Story, merge_junit, note_drift, summary, table, waiting
+from playbooks.callback_plugins.fleet import NAMED, Kind, Recap, merge_junit, note_drift, summary, table, waiting
 from verify.results import drift
 
 STORIES = {
-    "a": Story(begun=True, verified=True),
-    "b-long-name": Story(begun=True, changed=2),
-    "c": Story(begun=True, changed=1, failed=True, why="no room " * 30),
-    "d": Story(begun=True, unreachable=True, why="no route"),
-    "e": Story(),
+    "a": Recap(begun=True, verified=True),
+    "b-long-name": Recap(begun=True, changed=2),
+    "c": Recap(begun=True, changed=1, failed=True, why="no room " * 30),
+    "d": Recap(begun=True, unreachable=True, why="no route"),
+    "e": Recap(),
 }
 
 
@@ -81,13 +81,13 @@ def test_a_setting_of_another_type_is_refused(role: str, given: dict[str, object
 
 def test_a_check_is_kept_until_a_run_has_put_the_machine_in_order(tmp_path: Path) -> None:
     change = {"task": "t", "diff": ["-a", "+b"], "cut": False}
-    stories = {
-        "drifted": Story(begun=True, changed=1, drift=[change]),
-        "well": Story(begun=True),
-        "away": Story(unreachable=True, why="no route"),
-        "later": Story(),
+    recaps = {
+        "drifted": Recap(begun=True, changed=1, drift=[change]),
+        "well": Recap(begun=True),
+        "away": Recap(unreachable=True, why="no route"),
+        "later": Recap(),
     }
-    assert note_drift(tmp_path, stories, check=True)
+    assert note_drift(tmp_path, recaps, check=True)
     found = drift.read(tmp_path)
     assert {name: (one["changes"], one["problem"]) for name, one in found.items()} == {
         "away": ([], "no route"),
@@ -95,13 +95,13 @@ def test_a_check_is_kept_until_a_run_has_put_the_machine_in_order(tmp_path: Path
         "well": ([], ""),
     }
     # Another check, of one machine: what is known of the others stays.
-    assert note_drift(tmp_path, {"away": Story(begun=True)}, check=True)
+    assert note_drift(tmp_path, {"away": Recap(begun=True)}, check=True)
     assert drift.read(tmp_path)["away"]["problem"] == ""
     assert drift.read(tmp_path)["drifted"] == found["drifted"]
     # A run: who failed still has drifted, who was repaired has not.
-    run = {"drifted": Story(begun=True, changed=1), "well": Story(begun=True, failed=True)}
+    run = {"drifted": Recap(begun=True, changed=1), "well": Recap(begun=True, failed=True)}
     assert note_drift(tmp_path, run, check=False)
     assert set(drift.read(tmp_path)) == {"away", "well"}
     assert not note_drift(tmp_path, run, check=False)
-    assert note_drift(tmp_path, {"away": Story(begun=True), "well": Story(begun=True)}, check=False)
+    assert note_drift(tmp_path, {"away": Recap(begun=True), "well": Recap(begun=True)}, check=False)
     assert not (tmp_path / drift.FILE).exists()

@@ -8,8 +8,7 @@ from typing import Any
 
 from benchmarks import varied
 from benchmarks.varied import HOSTILE
-from verify.results.files import Stored, load
-from verify.results.model import file_name
+from verify.results.files import Stored, file_name, load
 
 MEASURED = Path(__file__).resolve().parent / "measured.json"
 TIME = "2026-11-21T02:00:00Z"

@@ -70,6 +70,7 @@ def test_a_check_that_fails_now_is_a_regression_and_one_that_was_skipped_is_not(
             check.update(result="fail", fault="wrong-value", advice="Do not trust it.", message="wrong")
         if check["check"] == "jax.value":
             check.update(result="skip", message="not reached")
+    new["verdict"] = "unhealthy"
     found = compared(tmp_path, measured(), new)
     assert [(one.check, one.fault) for one in found.worse] == [("mlx.value", "wrong-value")]
     assert not compared(tmp_path, new, measured()).worse

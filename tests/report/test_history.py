@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from verify.results import history
-from verify.results.model import CheckResult, HostReport, write
+from verify.results.files import serialize, write
+from verify.results.model import CheckResult, HostReport
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -13,7 +14,8 @@ def run(folder: Path, minute: int, host: str = "mac-1", level: str = "quick") ->
     """A run's result, written and kept."""
     started = (NOON + timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:%SZ")
     report = HostReport(host, "local", "ml-m1", level, started, checks=[CheckResult("mlx.value", "pass", "right")])
-    return history.keep(report, write(report, folder), folder)
+    write(report, folder)
+    return history.keep(report, serialize(report), folder)
 
 
 def test_the_last_ones_of_each_level_are_kept(tmp_path: Path) -> None:

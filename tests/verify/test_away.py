@@ -8,10 +8,9 @@ from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
 from tests.verify.conftest import Machine
-from verify.checks.framework import check_names
-from verify.checks.health import HostHealth, setup_checks
-from verify.report import language
-from verify.run.settings import Settings
+from verify.checks.health import HostHealth
+from verify.checks.plan import Plan
+from verify.checks.stages import check_names
 
 
 class Leaving:
@@ -53,11 +52,9 @@ def away(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def run(commands: int, kind: type[Leaving] = Leaving) -> tuple[HostHealth, Leaving]:
         host = kind(testinfra.get_host("local://"), commands)
-        settings = Settings(machine.profile, "quick", None, machine.folder, 30.0, 5.0, language.choose("en"))
-        health = HostHealth(host, "lab-1", settings, machine.profile.lock, lambda _: None)
-        frameworks = list(settings.candidates)
-        checks = [check for name in frameworks for check in check_names(name, "quick")]
-        for check in [*setup_checks(frameworks, "quick"), *checks]:
+        plan = Plan(machine.profile, "quick", None, 30.0, 5.0)
+        health = HostHealth(host, "lab-1", plan, machine.profile.lock, lambda _: None)
+        for check in check_names(plan.candidates, "quick"):
             health.check(check)
         return health, host
 

@@ -2,15 +2,17 @@
 
 import sys
 import types
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from verify.checks import coreml as coreml_check
+from tests.verify import told
 from verify.probes import coreml
-from verify.target.remote import Outcome
+from verify.results.model import CheckResult
 
 PLAN = {
+    "version": "9.0",
     "operations": [
         {"name": "ios16.cast", "preferred": "MLCPUComputeDevice", "supported": ["MLCPUComputeDevice"]},
         {
@@ -18,21 +20,23 @@ PLAN = {
             "preferred": "MLNeuralEngineComputeDevice",
             "supported": ["MLCPUComputeDevice", "MLGPUComputeDevice", "MLNeuralEngineComputeDevice"],
         },
-    ]
+    ],
 }
 
 
-def outcome(plan: Any = None, *, ended: str = "exit", error: str = "") -> Outcome:
-    records: list[dict[str, Any]] = [{"stage": "import", "event": "end", "seconds": 1.0, "data": {"version": "9.0"}}]
+def judge(plan: Any = None, *, ended: str = "exit", error: str = "") -> CheckResult:
+    records: list[dict[str, Any]] = [{"stage": "plan", "event": "start"}]
     if error:
-        records.append({"stage": "plan", "event": "error", "error": error})
+        records.append({"stage": "plan", "event": "error", "error": error, "trace": ""})
     elif plan is not None:
-        records.append({"stage": "plan", "event": "end", "seconds": 1.0, "data": plan})
-    return Outcome(records, ended, 0, "SIGABRT", "last words", 2.0)  # type: ignore[arg-type]
+        records.append({"stage": "plan", "event": "end", "seconds": 1.0, "data": {**PLAN, **plan}})
+    answer = told.outcome("coreml", records, ended=ended, signal="SIGABRT", evidence="last words")
+    (found,) = told.judged("coreml", None, answer, required=False)
+    return found
 
 
 def test_a_plan_is_eligibility_and_no_more() -> None:
-    answer = coreml_check.judge(outcome(PLAN))
+    answer = judge(PLAN)
     assert answer.result == "pass"
     assert "eligible for the Neural Engine, which the plan prefers, and for CPU and GPU" in answer.message
     assert "whether it ran there is not shown" in answer.message
@@ -40,22 +44,22 @@ def test_a_plan_is_eligibility_and_no_more() -> None:
 
 def test_a_unit_that_nobody_knows_is_told_as_it_is_named() -> None:
     plan = {"operations": [{"name": "conv", "preferred": "MLQuantumComputeDevice", "supported": []}]}
-    assert "unknown unit MLQuantumComputeDevice" in coreml_check.judge(outcome(plan)).message
+    assert "unknown unit MLQuantumComputeDevice" in judge(plan).message
 
 
 @pytest.mark.parametrize(
     ("seen", "fault"),
     [
-        (outcome(error="RuntimeError: no"), "exception"),
-        (outcome(ended="signal"), "crash"),
-        (outcome(ended="timeout"), "hang"),
-        (outcome({"operations": []}), "malformed"),
-        (outcome({"operations": [*PLAN["operations"], *PLAN["operations"]]}), "malformed"),
-        (outcome({"operations": None}), "malformed"),
+        (lambda: judge(error="RuntimeError: no"), "exception"),
+        (lambda: judge(ended="signal"), "crash"),
+        (lambda: judge(ended="timeout"), "hang"),
+        (lambda: judge({"operations": []}), "malformed"),
+        (lambda: judge({"operations": [*PLAN["operations"], *PLAN["operations"]]}), "malformed"),
+        (lambda: judge({"operations": None}), "malformed"),
     ],
 )
-def test_whatever_goes_wrong_is_a_warning(seen: Outcome, fault: str) -> None:
-    answer = coreml_check.judge(seen)
+def test_whatever_goes_wrong_is_a_warning(seen: Callable[[], CheckResult], fault: str) -> None:
+    answer = seen()
     assert (answer.result, answer.fault) == ("warn", fault)
     assert answer.advice
 
@@ -114,9 +118,9 @@ def test_the_probe_reads_the_plan_of_the_compiled_model(monkeypatch: pytest.Monk
     }
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
-    assert coreml.load() == {"version": "9.0"}
     expected = {"name": "ios17.conv", "preferred": "MLGPUComputeDevice"}
     assert coreml.plan() == {
+        "version": "9.0",
         "operations": [{**expected, "supported": ["MLCPUComputeDevice", "MLGPUComputeDevice"]}],
     }
     assert (asked["path"], asked["compute_precision"], asked["convert_to"]) == ("/x.mlmodelc", "fp16", "mlprogram")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from verify.documents import MalformedError
 from verify.results import drift
-from verify.results.files import UnreadableError
 
 WELL: dict[str, Any] = {"time": "2026-11-21T00:00:00Z", "changes": [], "problem": ""}
 
@@ -37,7 +37,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 def test_something_else_in_its_place_is_refused_and_replaced(tmp_path: Path, text: str) -> None:
     (tmp_path / "drift").mkdir()
     (tmp_path / drift.FILE).write_text(text, encoding="utf-8")
-    with pytest.raises(UnreadableError):
+    with pytest.raises(MalformedError):
         drift.read(tmp_path)
     assert drift.renew(tmp_path, {"a": WELL}, [])
     assert drift.read(tmp_path) == {"a": WELL}

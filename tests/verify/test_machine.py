@@ -4,10 +4,14 @@ from typing import Any
 
 import pytest
 
+from tests.verify import told
 from verify.checks import chips, machine
 from verify.checks import state as host_state
+from verify.checks.environment import EnvironmentJudge
 from verify.checks.state import State
-from verify.results.model import HostReport
+from verify.profile import model as profiles
+from verify.results.model import CheckResult, HostReport
+from verify.target.record import Record
 
 GIB = 2**30
 # What the tools print on a MacBook Pro M1 with macOS 15.6 (forms: see verify/checks/state.py).
@@ -40,11 +44,22 @@ def mac(**said: str) -> dict[str, Any]:
     return {"said": {**SAID, **said}, "files": {}, "load": 1.5, "now": 1763603600.0}
 
 
-def records(state: dict[str, Any]) -> list[dict[str, Any]]:
-    return [
-        {"stage": "machine", "event": "end", "seconds": 0.1, "data": MACHINE},
-        {"stage": "state", "event": "end", "seconds": 0.1, "data": state},
-    ]
+def judged(state: dict[str, Any], report: HostReport) -> list[CheckResult]:
+    """The checks of the machine at the report's level, and what the report then says of it."""
+    loaded = profiles.load("ml-m1")
+    subject = EnvironmentJudge(loaded, Record("uv", "/env", (), ""), "darwin-arm64", {}, report)
+    python = {"version": f"{loaded.python}.9", "machine": "arm64", "translated": False}
+    stages: dict[str, dict[str, Any]] = {
+        "python": {**python, "prefix": "/env", "wanted_prefix": "/env"},
+        "machine": MACHINE,
+        "packages": {"installed": {}, "files": {}, "problems": {}},
+        "variables": {"stored": {}},
+        "shell": {"shell": "/bin/zsh", "error": "not asked"},
+        "state": state,
+    }
+    answer = told.outcome("environment", told.records(stages))
+    found = told.judged("environment", subject, answer, level=report.level, set=[])
+    return [one for one in found if one.check.startswith("machine.")]
 
 
 def empty_report() -> HostReport:
@@ -140,7 +155,7 @@ def test_the_table_of_chips_agrees_with_what_is_known() -> None:
 
 def test_a_mac_with_a_known_chip() -> None:
     report = empty_report()
-    found = machine.judge(records(mac()), report)
+    found = judged(mac(), report)
     assert [one.result for one in found] == ["pass", "pass"]
     assert "Apple M1, 8 GPU cores: at most 2.62 TFLOPS fp32, 68.2 GB/s" in found[0].message
     chip = machine.chip_of(report)
@@ -154,14 +169,14 @@ def test_a_mac_with_a_known_chip() -> None:
 def test_a_busy_machine_is_a_warning_where_something_is_timed() -> None:
     for level, result in (("quick", "pass"), ("full", "warn"), ("soak", "warn")):
         report = HostReport("mac", "mac", "ml-m1", level, "2026-11-21T00:00:00Z")
-        answer = machine.judge(records({**mac(), "load": 9.0}), report)[1]
+        answer = judged({**mac(), "load": 9.0}, report)[1]
         assert answer.result == result
         assert "9.0 on 8 cores" in answer.message
 
 
 def test_an_unknown_chip_is_named_and_judged_by_nothing() -> None:
     report = empty_report()
-    found = machine.judge(records(mac(gpu='{"SPDisplaysDataType": [{"sppci_cores": "99"}]}')), report)
+    found = judged(mac(gpu='{"SPDisplaysDataType": [{"sppci_cores": "99"}]}'), report)
     assert (found[0].result, found[0].fault) == ("warn", "unknown-chip")
     assert "'Apple M1' with 99 GPU cores (macOS 15.6.1)" in found[0].message
     assert machine.chip_of(report) is None
@@ -169,7 +184,6 @@ def test_an_unknown_chip_is_named_and_judged_by_nothing() -> None:
     assert (seen["known"], seen["fp32_tflops"]) == (False, None)
 
 
-def test_a_machine_that_told_nothing_or_nonsense() -> None:
-    assert {one.result for one in machine.judge([], empty_report())} == {"skip"}
-    found = machine.judge(records({"said": 7}), empty_report())
+def test_a_machine_that_told_nonsense() -> None:
+    found = judged({"said": 7}, empty_report())
     assert (found[0].result, found[0].fault, found[1].result) == ("fail", "malformed", "skip")

@@ -12,13 +12,21 @@ import testinfra
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
-from verify.target import remote
-from verify.target.remote import Outcome
+from verify.target import answers, remote
+from verify.target.answers import Outcome, Report
 
 
 @pytest.fixture
 def host() -> Host:
     return testinfra.get_host("local://")
+
+
+def anything(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """A schema that also has the probe `tried`, whose one stage may answer with any data."""
+    schema = json.loads(answers.SCHEMA.read_text(encoding="utf-8"))
+    schema["$defs"]["tried.tried"] = {"type": "object"}
+    (folder / "schema.json").write_text(json.dumps(schema), encoding="utf-8")
+    monkeypatch.setattr(answers, "SCHEMA", folder / "schema.json")
 
 
 @pytest.fixture
@@ -27,7 +35,8 @@ def run(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     for name in ("reporting", "supervisor", "freivalds", "benchmark", "framework"):
         shutil.copy(remote.PROBES / f"{name}.py", tmp_path)
     monkeypatch.setattr(remote, "PROBES", tmp_path)
-    monkeypatch.setitem(remote._SHARED, "framework", ["reporting"])
+    monkeypatch.setitem(remote._SHARED, "tried", ["reporting"])
+    anything(monkeypatch, tmp_path)
 
     def probe(body: str, seconds: float = 20.0, **parameters: Any) -> Outcome:
         lines = "\n".join(f"        {line}" for line in body.splitlines())
@@ -43,8 +52,8 @@ def run(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def data(outcome: Outcome) -> dict[str, Any]:
-    assert [one["event"] for one in outcome.records] == ["start", "end"], outcome
-    found: dict[str, Any] = outcome.records[1]["data"]
+    found = outcome.data("tried")
+    assert found is not None, outcome
     return found
 
 
@@ -62,8 +71,8 @@ def test_the_current_folder_offers_no_modules(run: Any, tmp_path: Path, monkeypa
     (tmp_path / "torch_of_this_folder.py").write_text("")
     monkeypatch.chdir(tmp_path)
     outcome = run("import torch_of_this_folder")
-    assert outcome.records[-1]["event"] == "error"
-    assert "ModuleNotFoundError" in outcome.records[-1]["error"]
+    assert outcome.reports["tried"].event == "error"
+    assert "ModuleNotFoundError" in outcome.reports["tried"].error
 
 
 def test_chatter_is_no_answer_and_is_kept_as_evidence(run: Any) -> None:
@@ -84,10 +93,10 @@ def test_a_probe_that_hangs_is_killed_with_its_children(run: Any, tmp_path: Path
         "import signal\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "time.sleep(1000)",
-        seconds=2,
+        seconds=8,
     )
     assert outcome.ended == "timeout"
-    assert [one["event"] for one in outcome.records] == ["start"]
+    assert outcome.reports == {"tried": Report("start")}
     for pid in pids.read_text().split():
         status = Path(f"/proc/{pid}/stat")
         assert not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] == "Z"
@@ -107,19 +116,20 @@ def test_a_signal_is_named(run: Any, name: str) -> None:
 def test_an_exit_in_the_middle(run: Any) -> None:
     outcome = run("os._exit(7)")
     assert (outcome.ended, outcome.status) == ("exit", 7)
-    assert [one["event"] for one in outcome.records] == ["start"]
+    assert outcome.reports == {"tried": Report("start")}
 
 
 def test_the_outer_limit_ends_even_a_supervisor_that_hangs(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "OUTER_MARGIN_S", 0.5)
     monkeypatch.setattr(remote, "_SUPERVISE", "sleep 1000")
     outcome = remote.probe(host, sys.executable, "environment", {}, {}, 0.5)
-    assert (outcome.ended, outcome.records) == ("no-answer", [])
+    assert (outcome.ended, outcome.reports) == ("no-answer", {})
 
 
 def script(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     (folder / "tried.sh").write_text(text, encoding="utf-8")
     monkeypatch.setattr(remote, "PROBES", folder)
+    anything(monkeypatch, folder)
 
 
 def test_a_script_is_asked_with_arguments_of_any_kind(
@@ -128,24 +138,25 @@ def test_a_script_is_asked_with_arguments_of_any_kind(
     script(
         tmp_path, monkeypatch, 'echo chatter; echo "$1"; printf \'it=%b\\n\' "$2"; echo \'a=b=c\'; echo "$1"; echo more'
     )
-    assert remote.ask(host, "tried", ["é '\\x' $HOME"], 20) == {"it": "é '\\x' $HOME", "a": "b=c"}
+    assert remote.ask(host, "tried", ["é '\\x' $HOME"], 20).data("tried") == {"it": "é '\\x' $HOME", "a": "b=c"}
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "seconds", "said"),
     [
-        ('echo "$1"; echo a=b; echo "$1"; echo broken >&2; exit 3', "exit code 3: broken"),
-        ('echo "$1"; echo no pair; echo "$1"', "exit code 0"),
-        ('echo "$1"; echo a=cut off', "exit code 0"),
-        ("sleep 1000", "no answer within 1 s"),
+        ('echo "$1"; echo a=b; echo "$1"; echo broken >&2; exit 3', 60, "exit code 3: broken"),
+        ('echo "$1"; echo no pair; echo "$1"', 60, "exit code 0"),
+        ('echo "$1"; echo a=cut off', 60, "exit code 0"),
+        ("sleep 1000", 1, "no answer within 1 s"),
     ],
 )
 def test_what_a_script_says_is_read_strictly(
-    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, seconds: int, said: str
 ) -> None:
     script(tmp_path, monkeypatch, text)
-    with pytest.raises(remote.NoAnswerError, match=said):
-        remote.ask(host, "tried", [], 1)
+    outcome = remote.ask(host, "tried", [], seconds)
+    assert (outcome.ended, outcome.reports) == ("no-answer", {})
+    assert said in outcome.evidence
 
 
 def test_a_python_that_is_not_there(host: Host) -> None:
@@ -174,21 +185,25 @@ GOOD = {"records": [], "ended": "exit", "status": 0, "signal": "", "evidence": "
 )
 def test_anything_but_one_strict_line_is_no_answer(host: Host, lines: list[str]) -> None:
     done = CommandResult(host.backend, 3, b"", "\n".join(lines).encode(), b"banner")
-    outcome = remote._understand(done, "n")
+    outcome = remote._understand(done, "framework", "n")
     assert outcome.ended == ("malformed" if any(line.startswith("n ") for line in lines) else "no-answer")
-    assert outcome.records == []
+    assert outcome.reports == {}
     assert "banner" in outcome.evidence
     good = CommandResult(host.backend, 0, b"", f"banner\nn {json.dumps(GOOD)}\n".encode(), b"")
-    assert remote._understand(good, "n").ended == "exit"
+    assert remote._understand(good, "framework", "n").ended == "exit"
 
 
 def test_the_first_look(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
-    assert remote.look(host, "ml-m1").record == ""
+    assert (remote.look(host, "ml-m1").data("look") or {})["record"] == ""
     path = tmp_path / ".local/share/metal-lab/ml-m1.json"
     path.parent.mkdir(parents=True)
     path.write_text('{\n"a": 1}')
-    seen = remote.look(host, "ml-m1")
-    assert (seen.record, seen.record_path) == ('{\n"a": 1}', str(path))
-    assert seen.platform == f"{os.uname().sysname.lower()}-{os.uname().machine}"
+    seen = remote.look(host, "ml-m1").data("look")
+    assert seen == {
+        "system": os.uname().sysname,
+        "machine": os.uname().machine,
+        "record_path": str(path),
+        "record": '{\n"a": 1}',
+    }

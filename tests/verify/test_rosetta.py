@@ -2,11 +2,11 @@
 
 import pytest
 
+from tests.verify import told
 from verify.checks.environment import EnvironmentJudge
 from verify.profile import model as profiles
-from verify.results.model import CheckResult
+from verify.results.model import CheckResult, HostReport
 from verify.target.record import Record
-from verify.target.remote import Outcome
 
 PLATFORM = "darwin-arm64"
 
@@ -24,12 +24,19 @@ def judge(*, translated: bool, machine: str) -> list[CheckResult]:
             "memory_bytes": 8 << 30,
             "translated": translated,
         },
-        "python": {"version": version, "machine": machine, "prefix": prefix, "wanted_prefix": prefix},
+        "python": {
+            "version": version,
+            "machine": machine,
+            "translated": translated,
+            "prefix": prefix,
+            "wanted_prefix": prefix,
+        },
     }
-    records = [{"stage": stage, "event": "end", "seconds": 0.1, "data": data} for stage, data in seen.items()]
-    judged = EnvironmentJudge(loaded, Record("uv", prefix, (), ""), PLATFORM, {})
-    found = judged.judge(Outcome(records, "exit", 0, "", "", 1.0))
-    return [one for one in found if one.check in ("environment.platform", "environment.python")]
+    report = HostReport("mac", "mac", "ml-m1", "setup", "2026-11-21T00:00:00Z")
+    subject = EnvironmentJudge(loaded, Record("uv", prefix, (), ""), PLATFORM, {}, report)
+    answer = told.outcome("environment", told.records(seen))
+    found = told.judged("environment", subject, answer, level="setup", set=["base"])
+    return [one for one in found if one.check in ("environment.platform", "environment.python")][::-1]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 from tests.verify import faults
 from tests.verify.conftest import Machine
-from verify.results.model import SCHEMA
+from verify.results.files import SCHEMA
 
 
 def test_the_page_is_made_unless_somebody_makes_it_for_many_machines(machine: Machine) -> None:
@@ -65,7 +65,7 @@ def test_four_faults_are_four_different_failures_and_the_run_goes_on(machine: Ma
     if "pytorch" in machine.profile.frameworks_on(machine.platform):
         planted["pytorch"] = "crash"
     faults.plant(machine.prefix, planted)
-    done = machine.verify("--timeout", "5")
+    done = machine.verify("--timeout", "15")
     assert done.code == 1
     expected = {
         "tensorflow.value": ("fail", "wrong-value"),
@@ -162,7 +162,8 @@ def test_an_unreachable_host_has_a_name_of_its_own(machine: Machine) -> None:
     assert done.code == 1
     (report,) = (machine.folder / "results-command").glob("127.0.0.1*.json")
     checks = json.loads(report.read_text(encoding="utf-8"))["checks"]
-    assert [one["fault"] for one in checks if one["result"] != "skip"] == ["unreachable"]
+    seen = [(one["check"], one["fault"]) for one in checks if one["result"] != "skip"]
+    assert seen == [("environment.reachable", "unreachable"), ("internal", "")]
 
 
 def test_no_environment(machine: Machine) -> None:
@@ -269,7 +270,7 @@ def test_at_level_setup_no_framework_runs(machine: Machine) -> None:
             path.write_text("raise SystemExit(3)".ljust(path.stat().st_size, "#"), encoding="utf-8")
     done = machine.verify("--level", "setup")
     assert (done.code, done.bad()) == (0, {}), done.output
-    assert {name.split(".")[0] for name in done.results} == {"environment", "packages", "system", "shell"}
+    assert {name.split(".")[0] for name in done.results} == {"environment", "packages", "system", "shell", "internal"}
     assert done.report["level"] == "setup"
     assert done.report["frameworks"] == {}
     by_name = machine.verify("--level", "setup", "--frameworks", "mlx")
@@ -418,7 +419,7 @@ def test_a_shell_that_does_not_answer(mac: Machine) -> None:
 )
 def test_a_tool_that_does_not_say_its_version(mac: Machine, script: str, said: str) -> None:
     (mac.home / "höme brew/bin/brew").write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
-    done = mac.verify("--level", "setup", "--timeout", "2")
+    done = mac.verify("--level", "setup", "--timeout", "10")
     assert done.bad() == {"system.homebrew": ("fail", "no-answer")}
     assert said in done.message("system.homebrew")
 

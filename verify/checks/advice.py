@@ -41,6 +41,8 @@ ADVICE = {
     "diverges": "Models trained on this device differ from the CPU's: train on the CPU until an update mends it.",
     "memory-kept": "Long runs will fill the memory: restart the process now and then, and update the framework.",
     "two-openmp": "Load the second one in a process of its own. Do not set KMP_DUPLICATE_LIB_OK: results may be wrong.",
+    "internal": "This is a fault of verify, not of the machine: please report it, with this message.",
+    "incomplete": "Mend what the message names, then run it again: nothing can be said of this machine until then.",
     "noisy": "Close other programs, connect the power supply, let the machine cool down, and run it again.",
 }
 

@@ -1,32 +1,38 @@
-"""The health of one host: runs each probe once, when its first check is asked for, and keeps the answers."""
+"""The health of one host: asks each probe once, when its first check is asked for, and keeps the answers.
 
+Whatever goes wrong here is noted as a fault of verify, in the check `internal` of that host: it is never an exception
+for who asks, and never a healthy machine.
+"""
+
+import dataclasses
 import time
-from collections.abc import Callable, Iterable
+import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 from testinfra.host import Host
 
-from verify.checks import coreml as coreml_judgement
-from verify.checks import environment
-from verify.checks import framework as judgement
-from verify.checks import machine as machine_judgement
-from verify.checks import packages as packages_judgement
-from verify.checks import shell as shell_judgement
-from verify.checks import speed as speed_judgement
-from verify.checks import system as system_judgement
+from verify import ROOT, documents
+from verify.checks import coreml, framework, machine, packages, shell, speed, stages, system
 from verify.checks.advice import failed
 from verify.checks.environment import EnvironmentJudge
 from verify.checks.framework import FrameworkJudge
+from verify.checks.plan import MEASURE_S, SEED, SETUP, SOAK_WINDOWS, Plan
+from verify.checks.reach import ReachJudge
+from verify.checks.walk import LOST, NOT_JUDGED, Asked, walk
+from verify.errors import UserError
 from verify.profile.lock import Lock
 from verify.profile.model import BASE, Profile
-from verify.results.model import CheckResult, FrameworkReport, HostReport
-from verify.run.settings import LEAST_S, MEASURE_S, SEED, SETUP, SOAK_WINDOWS, Settings
+from verify.results.model import INTERNAL, CheckResult, FrameworkReport, HostReport, worst
 from verify.target import remote
-from verify.target.record import BadRecordError, Record, parse
-from verify.target.remote import Outcome, Target
+from verify.target.answers import Outcome
+from verify.target.record import Record
+from verify.target.remote import COREML, ENVIRONMENT, FRAMEWORK, LOOK, SYSTEM
 
 ENVIRONMENT_TIMEOUT_S = 120.0
 SYSTEM_TIMEOUT_S = 60.0
+_SETUP = "setup"
 _DISTRIBUTIONS = {
     "tensorflow": ("tensorflow", "tensorflow-cpu"),
     "pytorch": ("torch",),
@@ -36,176 +42,185 @@ _DISTRIBUTIONS = {
 """Under which of these names a platform's lock has the framework itself."""
 
 
-def setup_checks(frameworks: Iterable[str], level: str) -> list[str]:
-    """The checks that need no framework to run, in the order in which they are reported.
-
-    Args:
-        frameworks: those whose packages are looked at.
-        level: the run's.
-    """
-    rest = [check for checks in environment.stages(list(frameworks)).values() for check in checks]
-    machine = [] if level == SETUP else machine_judgement.CHECKS
-    return [*environment.FIRST, *system_judgement.CHECKS, *rest, *machine]
-
-
 class HostHealth:
     """Checks one host.
 
     Args:
         host: the target.
         name: what to call it.
-        settings: the run's.
+        plan: what is asked.
         lock: reads a platform's lock.
         announce: called with a line before something that takes long.
     """
 
     def __init__(
-        self, host: Host, name: str, settings: Settings, lock: Callable[[str], Lock], announce: Callable[[str], None]
+        self, host: Host, name: str, plan: Plan, lock: Callable[[str], Lock], announce: Callable[[str], None]
     ) -> None:
         self._host = host
-        self._settings = settings
+        self._plan = plan
         self._lock = lock
         self._announce = announce
         self._answers: dict[str, CheckResult] = {}
         self._asked: set[str] = set()
-        self._target: Target | None = None
+        self._platform = ""
         self._record: Record | None = None
         self._obstacle = ""
+        self._problems: dict[tuple[str, str], None] = {}
         self._started = time.monotonic()
         self._numpy_tflops = 0.0
         self._installed: frozenset[str] = frozenset()
         self.report = HostReport(
             host=name,
             address=host.backend.get_pytest_id(),
-            profile=settings.profile.name,
-            level=settings.level,
-            started=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            profile=plan.profile.name,
+            level=plan.level,
+            started=datetime.now(UTC).strftime(documents.TIME),
         )
 
     def check(self, name: str) -> CheckResult:
-        """The answer to one check; noted in the report."""
+        """The answer to one check, noted in the report; `internal` is the last to be asked for."""
         if not self._asked:
             self._started = time.monotonic()
-            self._note("setup", self._check_setup())
+            self._look_at(_SETUP, self._check_setup)
         group = name.split(".", maxsplit=1)[0]
-        if group in self._settings.profile.frameworks and group not in self._asked:
-            self._note(group, self._check_framework(group))
-        if group == coreml_judgement.PREFIX and group not in self._asked:
-            self._note(group, [self._check_coreml()])
-        answer = self._answers.get(name) or CheckResult(name, "skip", self._obstacle)
+        if group in self._plan.profile.frameworks:
+            self._look_at(group, lambda: self._check_framework(group))
+        if group == coreml.PREFIX:
+            self._look_at(group, self._check_coreml)
+        if name == INTERNAL:
+            answer = self._internal()
+        else:
+            answer = self._answers.get(name) or CheckResult(name, "skip", self._obstacle or NOT_JUDGED)
         self.report.checks.append(answer)
         self.report.seconds = round(time.monotonic() - self._started, 3)
         return answer
 
-    def _note(self, group: str, answers: list[CheckResult]) -> None:
-        self._asked.add(group)
-        self._answers.update((one.check, one) for one in answers)
+    def unfinished(self) -> HostReport:
+        """A report that says that nothing was said yet."""
+        answer = failed(INTERNAL, "incomplete", "the run that began then did not come to its end")
+        return dataclasses.replace(self.report, checks=[answer], frameworks={})
 
-    def _check_setup(self) -> list[CheckResult]:
-        found = self._first_look()
-        if self._target is None or self._record is None:
-            return found
-        found.extend(self._check_system(self._record))
-        platform = self._target.platform
-        if platform not in self._settings.profile.platforms:
-            known = ", ".join(self._settings.profile.platforms)
-            message = f"this is {platform}; the profile {self._settings.profile.name} is made for {known}"
-            self._obstacle = "not reached: the platform is not in the profile"
-            return [*found, failed(f"{environment.PREFIX}.platform", "wrong-platform", message)]
-        found.extend(self._check_environment(self._record, platform))
+    def note(self, error: Exception) -> None:
+        """Note that verify failed at this host; so it could not be verified."""
+        if isinstance(error, UserError):
+            self._problems["incomplete", str(error)] = None
+            return
+        where = traceback.extract_tb(error.__traceback__)
+        ours = [one for one in where if Path(one.filename).is_relative_to(ROOT / "verify")] or where
+        place = f"{Path(ours[-1].filename).name}, line {ours[-1].lineno}" if ours else "an unknown place"
+        said = documents.plain(" ".join(str(error).split()))[:300]
+        self._problems["internal", f"verify failed: {type(error).__name__}: {said} ({place})"] = None
+
+    def settle(self) -> None:
+        """Bring the answer to `internal` up to date with what was noted since, and add it where it is missing."""
+        if INTERNAL not in {one.check for one in self.report.checks}:
+            self._problems["incomplete", "the run ended before everything was looked at"] = None
+        self.report.checks = [one for one in self.report.checks if one.check != INTERNAL] + [self._internal()]
+
+    def _internal(self) -> CheckResult:
+        if not self._problems:
+            return CheckResult(INTERNAL, "pass", "nothing went wrong in verify itself")
+        fault = min(fault for fault, _ in self._problems)
+        return failed(INTERNAL, fault, "; ".join(message for _, message in self._problems))
+
+    def _look_at(self, group: str, look: Callable[[], list[CheckResult]]) -> None:
+        if group in self._asked:
+            return
+        self._asked.add(group)
+        try:
+            found = look()
+        except Exception as error:
+            self.note(error)
+            found = []
+            # What comes later rests on the set-up.
+            self._obstacle = self._obstacle or (NOT_JUDGED if group == _SETUP else "")
+        self._answers.update((one.check, one) for one in found)
+
+    def _walk(
+        self,
+        probe: str,
+        subject: object,
+        outcome: Outcome,
+        limit_s: float,
+        *,
+        required: bool = True,
+        unneeded: tuple[str, ...] = (),
+        **values: list[str],
+    ) -> list[CheckResult]:
+        asked = stages.of(probe, self._plan.level)
+        found = walk(Asked(asked, values, subject, outcome, limit_s, required, unneeded), self.note)
+        if any(one.fault == LOST for one in found):
+            # No more is asked of a machine that went away.
+            self._obstacle = "not reached: the connection broke before"
         return found
 
+    def _check_setup(self) -> list[CheckResult]:
+        profile = self._plan.profile
+        reach = ReachJudge(profile)
+        found = self._walk(LOOK, reach, remote.look(self._host, profile.name), remote.CONNECT_TIMEOUT_S)
+        if reach.found is None:
+            broken = next((one.fault for one in found if one.result == "fail"), "")
+            reasons = {"no-environment": "no environment", "bad-record": "the record cannot be used"}
+            self._obstacle = f"not reached: {reasons.get(broken, 'the host is unreachable')}" if broken else NOT_JUDGED
+            return found
+        found += self._check_system(reach.found)
+        if reach.platform not in profile.platforms:
+            known = ", ".join(profile.platforms)
+            message = f"this is {reach.platform}; the profile {profile.name} is made for {known}"
+            self._obstacle = "not reached: the platform is not in the profile"
+            return [*found, failed("environment.platform", "wrong-platform", message)]
+        self._platform, self._record = reach.platform, reach.found
+        return [*found, *self._check_environment(reach.found, reach.platform)]
+
     def _check_system(self, record: Record) -> list[CheckResult]:
-        arguments = system_judgement.questions(record)
-        try:
-            answer = (
-                remote.ask(self._host, "system", arguments, min(self._limit, SYSTEM_TIMEOUT_S)) if arguments else {}
-            )
-        except remote.NoAnswerError as error:
-            first, *rest = system_judgement.CHECKS
-            skipped = [CheckResult(name, "skip", f"not reached: {first} failed") for name in rest]
-            return [failed(first, "no-answer", str(error)), *skipped]
-        return system_judgement.judge(record, answer)
+        arguments, limit = system.questions(record), min(self._limit, SYSTEM_TIMEOUT_S)
+        if not arguments:
+            return self._walk(SYSTEM, record, Outcome({}, "exit"), limit, unneeded=(SYSTEM,))
+        return self._walk(SYSTEM, record, remote.ask(self._host, SYSTEM, arguments, limit), limit)
 
     def _check_environment(self, record: Record, platform: str) -> list[CheckResult]:
-        profile = self._settings.profile
-        frameworks = [name for name in self._settings.candidates if name in record.frameworks]
-        shares = packages_judgement.shares(profile, self._lock(platform), [BASE, *frameworks])
+        profile, level = self._plan.profile, self._plan.level
+        present = [name for name in self._plan.candidates if name in record.frameworks]
+        shares = packages.shares(profile, self._lock(platform), [BASE, *present])
+        no_shell = all(shell.wanted(record).values())
         parameters = {
             "prefix": record.prefix,
             "packages": sorted(name for one in shares.values() for name in one.versions),
             "provider": record.provider,
             "sets": record.sets,
-            "state": self._settings.level != SETUP,
-            "shell": not all(shell_judgement.wanted(record).values()),
+            "state": level != SETUP,
+            "shell": not no_shell,
             "conda": record.conda.root if record.conda else "",
         }
-        outcome = remote.probe(
-            self._host, record.python, "environment", parameters, {}, min(self._limit, ENVIRONMENT_TIMEOUT_S)
+        limit = min(self._limit, ENVIRONMENT_TIMEOUT_S)
+        outcome = remote.probe(self._host, record.python, ENVIRONMENT, parameters, {}, limit)
+        subject = EnvironmentJudge(profile, record, platform, shares, self.report)
+        found = self._walk(
+            ENVIRONMENT, subject, outcome, limit, unneeded=("shell",) if no_shell else (), set=[BASE, *present]
         )
-        for one in outcome.records:
-            if one["stage"] == "machine" and isinstance(one.get("data"), dict):
-                self.report.machine = one["data"]
-            if one["stage"] == "packages" and isinstance(one.get("data"), dict):
-                self._installed = frozenset(one["data"].get("installed", ()))
-        judged = EnvironmentJudge(profile, record, platform, shares).judge(outcome)
-        if self._settings.level != SETUP:
-            judged.extend(machine_judgement.judge(outcome.records, self.report))
-        if not any(one.get("event") == "end" and one["stage"] == "python" for one in outcome.records):
-            self._obstacle = "not reached: the environment's Python does not run"
-        self._note_loss(outcome)
-        absent = [name for name in self._settings.candidates if name not in record.frameworks]
-        return [*judged, *(self._absent(name, platform) for name in absent)]
-
-    def _first_look(self) -> list[CheckResult]:
-        """The checks before any probe; where one fails, there is no target and no record."""
-        reachable, recorded = environment.FIRST
-        name = self._settings.profile.name
-        try:
-            target = remote.look(self._host, name)
-        except remote.UnreachableError as error:
-            problem = failed(reachable, "unreachable", f"unreachable: {error}")
-            return self._stop(problem, "not reached: the host is unreachable")
-        found = [CheckResult(reachable, "pass", f"answers, {target.platform}")]
-        if not target.record:
-            message = f"no environment of the profile {name}: {target.record_path} is not there"
-            problem = failed(recorded, "no-environment", message)
-            return [*found, *self._stop(problem, "not reached: no environment")]
-        try:
-            record = parse(target.record, name)
-            strange = [one for one in record.frameworks if one not in self._settings.profile.frameworks]
-            if strange:
-                raise BadRecordError(f"it names {', '.join(strange)}, which the profile {name} does not know")
-        except BadRecordError as error:
-            problem = failed(recorded, "bad-record", f"{target.record_path}: {error}")
-            return [*found, *self._stop(problem, "not reached: the record cannot be used")]
-        found.append(
-            CheckResult(recorded, "pass", f"{record.prefix}, with {', '.join(record.frameworks) or 'no frameworks'}")
-        )
-        self._target, self._record = target, record
-        return found
-
-    def _stop(self, problem: CheckResult, reason: str) -> list[CheckResult]:
-        self._obstacle = reason
-        return [problem]
+        self._installed = frozenset((outcome.data("packages") or {}).get("installed", ()))
+        if outcome.data("python") is None:
+            self._obstacle = self._obstacle or "not reached: the environment's Python does not run"
+        absent = [name for name in self._plan.candidates if name not in record.frameworks]
+        return [*found, *(self._absent(record, name, platform) for name in absent)]
 
     def _check_framework(self, name: str) -> list[CheckResult]:
-        level, profile = self._settings.level, self._settings.profile
-        framework = profile.frameworks[name]
-        self.report.frameworks[name] = FrameworkReport(required=framework.required)
-        if self._obstacle or self._target is None or self._record is None:
-            return judgement.skip_all(name, level, self._obstacle)
-        platform = self._target.platform
-        if name not in self._record.frameworks:
-            return judgement.skip_all(name, level, self._answers[f"{packages_judgement.PREFIX}.{name}"].message)
-        if platform not in framework.device:
-            return judgement.skip_all(name, level, f"not available on {platform}")
-        limit = self._limit
+        wanted = self._plan.profile.frameworks[name]
+        report = FrameworkReport(required=wanted.required)
+        self.report.frameworks[name] = report
+        record, platform = self._record, self._platform
+        if self._obstacle or record is None:
+            return self._skip_all(name, self._obstacle or NOT_JUDGED)
+        if name not in record.frameworks:
+            return self._skip_all(name, self._answers[f"{packages.PREFIX}.{name}"].message)
+        if platform not in wanted.device:
+            return self._skip_all(name, f"not available on {platform}")
+        limit, level = self._limit, self._plan.level
         self._announce(f"{self.report.host}: probing {name}, {level}, at most {limit:.0f} s")
-        a, b = judgement.exact_operands()
+        a, b = framework.exact_operands()
         parameters = {
-            "device": framework.device[platform],
-            "level": level,
+            "device": wanted.device[platform],
+            "stages": [one.name for one in stages.of(FRAMEWORK, level) if one.recorded],
             "a": a,
             "b": b,
             "seed": SEED,
@@ -213,73 +228,65 @@ class HostHealth:
             # A Mac's figures are held against its chip.
             "yardstick": self.report.chip is None,
             **MEASURE_S,
-            "soak_s": self._settings.soak_s,
-            "window_s": self._settings.soak_s / SOAK_WINDOWS,
+            "soak_s": self._plan.soak_s,
+            "window_s": self._plan.soak_s / SOAK_WINDOWS,
         }
         # All sets' variables, not the framework's alone: an activated environment has them all.
-        variables = {k: v for one in self._record.sets for k, v in profile.package_set(one).environment.items()}
-        outcome = remote.probe(self._host, self._record.python, name, parameters, variables, limit)
+        sets = [self._plan.profile.package_set(one) for one in record.sets]
+        variables = {key: value for one in sets for key, value in one.environment.items()}
+        outcome = remote.probe(self._host, record.python, name, parameters, variables, limit)
+        report.seconds = outcome.seconds
         judge = FrameworkJudge(
             name,
-            level=level,
-            required=framework.required,
-            version=_version(self._lock(platform), profile, name),
-            device=framework.device[platform],
-            limit_s=limit,
-            chip=machine_judgement.chip_of(self.report),
+            version=_version(self._lock(platform), self._plan.profile, name),
+            device=wanted.device[platform],
+            chip=machine.chip_of(self.report),
+            report=report,
         )
-        found = judge.judge(outcome)
-        self._note_loss(outcome)
-        self.report.frameworks[name] = judge.report
-        self._hold(judge)
+        found = self._walk(FRAMEWORK, judge, outcome, limit, required=wanted.required, framework=[name])
+        judged = all(one.message != NOT_JUDGED for one in found)
+        report.result = worst([one.result for one in found]) if judged else "skip"
+        self._hold(judge, report)
         return found
 
-    def _check_coreml(self) -> CheckResult:
-        if self._obstacle or self._target is None or self._record is None:
-            return coreml_judgement.skipped(self._obstacle)
-        if not self._target.platform.startswith("darwin-"):
-            return coreml_judgement.skipped("Core ML is a part of macOS")
-        if coreml_judgement.DISTRIBUTION not in self._installed:
-            return coreml_judgement.skipped(f"{coreml_judgement.DISTRIBUTION} is not in this environment")
+    def _check_coreml(self) -> list[CheckResult]:
+        if self._obstacle or self._record is None:
+            return [CheckResult(coreml.CHECK, "skip", self._obstacle or NOT_JUDGED)]
+        if not self._platform.startswith("darwin-"):
+            return [CheckResult(coreml.CHECK, "skip", "Core ML is a part of macOS")]
+        if coreml.DISTRIBUTION not in self._installed:
+            return [CheckResult(coreml.CHECK, "skip", f"{coreml.DISTRIBUTION} is not in this environment")]
         limit = self._limit
         self._announce(f"{self.report.host}: asking Core ML for its plan, at most {limit:.0f} s")
-        outcome = remote.probe(self._host, self._record.python, "coreml", {}, {}, limit)
-        self._note_loss(outcome)
-        return coreml_judgement.judge(outcome)
+        outcome = remote.probe(self._host, self._record.python, COREML, {}, {}, limit)
+        return self._walk(COREML, None, outcome, limit, required=False)
 
-    def _hold(self, judge: FrameworkJudge) -> None:
+    def _skip_all(self, name: str, reason: str) -> list[CheckResult]:
+        names = stages.names(FRAMEWORK, self._plan.level, framework=[name])
+        return [CheckResult(one, "skip", reason) for one in names]
+
+    def _hold(self, judge: FrameworkJudge, report: FrameworkReport) -> None:
         """Say what the figures so far are a share of."""
-        if not judge.report.matmul:
+        if not report.matmul:
             return
         self._numpy_tflops = max(self._numpy_tflops, judge.numpy_tflops)
-        if machine_judgement.chip_of(self.report):
+        if machine.chip_of(self.report):
             self.report.yardstick = "chip"
         elif self.report.chip is None:
             self.report.yardstick = "blas"
-            speed_judgement.hold_against_best(list(self.report.frameworks.values()), self._numpy_tflops)
+            speed.hold_against_best(list(self.report.frameworks.values()), self._numpy_tflops)
 
-    def _note_loss(self, outcome: Outcome) -> None:
-        """Ask no more of a machine that went away."""
-        if outcome.ended == "lost":
-            self._obstacle = "not reached: the connection broke before"
-
-    def _absent(self, name: str, platform: str) -> CheckResult:
+    def _absent(self, record: Record, name: str, platform: str) -> CheckResult:
         """A framework that the environment does not have: a failure only where somebody asked for it by name."""
-        check = f"{packages_judgement.PREFIX}.{name}"
-        message = (
-            f"not in this environment; the record names {', '.join(self._record.frameworks) if self._record else ''}"
-        )
-        if self._settings.frameworks is None or platform not in self._settings.profile.frameworks[name].device:
+        check = f"{packages.PREFIX}.{name}"
+        message = f"not in this environment; the record names {', '.join(record.frameworks)}"
+        if self._plan.frameworks is None or platform not in self._plan.profile.frameworks[name].device:
             return CheckResult(check, "skip", message)
         return failed(check, "not-installed", message)
 
     @property
     def _limit(self) -> float:
-        """Seconds for the next probe: those that were asked for, or what is left of the machine's time."""
-        if self._settings.timeout_s is not None:
-            return self._settings.timeout_s
-        least = LEAST_S + (self._settings.soak_s if self._settings.level == "soak" else 0.0)
-        return max(least, self._settings.budget_s - (time.monotonic() - self._started))
+        return self._plan.limit_s(time.monotonic() - self._started)
 
 
 def _version(lock: Lock, profile: Profile, framework: str) -> str:

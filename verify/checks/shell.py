@@ -8,7 +8,6 @@ from verify.results.model import CheckResult
 from verify.target.record import Record
 
 PREFIX = "shell"
-CHECKS = [f"{PREFIX}.{name}" for name in ("homebrew", "conda", "login")]
 FAULT = "not-on-path"
 
 

@@ -3,13 +3,15 @@
 What a tool does not say, or says in another form than the one known, is None: not known.
 """
 
-import json
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from verify import documents
 from verify.checks.advice import warned
+from verify.documents import MalformedError
 from verify.results.model import CheckResult
+from verify.target.answers import SCHEMA
 
 CHECK = "machine.state"
 THERMAL = ("nominal", "moderate", "heavy", "trapping", "sleeping")
@@ -20,6 +22,8 @@ BUSY = 0.5
 """Load for each core above which other work takes a share of what is measured."""
 SWAPPED_SHARE = 0.1
 """Swap in use, as a share of memory, above which memory was short."""
+_MODEL = 100
+Number = TypeVar("Number", int, float, int | None, float | None)
 
 
 @dataclass(frozen=True)
@@ -46,16 +50,17 @@ def read(data: dict[str, Any]) -> State:
 def gpu_cores(data: dict[str, Any]) -> int | None:
     """Cores of the GPU: `sppci_cores` of system_profiler's first display device that has it."""
     try:
-        devices = json.loads(data["said"].get("gpu", ""))["SPDisplaysDataType"]
-        return next((int(one["sppci_cores"]) for one in devices if "sppci_cores" in one), None)
-    except (ValueError, KeyError, TypeError):
+        said = documents.check(documents.parse(data["said"].get("gpu", "")), SCHEMA, "displays")
+    except MalformedError:
         return None
+    cores = [one["sppci_cores"] for one in said["SPDisplaysDataType"] if "sppci_cores" in one]
+    return int(cores[0]) if cores else None
 
 
 def model(data: dict[str, Any]) -> str:
     """The model's name, for example MacBookPro17,1, "" where it is not known."""
     named = data["said"].get("model", "") or data["files"].get("/sys/class/dmi/id/product_name", "")
-    return str(named).strip()
+    return str(named).strip()[:_MODEL]
 
 
 def _of_macos(data: dict[str, Any]) -> State:
@@ -64,12 +69,12 @@ def _of_macos(data: dict[str, Any]) -> State:
     source = _found(r"^Now drawing from '(\w+) Power'", said["battery"])
     # pmset(1): lowpowermode 0 or 1; on Macs that also have a high-power mode it is called powermode, 1 being low.
     low = _found(r"^\s*(?:lowpowermode|powermode)\s+(\d)\b", said["power"])
-    thermal = _found(r"^com\.apple\.system\.thermalpressurelevel (\d+)\s*$", said["thermal"])
-    free = _found(r"^System-wide memory free percentage: (\d+)%", said["memory"])
+    thermal = _found(r"^com\.apple\.system\.thermalpressurelevel (\d{1,3})\s*$", said["thermal"])
+    free = _found(r"^System-wide memory free percentage: (\d{1,3})%", said["memory"])
     # xnu, bsd/vm/vm_unix.c, xsw_usage, as sysctl(8) prints it.
-    swap = _found(r"\bused = ([\d.]+)M\b", said["swap"])
-    wired = _found(r"^(\d+)\s*$", said["wired"])
-    boot = _found(r"\bsec = (\d+)", said["boot"])
+    swap = _found(r"\bused = (\d{1,12}\.\d{1,9})M\b", said["swap"])
+    wired = _found(r"^(\d{1,9})\s*$", said["wired"])
+    boot = _found(r"\bsec = (\d{1,12})\b", said["boot"])
     virtual = said["virtual"].strip()
     return State(
         power_source={"AC": "ac", "Battery": "battery"}.get(source or ""),
@@ -82,7 +87,7 @@ def _of_macos(data: dict[str, Any]) -> State:
         # 0 leaves it to macOS.
         wired_limit_bytes=None if wired is None else int(wired) * 2**20,
         virtual_machine={"0": False, "1": True}.get(virtual),
-        uptime_s=None if boot is None else float(data["now"]) - int(boot),
+        uptime_s=_not_negative(None if boot is None else float(data["now"]) - int(boot)),
     )
 
 
@@ -90,20 +95,27 @@ def _of_linux(data: dict[str, Any]) -> State:
     files = data["files"]
     memory = {
         name: int(size) * 1024
-        for name, size in re.findall(r"^(\w+):\s+(\d+) kB$", files.get("/proc/meminfo", ""), re.MULTILINE)
+        for name, size in re.findall(r"^(\w+):\s+(\d{1,15}) kB$", files.get("/proc/meminfo", ""), re.MULTILINE)
     }
     plugs = [text.strip() for path, text in files.items() if path.endswith("/online")]
-    uptime = _found(r"^([\d.]+)", files.get("/proc/uptime", ""))
+    uptime = _found(r"^(\d{1,12}\.\d{1,9})\b", files.get("/proc/uptime", ""))
     total, available = memory.get("MemTotal"), memory.get("MemAvailable")
     return State(
         power_source=("ac" if "1" in plugs else "battery") if plugs else None,
         memory_free_percent=100.0 * available / total if total and available is not None else None,
-        swap_used_bytes=memory["SwapTotal"] - memory["SwapFree"] if {"SwapTotal", "SwapFree"} <= set(memory) else None,
+        swap_used_bytes=_not_negative(
+            memory["SwapTotal"] - memory["SwapFree"] if {"SwapTotal", "SwapFree"} <= set(memory) else None
+        ),
         load_1m=float(data["load"]),
         # The CPU's own flag for running under a hypervisor (arch/x86/include/asm/cpufeatures.h).
         virtual_machine=bool(re.search(r"^flags\s*:.*\bhypervisor\b", files.get("/proc/cpuinfo", ""), re.MULTILINE)),
         uptime_s=None if uptime is None else float(uptime),
     )
+
+
+def _not_negative(value: Number) -> Number | None:
+    """A time or a size; a negative one was misread, or a clock was set in between."""
+    return value if value is not None and value >= 0 else None
 
 
 def _found(pattern: str, text: str) -> str | None:

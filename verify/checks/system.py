@@ -2,10 +2,10 @@
 
 from verify.checks.advice import failed
 from verify.results.model import CheckResult
+from verify.target.answers import Report
 from verify.target.record import Conda, Homebrew, Record
 
 PREFIX = "system"
-CHECKS = [f"{PREFIX}.{name}" for name in ("homebrew", "formulae", "casks", "conda")]
 
 
 def questions(record: Record) -> list[str]:
@@ -18,16 +18,14 @@ def questions(record: Record) -> list[str]:
     return [homebrew.prefix if homebrew else "", conda.root if conda else "", *names]
 
 
-def judge(record: Record, answer: dict[str, str]) -> list[CheckResult]:
+def judge(record: Record, report: Report) -> list[CheckResult]:
     """The results of all checks, in their order.
 
     Args:
         record: what was asked for.
-        answer: what system.sh said, by key.
+        report: what system.sh said, by key; empty where it was not asked.
     """
-    found = _homebrew(record.homebrew, answer)
-    found.append(_conda(record.conda, answer))
-    return found
+    return [*_homebrew(record.homebrew, report.data), _conda(record.conda, report.data)]
 
 
 def _homebrew(asked: Homebrew | None, answer: dict[str, str]) -> list[CheckResult]:

@@ -16,21 +16,16 @@ CHANNELS, SIZE, KERNEL = 64, 64, 3
 
 
 def stages(parameters: dict[str, Any]) -> list[tuple[str, Stage]]:  # noqa: ARG001 - as every probe's
-    """List the stages of this probe: import, plan."""
-    return [("import", load), ("plan", plan)]
-
-
-def load() -> dict[str, Any]:
-    """Import coremltools; returns its version."""
-    return {"version": str(importlib.import_module("coremltools").__version__)}
+    """List the one stage of this probe."""
+    return [("plan", plan)]
 
 
 def plan() -> dict[str, Any]:
     """Compile the convolution and read its plan.
 
     Returns:
-        operations: for each operation that the plan places, its name, the preferred compute device and those that
-        support it, by the names of coremltools' classes.
+        version: of coremltools; operations: for each operation that the plan places, its name, the preferred compute
+        device and those that support it, by the names of coremltools' classes.
     """
     np = importlib.import_module("numpy")
     tools = importlib.import_module("coremltools")
@@ -59,4 +54,4 @@ def plan() -> dict[str, Any]:
             supported = sorted(type(one).__name__ for one in usage.supported_compute_devices)
             preferred = type(usage.preferred_compute_device).__name__
             operations.append({"name": str(operation.operator_name), "preferred": preferred, "supported": supported})
-    return {"operations": operations}
+    return {"version": str(tools.__version__), "operations": operations}

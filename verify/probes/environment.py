@@ -36,15 +36,15 @@ def stages(parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
             ask a new shell what it finds); conda (the folder whose `conda init` is looked for, or "").
     """
     found: list[tuple[str, Stage]] = [
-        ("machine", machine),
         ("python", lambda: python(parameters["prefix"])),
+        ("machine", machine),
         ("packages", lambda: packages(parameters["packages"])),
         ("variables", lambda: variables(Path(parameters["prefix"]), parameters["provider"], parameters["sets"])),
     ]
-    if parameters["state"]:
-        found.append(("state", state.state))
     if parameters["shell"]:
         found.append(("shell", lambda: shell(parameters["prefix"], parameters["provider"], parameters["conda"])))
+    if parameters["state"]:
+        found.append(("state", state.state))
     return found
 
 
@@ -62,16 +62,22 @@ def machine() -> dict[str, Any]:
         "cpu": cpu,
         "cores": os.cpu_count(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        # 1 in a process that Rosetta translates; the key does not exist on Intel.
-        "translated": darwin and _sysctl("sysctl.proc_translated") == "1",
+        "translated": _translated(),
     }
 
 
+def _translated() -> bool:
+    # 1 in a process that Rosetta translates; the key does not exist on Intel.
+    return platform.system() == "Darwin" and _sysctl("sysctl.proc_translated") == "1"
+
+
 def python(prefix: str) -> dict[str, Any]:
-    """Which Python this is: version, machine, prefix and the wanted prefix, the links in both resolved."""
+    """Which Python this is: version, machine, translated (by Rosetta), and prefix and the wanted prefix, the links in
+    both resolved."""
     return {
         "version": platform.python_version(),
         "machine": platform.machine(),
+        "translated": _translated(),
         "prefix": os.path.realpath(sys.prefix),
         "wanted_prefix": os.path.realpath(prefix),
     }

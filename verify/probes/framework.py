@@ -51,14 +51,14 @@ class Probe(Protocol):
 
 
 def stages(probe: Probe, parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
-    """List the stages of a framework at a level.
+    """List the stages of a framework.
 
     Args:
         probe: the framework.
-        parameters: device (wanted, as the framework names its kind), level, a and b (matrices of small integers as
-            lists of rows); at levels full and soak: seed, memory_bytes, yardstick (whether to time numpy's product, to
-            hold others against it), and seconds for each measurement (matmul_s, bandwidth_s, course_s); at soak: soak_s
-            and window_s.
+        parameters: device (wanted, as the framework names its kind), stages (names of those that are asked for, in
+            their order), a and b (matrices of small integers as lists of rows), seed, memory_bytes, yardstick (whether
+            to time numpy's product, to hold others against it), and seconds for each measurement (matmul_s,
+            bandwidth_s, course_s, soak_s and its window_s).
     """
     asked = {"name": ""}
 
@@ -76,7 +76,7 @@ def stages(probe: Probe, parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
         result, ran_on = probe.exact(a, b)
         return {"asked": asked["name"], "ran_on": ran_on, "result": np.asarray(result).tolist()}
 
-    installed, seed = parameters.get("memory_bytes", 0), parameters.get("seed", 0)
+    installed, seed = parameters["memory_bytes"], parameters["seed"]
 
     def matmul() -> dict[str, Any]:
         found = benchmark.products(probe.work(), parameters["matmul_s"], installed, seed)
@@ -93,10 +93,10 @@ def stages(probe: Probe, parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
         return benchmark.sustain(probe.work(), parameters["soak_s"], parameters["window_s"], installed, seed)
 
     def numeric() -> dict[str, Any]:
-        return {"cases": numbers.observe(probe.operations(), parameters["seed"])}
+        return {"cases": numbers.observe(probe.operations(), seed)}
 
     def training() -> dict[str, Any]:
-        random = np.random.default_rng(parameters["seed"])
+        random = np.random.default_rng(seed)
         x = random.uniform(-1, 1, (TRAINING_SAMPLES, TRAINING_FEATURES)).astype(np.float32)
         y = np.sin(x @ random.normal(size=(TRAINING_FEATURES, 1))).astype(np.float32)
         # The same first weights everywhere, so that two curves can be held against each other.
@@ -110,13 +110,13 @@ def stages(probe: Probe, parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
         is_cpu = parameters["device"].lower() == "cpu"
         cpu_losses = None if is_cpu else probe.train(x, y, weights, TRAINING_STEPS, True)
         return {
-            "seed": parameters["seed"],
+            "seed": seed,
             "losses": [float(loss) for loss in losses],
             "cpu_losses": None if cpu_losses is None else [float(loss) for loss in cpu_losses],
         }
 
     def memory() -> dict[str, Any]:
-        random = np.random.default_rng(parameters["seed"])
+        random = np.random.default_rng(seed)
         a, b = (random.standard_normal((MEMORY_N, MEMORY_N), dtype=np.float32) for _ in range(2))
         matmul = probe.operations()["matmul"]
         # What a first product sets up, workspaces and compiled kernels, is kept rightly.
@@ -134,17 +134,17 @@ def stages(probe: Probe, parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
             "times": MEMORY_TIMES,
         }
 
-    quick: list[tuple[str, Stage]] = [("import", load), ("device", devices), ("execute", execute)]
-    if parameters["level"] == "quick":
-        return quick
-    full = [
-        *quick,
-        ("numbers", numeric),
-        ("matmul", matmul),
-        ("bandwidth", bandwidth),
-        ("course", course),
-        ("training", training),
-        ("memory", memory),
-        ("libraries", lambda: {"openmp": libraries.openmp()}),
-    ]
-    return [*full, ("sustained", sustained)] if parameters["level"] == "soak" else full
+    known: dict[str, Stage] = {
+        "import": load,
+        "device": devices,
+        "execute": execute,
+        "numbers": numeric,
+        "matmul": matmul,
+        "bandwidth": bandwidth,
+        "course": course,
+        "training": training,
+        "memory": memory,
+        "libraries": lambda: {"openmp": libraries.openmp()},
+        "sustained": sustained,
+    }
+    return [(name, known[name]) for name in parameters["stages"]]

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 TOOL_TIMEOUT_S = 10
+MAX_SAID = 100000
+"""Characters of what a tool says that travel."""
 COMMANDS = {
     "battery": ["/usr/bin/pmset", "-g", "batt"],
     "power": ["/usr/bin/pmset", "-g"],
@@ -44,10 +46,19 @@ def state() -> dict[str, Any]:
 
 def _said(command: list[str]) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TOOL_TIMEOUT_S)
+        # In one language: `sysctl vm.swapusage` writes 6101,25M where the locale is Portuguese.
+        done = subprocess.run(
+            command,
+            env={**os.environ, "LC_ALL": "C"},
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=TOOL_TIMEOUT_S,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return done.stdout if done.returncode == 0 else ""
+    return done.stdout[:MAX_SAID] if done.returncode == 0 else ""
 
 
 def _files() -> dict[str, str]:

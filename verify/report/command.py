@@ -1,15 +1,17 @@
 """`python -m verify report`: make report.html from the results at hand, one page for all machines.
 
-exit code: 0 made, 2 could not be made
+exit code: 0 made, 2 could not be made, or a machine could not be shown
 """
 
 import argparse
+import sys
 from pathlib import Path
 
+from verify import documents
 from verify.errors import UserError
 from verify.report import language, page
 from verify.report.summary import near
-from verify.run.settings import DEFAULT_RESULTS
+from verify.results.files import FOLDER
 
 
 def main(arguments: list[str]) -> int:
@@ -22,7 +24,7 @@ def main(arguments: list[str]) -> int:
         prog="python -m verify report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--results", default=DEFAULT_RESULTS, type=Path, help="folder with HOST.json files (default: %(default)s)"
+        "--results", default=FOLDER, type=Path, help="folder with HOST.json files (default: %(default)s)"
     )
     parser.add_argument("--lang", help=language.HELP)
     given = parser.parse_args(arguments)
@@ -30,8 +32,10 @@ def main(arguments: list[str]) -> int:
     if not given.results.is_dir():
         raise UserError(f"{given.results} is no folder. Run `python -m verify` first, or set --results.")
     try:
-        path = page.write(given.results, spoken)
+        path, broken = page.write(given.results, spoken)
     except OSError as error:
         raise UserError(f"The page cannot be written: {error}. Set --results to a folder that can be.") from error
     print(spoken.gettext("Report: %(path)s", path=near(path)))
-    return 0
+    for host, failure in broken.items():
+        print(documents.plain(f"{host} could not be shown: {type(failure).__name__}: {failure}"), file=sys.stderr)
+    return 2 if broken else 0

@@ -11,15 +11,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from verify.documents import MalformedError, plain
 from verify.errors import UserError
 from verify.report import labels, language
 from verify.report.labels import DTYPES, FRAMEWORKS
 from verify.report.language import Language
-from verify.report.summary import plain
 from verify.results import comparison, history
 from verify.results.comparison import Comparison, Figure, Measured, Obstacle
-from verify.results.files import Stored, UnreadableError, gather, load
-from verify.run.settings import DEFAULT_RESULTS
+from verify.results.files import FOLDER, Stored, gather, load
 
 NOTHING = 2
 _EPILOG = """\
@@ -50,7 +49,7 @@ def main(arguments: list[str]) -> int:
     elif len(given.results) == 2:  # noqa: PLR2004 - OLD and NEW
         found = _old_and_new(_read(given.results[0]), _read(given.results[1]))
     else:
-        found = _with_history(given.results[0] if given.results else Path(DEFAULT_RESULTS))
+        found = _with_history(given.results[0] if given.results else Path(FOLDER))
     for one in found:
         for line in _lines(one, spoken):
             # Hosts' names and files' names may hold anything.
@@ -83,7 +82,7 @@ def _with_history(path: Path) -> list[Comparison]:
             continue
         try:
             found.append(comparison.compare(load(earlier), one))
-        except UnreadableError as error:
+        except MalformedError as error:
             found.append(Comparison(host, obstacle=Obstacle("unreadable", {"file": earlier, "reason": error})))
     return found
 
@@ -98,7 +97,7 @@ def _read(path: Path) -> list[Stored]:
         return results
     try:
         return [load(path)]
-    except UnreadableError as error:
+    except MalformedError as error:
         raise UserError(f"{path}: {error}. Name a JSON file that `python -m verify` wrote.") from error
 
 

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+from verify import documents
 from verify.report.language import Language
-from verify.report.view import State, clean, time_of
+from verify.report.view import State
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def drifted(known: dict[str, dict[str, Any]], language: Language) -> list[Drifte
         known: by name, after drift.schema.json.
         language: to write in.
     """
-    made = [_one(name, clean(entry), language) for name, entry in known.items()]
+    made = [_one(name, entry, language) for name, entry in known.items()]
     return sorted(made, key=lambda one: (("fail", "warn", "pass").index(one.state), one.name))
 
 
@@ -49,10 +50,10 @@ def _one(name: str, entry: dict[str, Any], language: Language) -> Drifted:
         "pass": language.gettext("as it should be"),
     }
     return Drifted(
-        name=clean(name),
+        name=name,
         state=state,
         word=words[state],
-        when=f"{language.time(time_of(entry['time']))} UTC",
+        when=f"{language.time(documents.time_of(entry['time']))} UTC",
         looked=entry["time"],
         problem=entry["problem"],
         changes=[

@@ -1,46 +1,15 @@
 """What people read for the names that programs read: checks, faults, results. Their languages: verify/report/locale."""
 
+from verify.checks.stages import TABLE
+from verify.profile.model import BASE
 from verify.report.language import Language
+from verify.results.model import INTERNAL
 
 CHECKS = {
-    "environment.reachable": "The machine answers",
-    "environment.record": "There is an environment",
-    "environment.platform": "The platform is one of the profile's",
-    "environment.python": "The Python is the profile's",
-    "environment.variables": "The stored variables are the profile's",
-    "system.homebrew": "Homebrew runs",
-    "system.formulae": "Homebrew's formulae are installed",
-    "system.casks": "Homebrew's applications are installed",
-    "system.conda": "conda runs",
-    "packages.base": "The base packages are as locked",
-    "packages.tensorflow": "TensorFlow's packages are as locked",
-    "packages.pytorch": "PyTorch's packages are as locked",
-    "packages.jax": "JAX's packages are as locked",
-    "packages.mlx": "MLX's packages are as locked",
-    "shell.homebrew": "A new terminal finds Homebrew",
-    "shell.conda": "A new terminal knows conda",
-    "shell.login": "A new terminal is in the environment",
-    "machine.chip": "The chip is known",
-    "coreml.plan": "Core ML's plan for a convolution",
-    "machine.state": "The machine is calm",
-    "import": "It can be imported",
-    "version": "It has its locked version",
-    "device": "It sees its device",
-    "value": "A small exact computation is right",
-    "placement": "It computes on its device",
-    "matmul.value": "Timed products are right",
-    "matmul.speed": "Speed of products",
-    "bandwidth": "Memory bandwidth",
-    "course": "The course's one-second test",
-    "sustained": "Sustained speed",
-    "numbers": "Operations known to go wrong are right",
-    "training": "A short training learns",
-    "training.cpu": "It learns as on the CPU",
-    "memory": "Memory is given back",
-    "openmp": "There is one OpenMP runtime",
-    "exit": "It ends by itself",
+    **{check.name: check.title for stage in TABLE for check in stage.checks},
+    INTERNAL: "verify itself went through",
 }
-"""Title by check; without a framework's name, those that each framework has."""
+"""Title by check; {framework} and {set} stand for what it is of."""
 
 FAULTS = {
     "unreachable": "Unreachable",
@@ -82,13 +51,15 @@ FAULTS = {
     "hot": "Too hot",
     "short-of-memory": "Short of memory",
     "busy": "Busy with other work",
+    "internal": "Fault of verify",
+    "incomplete": "Not looked at to the end",
 }
 """Title by fault."""
 
 RESULTS = {"pass": "pass", "warn": "warn", "fail": "fail", "skip": "skip"}
 """A check's result in words."""
 
-VERDICTS = {"healthy": "healthy", "unhealthy": "unhealthy"}
+VERDICTS = {"healthy": "healthy", "unhealthy": "unhealthy", "unverified": "could not be verified"}
 """A machine's verdict in words."""
 
 
@@ -99,9 +70,15 @@ DTYPES = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 """Short names of kinds of numbers, in the order in which they are shown."""
 
 
+SETS = {BASE: "Base", **FRAMEWORKS}
+"""How the sets of packages are called."""
+
+
 def check(name: str, language: Language) -> str:
-    """Title of a check, with its framework's name; the check's own name where it has no title."""
+    """Title of a check, with what it is of; the check's own name where it has no title."""
     group, _, rest = name.partition(".")
-    if group in FRAMEWORKS and rest in CHECKS:
-        return f"{FRAMEWORKS[group]}: {language.lookup(CHECKS[rest])}"
+    if group in FRAMEWORKS and f"{{framework}}.{rest}" in CHECKS:
+        return f"{FRAMEWORKS[group]}: {language.lookup(CHECKS[f'{{framework}}.{rest}'])}"
+    if f"{group}.{{set}}" in CHECKS and rest in SETS:
+        return f"{language.lookup(SETS[rest])}: {language.lookup(CHECKS[f'{group}.{{set}}'])}"
     return language.lookup(CHECKS[name]) if name in CHECKS else name

@@ -17,6 +17,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
 from verify.checks.advice import ADVICE
+from verify.profile.model import BASE
 from verify.report import labels
 from verify.report.language import LOCALES, catalogue
 from verify.results.comparison import OBSTACLES
@@ -27,7 +28,13 @@ _OPTIONS = {"**.j2": {"newstyle_gettext": "true", "trimmed": "true", "silent": "
 _TABLES = {
     "checks/advice.py": ADVICE,
     "results/comparison.py": OBSTACLES,
-    "report/labels.py": {**labels.CHECKS, **labels.FAULTS, **labels.RESULTS, **labels.VERDICTS},
+    "report/labels.py": {
+        **labels.CHECKS,
+        **labels.FAULTS,
+        **labels.RESULTS,
+        **labels.VERDICTS,
+        BASE: labels.SETS[BASE],
+    },
 }
 _HEADER = "# Messages of verify. `python -m verify messages` adds new ones; translate them here.\n#"
 _WIDTH = 120

@@ -2,7 +2,8 @@
 
 import base64
 import hashlib
-import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,21 +11,36 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from verify import documents
+from verify.documents import MalformedError
 from verify.report import archive, labels, view
 from verify.report.drift_view import Drifted, drifted
 from verify.report.language import Language
-from verify.report.summary import plain
+from verify.report.view import HostView
 from verify.results import drift
-from verify.results.files import Refused, Stored, UnreadableError, gather
+from verify.results.files import Refused, Stored, file_name, gather, replace
 
 FILE = "report.html"
 _HERE = Path(__file__).resolve().parent
 
 
+@dataclass
+class Page:
+    """The page as one document that needs nothing else: no file, no network, no script.
+
+    Attributes:
+        text: the document.
+        broken: hosts that could not be shown, and why; the page says so of each.
+    """
+
+    text: str
+    broken: dict[str, Exception]
+
+
 def render(
     results: list[Stored], refused: list[Refused], language: Language, checked: dict[str, dict[str, Any]] | None = None
-) -> str:
-    """The page as one document that needs nothing else: no file, no network, no script.
+) -> Page:
+    """Make the page.
 
     Args:
         results: one per host; their order does not matter.
@@ -32,6 +48,59 @@ def render(
         language: to write it in.
         checked: what is known of drift, by machine, after drift.schema.json.
     """
+    environment = _environment(language)
+    shown, broken = _sections(results, environment, language)
+    hosts = [view for view, _ in shown]
+    for host, error in broken.items():
+        reason = f"verify failed to show it: {type(error).__name__}: {error}"
+        refused = [*refused, Refused(Path(file_name(host)), " ".join(reason.split())[:300])]
+    looked = drifted(checked or {}, language)
+    style = (_HERE / "style.css").read_text(encoding="utf-8")
+    present = {name for host in hosts for name in host.cells}
+    known = [name for name in labels.FRAMEWORKS if name in present]
+    text = environment.get_template("page.html.j2").render(
+        tag=language.tag,
+        policy=_policy(style),
+        style=Markup(style),  # noqa: S704 - a file of ours
+        headline=_headline(hosts, len(broken), looked, language),
+        counts=_counts(hosts, len(broken), language),
+        hosts=hosts,
+        broken=sorted(documents.plain(one) for one in broken),
+        sections=[section for _, section in shown],
+        drift=looked,
+        drifting={one.name for one in looked if one.state == "warn"},
+        raw=archive.link(results),
+        frameworks=[*known, *sorted(present - set(known))],
+        names=labels.FRAMEWORKS,
+        refused=[(documents.plain(one.path.name), documents.plain(one.reason)) for one in refused],
+        now=language.time(datetime.now(UTC)),
+        word=_word(language),
+    )
+    return Page(text, broken)
+
+
+def write(folder: Path, language: Language) -> tuple[Path, dict[str, Exception]]:
+    """Make the page of all results in a folder, and put it there.
+
+    Returns:
+        the page's path, and the hosts that could not be shown on it, with the reason.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    results, refused = gather(folder)
+    checked: dict[str, dict[str, Any]] = {}
+    try:
+        checked = drift.read(folder)
+    except MalformedError as error:
+        refused.append(Refused(folder / drift.FILE, str(error)))
+    page = render(results, refused, language, checked)
+    # Surrogates, which a file's name may hold, have no UTF-8.
+    replace(folder / FILE, page.text.encode("utf-8", "replace"))
+    return folder / FILE, page.broken
+
+
+def _environment(language: Language) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_HERE),
         # All of it, whatever a file is called: what hosts say is text, never markup.
@@ -44,51 +113,35 @@ def render(
     environment.install_gettext_callables(  # type: ignore[attr-defined]
         language.translations.gettext, language.translations.ngettext, newstyle=True
     )
-    hosts = view.hosts(results, language)
-    looked = drifted(checked or {}, language)
-    style = (_HERE / "style.css").read_text(encoding="utf-8")
-    present = {name for host in hosts for name in host.cells}
-    known = [name for name in labels.FRAMEWORKS if name in present]
-    return environment.get_template("page.html.j2").render(
-        tag=language.tag,
-        policy=_policy(style),
-        style=Markup(style),  # noqa: S704 - a file of ours
-        headline=_headline(hosts, looked, language),
-        counts=_counts(hosts, language),
-        hosts=hosts,
-        drift=looked,
-        drifting={one.name for one in looked if one.state == "warn"},
-        raw=archive.link(results),
-        frameworks=[*known, *sorted(present - set(known))],
-        names=labels.FRAMEWORKS,
-        refused=[(plain(one.path.name), plain(one.reason)) for one in refused],
-        now=language.time(datetime.now(UTC)),
-        word=lambda result: language.lookup(labels.RESULTS[result]),
-    )
+    return environment
 
 
-def write(folder: Path, language: Language) -> Path:
-    """Make the page of all results in a folder, and put it there.
+def _word(language: Language) -> Callable[[str], str]:
+    return lambda result: language.lookup(labels.RESULTS[result])
 
-    Returns:
-        the page's path.
 
-    Raises:
-        OSError: it cannot be written.
-    """
-    results, refused = gather(folder)
-    checked: dict[str, dict[str, Any]] = {}
-    try:
-        checked = drift.read(folder)
-    except UnreadableError as error:
-        refused.append(Refused(folder / drift.FILE, str(error)))
-    path = folder / FILE
-    # A name of its own: two runs may make the page at the same time.
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    # Surrogates, which a result may hold, have no UTF-8.
-    unfinished.write_text(render(results, refused, language, checked), encoding="utf-8", errors="replace")
-    unfinished.replace(path)
-    return path
+def _sections(
+    results: list[Stored], environment: Environment, language: Language
+) -> tuple[list[tuple[HostView, Markup]], dict[str, Exception]]:
+    """Each host with its section, those that need a person first; and those of which none could be made."""
+    made: list[HostView] = []
+    broken: dict[str, Exception] = {}
+    for one in results:
+        try:
+            made.append(view.host(one, language))
+        except Exception as error:  # a fault of ours, which keeps no other host off the page
+            broken[one.data["host"]] = error
+    made.sort(key=view.urgency)
+    template, found = environment.get_template("host.html.j2"), []
+    for number, host in enumerate(made, start=1):
+        host.anchor = f"host-{number}"
+        try:
+            section = template.render(host=host, tag=language.tag, word=_word(language))
+        except Exception as error:
+            broken[host.name] = error
+            continue
+        found.append((host, Markup(section)))  # noqa: S704 - rendered by a template that escapes
+    return found, broken
 
 
 def _policy(style: str) -> str:
@@ -97,8 +150,8 @@ def _policy(style: str) -> str:
     return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
 
-def _headline(hosts: list[view.HostView], looked: list[Drifted], language: Language) -> str:
-    if not hosts and looked:
+def _headline(hosts: list[HostView], broken: int, looked: list[Drifted], language: Language) -> str:
+    if not hosts and not broken and looked:
         off = sum(one.state == "warn" for one in looked)
         return language.ngettext(
             "%(n)s of %(total)s machines has drifted",
@@ -107,9 +160,17 @@ def _headline(hosts: list[view.HostView], looked: list[Drifted], language: Langu
             total=len(looked),
         )
     bad = sum(host.state == "fail" for host in hosts)
-    total = len(hosts)
+    unverified = sum(host.state == "unverified" for host in hosts) + broken
+    total = len(hosts) + broken
     if not total:
         return language.gettext("No result to show")
+    if unverified and not bad:
+        return language.ngettext(
+            "%(n)s of %(total)s machines could not be verified",
+            "%(n)s of %(total)s machines could not be verified",
+            unverified,
+            total=total,
+        )
     if bad:
         return language.ngettext(
             "%(n)s of %(total)s machines is unhealthy", "%(n)s of %(total)s machines are unhealthy", bad, total=total
@@ -117,10 +178,14 @@ def _headline(hosts: list[view.HostView], looked: list[Drifted], language: Langu
     return language.ngettext("The machine is healthy", "All %(n)s machines are healthy", total)
 
 
-def _counts(hosts: list[view.HostView], language: Language) -> list[tuple[str, str]]:
+def _counts(hosts: list[HostView], broken: int, language: Language) -> list[tuple[str, str]]:
     """Per state that some host has: the state, and how many in words."""
-    number = {state: sum(host.state == state for host in hosts) for state in ("fail", "warn", "pass")}
+    number = {state: sum(host.state == state for host in hosts) for state in ("unverified", "fail", "warn", "pass")}
+    number["unverified"] += broken
     words = {
+        "unverified": language.ngettext(
+            "%(n)s could not be verified", "%(n)s could not be verified", number["unverified"]
+        ),
         "fail": language.ngettext("%(n)s unhealthy", "%(n)s unhealthy", number["fail"]),
         "warn": language.ngettext("%(n)s healthy, with warnings", "%(n)s healthy, with warnings", number["warn"]),
         "pass": language.ngettext("%(n)s healthy", "%(n)s healthy", number["pass"]),

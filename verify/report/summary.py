@@ -1,7 +1,6 @@
 """The summary on the terminal: the verdict first, then the numbers, then what to do."""
 
 import io
-import unicodedata
 from pathlib import Path
 
 from rich.console import Console
@@ -9,17 +8,13 @@ from rich.table import Table
 from rich.text import Text
 
 from verify.checks.advice import ADVICE
+from verify.documents import plain
 from verify.report import labels
 from verify.report.language import Language
 from verify.results.model import CheckResult, FrameworkReport, HostReport
 
 _STYLE = {"pass": "green", "warn": "yellow", "fail": "bold red", "skip": "dim"}
 _WIDTH = 110
-
-
-def plain(text: str) -> str:
-    """Text of a host without control characters: it may not steer the terminal that shows it."""
-    return "".join(" " if unicodedata.category(one) in ("Cc", "Cf", "Cs") and one != "\n" else one for one in text)
 
 
 def render(
@@ -57,6 +52,8 @@ def _host(console: Console, report: HostReport, spoken: Language) -> None:
         if failed
         else spoken.gettext("every required check passed")
     )
+    if report.verdict == "unverified":
+        counts = spoken.gettext("nothing is said of it")
     facts = [report.profile, report.level, f"{report.seconds:.0f} s"]
     if report.machine:
         facts = [f"{report.machine['cpu']}, {report.machine['system']} {report.machine['os_version']}", *facts]

@@ -1,19 +1,18 @@
 """What the page shows of a result, made ready for the template: in words, in order, with charts."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Literal
 
+from verify import documents
 from verify.checks.advice import ADVICE
 from verify.report import labels
 from verify.report.facts import facts
 from verify.report.language import Language
 from verify.report.measurements import Measures, largest, measures
-from verify.report.summary import plain
 from verify.results.files import Stored
 
-State = Literal["fail", "warn", "pass"]
-_ORDER: dict[str, int] = {"fail": 0, "warn": 1, "pass": 2}
+State = Literal["unverified", "fail", "warn", "pass"]
+_ORDER: dict[str, int] = {"unverified": 0, "fail": 1, "warn": 2, "pass": 3}
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class HostView:
     Attributes:
         anchor: of its section.
         name, address, profile, level: as the result has them.
-        state: its worst finding.
+        state: its worst finding; unverified where nothing is said of it.
         verdict: in words.
         chip: what computes.
         when: the start of the check, for people; `started` for programs.
@@ -96,19 +95,13 @@ class HostView:
     checks: list[Check]
 
 
-def hosts(results: list[Stored], language: Language) -> list[HostView]:
-    """The hosts, those that need a person first."""
-    made = [_host(one, language) for one in results]
-    made.sort(key=lambda one: (_ORDER[one.state], one.name))
-    for number, one in enumerate(made, start=1):
-        one.anchor = f"host-{number}"
-    return made
-
-
-def _host(stored: Stored, language: Language) -> HostView:
-    data = clean(stored.data)
+def host(stored: Stored, language: Language) -> HostView:
+    """What the page shows of a result."""
+    data = stored.data
     results = {one["result"] for one in data["checks"]}
     state: State = "fail" if "fail" in results else "warn" if "warn" in results else "pass"
+    if data["verdict"] == "unverified":
+        state = "unverified"
     return HostView(
         anchor="",
         name=data["host"],
@@ -118,7 +111,7 @@ def _host(stored: Stored, language: Language) -> HostView:
         state=state,
         verdict=_verdict(state, language),
         chip=_chip(data, language),
-        when=f"{language.time(time_of(data['started']))} UTC",
+        when=f"{language.time(documents.time_of(data['started']))} UTC",
         started=data["started"],
         took=language.number(data["seconds"]),
         findings=_findings(data, language),
@@ -138,24 +131,15 @@ def _host(stored: Stored, language: Language) -> HostView:
     )
 
 
-def clean(data: Any) -> Any:
-    """Data without the characters that would steer what shows them: control characters, changes of direction."""
-    if isinstance(data, str):
-        return plain(data)
-    if isinstance(data, dict):
-        return {plain(key): clean(value) for key, value in data.items()}
-    return [clean(one) for one in data] if isinstance(data, list) else data
+def urgency(one: HostView) -> tuple[int, str]:
+    """Sorts hosts: those that need a person first."""
+    return _ORDER[one.state], one.name
 
 
 def _verdict(state: State, language: Language) -> str:
     if state == "warn":
         return language.gettext("healthy, with warnings")
-    return language.lookup(labels.VERDICTS["unhealthy" if state == "fail" else "healthy"])
-
-
-def time_of(text: str) -> datetime:
-    """A result's time."""
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    return language.lookup(labels.VERDICTS[{"fail": "unhealthy", "pass": "healthy"}.get(state, state)])
 
 
 def _chip(data: dict[str, Any], language: Language) -> str:

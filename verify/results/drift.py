@@ -1,15 +1,14 @@
 """Drift: what a run with --check would change on each machine, kept in results/drift/drift.json for the report."""
 
-import functools
 import json
-import os
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-
-from verify.results.files import UnreadableError, parse_json, read_text
+from verify import documents
+from verify.documents import MalformedError
+from verify.results.files import SKEW, replace
 
 SCHEMA = Path(__file__).resolve().parent / "drift.schema.json"
 SCHEMA_VERSION = 2
@@ -52,15 +51,17 @@ def read(folder: Path) -> dict[str, dict[str, Any]]:
         folder: the results'.
 
     Raises:
-        UnreadableError: the file is there, and is not such a one.
+        MalformedError: the file is there, and is not such a one, or of a time that has not been yet.
     """
     path = folder / FILE
     if not path.exists():
         return {}
-    data = parse_json(read_text(path))
-    if wrong := next(_validator().iter_errors(data), None):
-        raise UnreadableError(f"{wrong.json_path}: {wrong.message}"[:200])
+    data = documents.check(documents.parse(documents.read_text(path)), SCHEMA)
     known: dict[str, dict[str, Any]] = data["hosts"]
+    latest = datetime.now(UTC) + SKEW
+    for name, entry in known.items():
+        if documents.time_of(entry["time"]) > latest:
+            raise MalformedError(f"the time of {name!r}, {entry['time']}, has not been yet")
     return known
 
 
@@ -77,7 +78,7 @@ def renew(folder: Path, looked: Mapping[str, dict[str, Any]], converged: Iterabl
     """
     try:
         before = read(folder)
-    except UnreadableError:
+    except MalformedError:
         # Of another version, or nobody's: this run's is made in its place.
         before = {}
     gone = set(converged)
@@ -90,13 +91,5 @@ def renew(folder: Path, looked: Mapping[str, dict[str, Any]], converged: Iterabl
         return True
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"schema": SCHEMA_VERSION, "hosts": dict(sorted(after.items()))}, indent=2, ensure_ascii=False)
-    # A name of its own: two runs may end at the same time.
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
-    unfinished.replace(path)
+    replace(path, f"{text}\n".encode("utf-8", "backslashreplace"))
     return True
-
-
-@functools.cache
-def _validator() -> Draft202012Validator:
-    return Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))

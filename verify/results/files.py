@@ -1,22 +1,27 @@
-"""Results read back: the JSON files of earlier runs, trusted as far as the schema goes."""
+"""Results as files: written whole or not at all, and read back as strictly as a machine's answer."""
 
-import functools
+import hashlib
 import json
+import os
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from verify import documents
+from verify.documents import MalformedError
+from verify.results.model import INTERNAL, SCHEMA_VERSION, HostReport, verdict_of
 
-from verify.results.model import SCHEMA, SCHEMA_VERSION
-
-_MAX_BYTES = 16_000_000
-"""A result has some ten thousand bytes; far larger is something else, and is not read."""
-_SAID = 200
-
-
-class UnreadableError(ValueError):
-    """A file is no result that this version understands; the message is one line."""
+SCHEMA = Path(__file__).resolve().parent / "result.schema.json"
+FOLDER = "results"
+"""Where results are, unless --results says otherwise."""
+SKEW = timedelta(minutes=5)
+"""How far two machines' clocks may be apart: a later time is one that has not been yet."""
+_WITHOUT_INTERNAL = 2
+"""The version before, whose results have no check of verify itself; read as well, for what is kept in the history."""
+_VERSIONS = (_WITHOUT_INTERNAL, SCHEMA_VERSION)
+_MAX_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -25,12 +30,10 @@ class Stored:
 
     Attributes:
         path: its file.
-        text: the file as it is.
         data: its content, after result.schema.json.
     """
 
     path: Path
-    text: str
     data: dict[str, Any]
 
 
@@ -42,54 +45,94 @@ class Refused:
     reason: str
 
 
-@functools.cache
-def _validator() -> Draft202012Validator:
-    return Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+def file_name(host: str) -> str:
+    """A file name for a host: its own name where that is safe everywhere, else made safe, with a digest of it."""
+    safe = re.sub(r"[^a-z0-9._-]", "_", host.lower()).lstrip(".-")[:_MAX_NAME] or "host"
+    digest = "" if safe == host else "-" + hashlib.sha256(host.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return f"{safe}{digest}.json"
 
 
-def read_text(path: Path) -> str:
-    """The text of a file that others may have written.
-
-    Raises:
-        UnreadableError: it cannot be read, or is far too large.
-    """
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise UnreadableError(f"it has more than {_MAX_BYTES} bytes")
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UnreadableError(f"it cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise UnreadableError(f"it is no text: {error}"[:_SAID]) from error
-
-
-def parse_json(text: str) -> Any:
-    """Data from its text.
+def serialize(report: HostReport) -> bytes:
+    """A report as its file's content.
 
     Raises:
-        UnreadableError: it is no JSON.
+        MalformedError, ValueError: the report is not what the schema promises, a fault of this program.
     """
+    data = report.as_data()
+    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    documents.check(data, SCHEMA)
+    return text.encode("utf-8", "backslashreplace")
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write a file: beside its place and over it, so that a reader never sees half of one.
+
+    Raises:
+        OSError: it cannot be written; what was there before still is.
+    """
+    # A name of its own: two runs may write at the same time.
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UnreadableError(f"it is no JSON: {error}"[:_SAID]) from error
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
-def load(path: Path) -> Stored:
+def write(report: HostReport, directory: Path) -> Path:
+    """Check a report against the schema and write it.
+
+    Returns:
+        the file's path.
+
+    Raises:
+        MalformedError, ValueError: the report is not what the schema promises, a fault of this program.
+        OSError: the file cannot be written.
+    """
+    path = directory / file_name(report.host)
+    replace(path, serialize(report))
+    return path
+
+
+def understand(text: str, now: datetime) -> dict[str, Any]:
+    """A result from its text.
+
+    Args:
+        text: JSON.
+        now: the time, with its zone.
+
+    Raises:
+        MalformedError: it is no result that this version understands, says something that its checks do not, or is of a
+            time that has not been yet.
+    """
+    data = documents.parse(text)
+    if not isinstance(data, dict) or "schema" not in data:
+        raise MalformedError("it is no result of verify")
+    if data["schema"] not in _VERSIONS:
+        raise MalformedError(f"it has schema {data['schema']!r}, understood is {SCHEMA_VERSION}"[:200])
+    documents.check(data, SCHEMA)
+    if documents.time_of(data["started"]) > now + SKEW:
+        raise MalformedError(f"its time, {data['started']}, has not been yet: the clock was wrong, there or here")
+    checks = [(one["check"], one["result"]) for one in data["checks"]]
+    if data["schema"] == _WITHOUT_INTERNAL:
+        checks.append((INTERNAL, "pass"))
+    if data["verdict"] != verdict_of(checks):
+        raise MalformedError(f"its verdict is {data['verdict']}, which its checks do not say")
+    return data
+
+
+def load(path: Path, now: datetime | None = None) -> Stored:
     """Read one result.
 
+    Args:
+        path: its file.
+        now: the time, with its zone; by default the clock's.
+
     Raises:
-        UnreadableError: it cannot be read, is no JSON, or does not follow the schema.
+        MalformedError: it cannot be read, or `understand` refuses it.
     """
-    text = read_text(path)
-    data = parse_json(text)
-    if not isinstance(data, dict) or "schema" not in data:
-        raise UnreadableError("it is no result of verify")
-    if data["schema"] != SCHEMA_VERSION:
-        raise UnreadableError(f"it has schema {data['schema']!r}, understood is {SCHEMA_VERSION}"[:_SAID])
-    if wrong := next(_validator().iter_errors(data), None):
-        raise UnreadableError(f"{wrong.json_path}: {wrong.message}"[:_SAID])
-    return Stored(path, text, data)
+    return Stored(path, understand(documents.read_text(path), now or datetime.now(UTC)))
 
 
 def gather(folder: Path) -> tuple[list[Stored], list[Refused]]:
@@ -98,7 +141,10 @@ def gather(folder: Path) -> tuple[list[Stored], list[Refused]]:
     refused: list[Refused] = []
     for path in sorted(folder.glob("*.json")):
         try:
-            found.append(load(path))
-        except UnreadableError as error:
+            stored = load(path)
+            if file_name(stored.data["host"]) != path.name:
+                raise MalformedError(f"it is of the machine {stored.data['host']!r}, whose file has another name")
+            found.append(stored)
+        except MalformedError as error:
             refused.append(Refused(path, str(error)))
     return found, refused

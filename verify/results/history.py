@@ -1,8 +1,11 @@
 """History: each run's result kept per host, the last ones of each level."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
-from verify.results.model import HostReport, file_name
+from verify import documents
+from verify.results import files
+from verify.results.model import HostReport
 
 FOLDER = "history"
 KEPT = 20
@@ -11,36 +14,49 @@ KEPT = 20
 
 def folder(results: Path, host: str) -> Path:
     """Where a host's earlier results are."""
-    return results / FOLDER / file_name(host).removesuffix(".json")
+    return results / FOLDER / files.file_name(host).removesuffix(".json")
 
 
-def keep(report: HostReport, written: Path, results: Path) -> Path:
-    """Keep a copy of a result, and let go of the oldest above KEPT.
+def keep(report: HostReport, content: bytes, results: Path) -> Path:
+    """Keep a result, and let go of the oldest above KEPT.
+
+    Those whose time has not been yet are not counted: a clock that was wrong once pushes nothing out.
 
     Args:
-        report: what was written.
-        written: its file.
+        report: the result.
+        content: of its file.
         results: the folder for results.
 
     Returns:
-        the copy's path, whose name sorts by time.
+        the path of what was kept; its name sorts by time.
 
     Raises:
-        OSError: the copy cannot be written.
+        OSError: it cannot be written.
     """
     kept = folder(results, report.host)
     kept.mkdir(parents=True, exist_ok=True)
-    # Without colons, which some file systems do not take.
-    stamp = report.started.replace("-", "").replace(":", "")
-    copy = kept / f"{stamp}-{report.level}.json"
-    copy.write_bytes(written.read_bytes())
-    for old in sorted(kept.glob(f"*-{report.level}.json"))[:-KEPT]:
-        old.unlink()
+    copy = kept / f"{_stamp(report.started)}-{report.level}.json"
+    files.replace(copy, content)
+    past = [one for one in _of_level(kept, report.level) if one.name < _stamp(_latest())]
+    for old in past[:-KEPT]:
+        old.unlink(missing_ok=True)
     return copy
 
 
 def before(results: Path, host: str, started: str, level: str) -> Path | None:
     """The newest result kept of a host and level that is older than `started`, a result's own time."""
-    stamp = started.replace("-", "").replace(":", "")
-    older = [one for one in sorted(folder(results, host).glob(f"*-{level}.json")) if one.name < stamp]
+    older = [one for one in _of_level(folder(results, host), level) if one.name < _stamp(started)]
     return older[-1] if older else None
+
+
+def _of_level(kept: Path, level: str) -> list[Path]:
+    return sorted(kept.glob(f"*-{level}.json"))
+
+
+def _stamp(started: str) -> str:
+    # Without colons, which some file systems do not take.
+    return started.replace("-", "").replace(":", "")
+
+
+def _latest() -> str:
+    return (datetime.now(UTC) + files.SKEW).strftime(documents.TIME)

@@ -1,21 +1,16 @@
-"""Results: what one run found on one host, as data and as a file that others may read."""
+"""Results: what one run found on one host, as data."""
 
 import dataclasses
-import hashlib
-import json
-import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
-from jsonschema import Draft202012Validator
-
-SCHEMA_VERSION = 2
-SCHEMA = Path(__file__).resolve().parent / "result.schema.json"
+SCHEMA_VERSION = 3
 
 Result = Literal["pass", "warn", "fail", "skip"]
-Verdict = Literal["healthy", "unhealthy"]
-_MAX_NAME = 100
+Verdict = Literal["healthy", "unhealthy", "unverified"]
+INTERNAL = "internal"
+"""The check of verify itself, the last of each host: without it, or where it fails, the host could not be verified."""
 
 
 @dataclass(frozen=True)
@@ -128,44 +123,26 @@ class HostReport:
 
     @property
     def verdict(self) -> Verdict:
-        """Unhealthy where a check failed."""
-        return "unhealthy" if any(one.result == "fail" for one in self.checks) else "healthy"
+        """See verdict_of."""
+        return verdict_of((one.check, one.result) for one in self.checks)
 
     def as_data(self) -> dict[str, Any]:
         """The report as plain data after result.schema.json."""
         return {"schema": SCHEMA_VERSION, "verdict": self.verdict, **dataclasses.asdict(self)}
 
 
+def verdict_of(checks: Iterable[tuple[str, str]]) -> Verdict:
+    """What checks, by name and result, say of their host together.
+
+    Healthy is a host of which everything that was asked for was looked at, and nothing failed.
+    """
+    results = dict(checks)
+    if results.get(INTERNAL) != "pass":
+        return "unverified"
+    return "unhealthy" if "fail" in results.values() else "healthy"
+
+
 def worst(results: list[Result]) -> Result:
     """The result that sums others up."""
     order: list[Result] = ["fail", "warn", "pass"]
     return next((one for one in order if one in results), "skip")
-
-
-def file_name(host: str) -> str:
-    """A file name for a host: its own name where that is safe everywhere, else made safe, with a digest of it."""
-    safe = re.sub(r"[^a-z0-9._-]", "_", host.lower()).lstrip(".-")[:_MAX_NAME] or "host"
-    digest = "" if safe == host else "-" + hashlib.sha256(host.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    return f"{safe}{digest}.json"
-
-
-def write(report: HostReport, directory: Path) -> Path:
-    """Check a report against the schema and write it.
-
-    Returns:
-        the file's path.
-
-    Raises:
-        jsonschema.ValidationError: the report is not what the schema promises, a fault of this program.
-        OSError: the file cannot be written.
-    """
-    data = report.as_data()
-    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
-    Draft202012Validator(schema).validate(data)
-    path = directory / file_name(report.host)
-    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    # Written beside and put in place: a reader never sees half a file.
-    unfinished = path.with_suffix(".json.tmp")
-    unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
-    unfinished.replace(path)
-    return path

@@ -4,83 +4,28 @@ verify/conftest.py takes these hooks, so that `pytest verify --hosts=…` and `p
 with the same conftest) behave alike.
 """
 
-import functools
 from contextlib import nullcontext
-from pathlib import Path
+from typing import Any
 
 import pytest
 from testinfra.host import Host
 
-from verify.checks import coreml as coreml_judgement
-from verify.checks.framework import check_names
-from verify.checks.health import HostHealth, setup_checks
+from verify.checks import stages
+from verify.checks.health import HostHealth
+from verify.documents import plain
 from verify.errors import UserError
-from verify.report import language, page, summary
-from verify.results import history
-from verify.results.model import CheckResult, HostReport, write
-from verify.run import settings as options
-from verify.run.settings import Settings
+from verify.results.model import INTERNAL, CheckResult
+from verify.run import options
+from verify.run.run import COULD_NOT_RUN, Run
+from verify.run.settings import resolve
 
-HEALTHY, UNHEALTHY, COULD_NOT_RUN = 0, 1, 2
-_STATE = pytest.StashKey["Run"]()
-
-
-class Run:
-    """One run over all its hosts."""
-
-    def __init__(self, config: pytest.Config, settings: Settings, hosts: list[Host]) -> None:
-        self._config = config
-        self.settings = settings
-        # Read when the first host needs it, and once for all of them.
-        self._lock = functools.cache(settings.profile.lock)
-        self._names = _names(hosts)
-        self._hosts: dict[str, HostHealth] = {}
-        self.written: list[Path] = []
-        self.page: Path | None = None
-
-    def health(self, host: Host) -> HostHealth:
-        """The health of a host."""
-        address = host.backend.get_pytest_id()
-        if address not in self._hosts:
-            name = self._names[address]
-            self._hosts[address] = HostHealth(host, name, self.settings, self._lock, self.say)
-        return self._hosts[address]
-
-    @property
-    def reports(self) -> list[HostReport]:
-        """What was found so far, host by host."""
-        return [one.report for one in self._hosts.values() if one.report.checks]
-
-    def say(self, line: str, result: str = "") -> None:
-        """Print a line of progress at once, past pytest's capturing."""
-        reporter = self._config.pluginmanager.getplugin("terminalreporter")
-        capture = self._config.pluginmanager.getplugin("capturemanager")
-        if reporter is None or self._config.option.verbose > 0:
-            return
-        colour = {"pass": "green", "warn": "yellow", "fail": "red"}.get(result)
-        with capture.global_and_fixture_disabled() if capture else nullcontext():
-            reporter.ensure_newline()
-            reporter.write(summary.plain(line) + "\n", flush=True, **({colour: True} if colour else {}))
-
-    def tell(self, health: HostHealth, answer: CheckResult) -> None:
-        """Print a check's answer; a skipped one only when it follows from nothing that was told before."""
-        if answer.result != "skip":
-            kind = f" [{answer.fault}]" if answer.fault else ""
-            first = answer.message.splitlines()[0]
-            self.say(f"{answer.result:<4}  {health.report.host}  {answer.check}{kind}: {first}", answer.result)
+_STATE = pytest.StashKey[Run]()
 
 
 def add_options(parser: pytest.Parser) -> None:
     """The options that testinfra does not have; its --hosts and --ansible-inventory are ours as well."""
     group = parser.getgroup("verify", "health check of machine-learning machines")
-    group.addoption("--profile", default=options.DEFAULT_PROFILE, help="the profile (default: %(default)s)")
-    group.addoption("--level", default="quick", help="setup, quick, full or soak (default: %(default)s)")
-    group.addoption("--frameworks", help="names separated by commas (default: those in each target's record)")
-    group.addoption("--results", default=options.DEFAULT_RESULTS, help="folder (default: %(default)s)")
-    group.addoption("--lang", help=language.HELP)
-    group.addoption("--no-page", action="store_true", help=options.NO_PAGE_HELP)
-    group.addoption("--timeout", help=options.TIMEOUT_HELP)
-    group.addoption("--soak-seconds", help=options.SOAK_HELP)
+    options.add(group.addoption, testinfra_too=False)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -94,31 +39,21 @@ def pytest_configure(config: pytest.Config) -> None:
     if option.verbose == 0:
         option.verbose = -1
     try:
-        settings = options.resolve(
-            profile_name=option.profile,
-            level=option.level,
-            frameworks=option.frameworks,
-            results=option.results,
-            timeout=option.timeout,
-            soak=option.soak_seconds,
-            lang=option.lang,
-        )
-        hosts = options.resolve_hosts(option.hosts, option.ansible_inventory)
+        run = Run(resolve(option), lambda line: _say(config, line))
+        run.begin()
     except UserError as error:
         pytest.exit(f"verify: {error}", returncode=COULD_NOT_RUN)
-    config.stash[_STATE] = Run(config, settings, hosts)
+    config.stash[_STATE] = run
     if not option.xmlpath:
-        option.xmlpath = str(settings.results / "junit.xml")
+        option.xmlpath = str(run.settings.results / "junit.xml")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test per check of the level."""
     run = metafunc.config.stash.get(_STATE, None)
     if "check" in metafunc.fixturenames and run is not None:
-        level, frameworks = run.settings.level, run.settings.candidates
-        names = [name for one in frameworks for name in check_names(one, level)]
-        optional = [coreml_judgement.CHECK] if level in ("full", "soak") else []
-        metafunc.parametrize("check", [*setup_checks(frameworks, level), *names, *optional])
+        plan = run.settings.plan
+        metafunc.parametrize("check", stages.check_names(plan.candidates, plan.level))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -147,11 +82,10 @@ def judge(health: HostHealth, check: str, config: pytest.Config) -> None:
         config: pytest's.
     """
     __tracebackhide__ = True
-    try:
-        answer = health.check(check)
-    except UserError as error:
-        pytest.exit(f"verify: {error}", returncode=COULD_NOT_RUN)
-    config.stash[_STATE].tell(health, answer)
+    answer = health.check(check)
+    if check == INTERNAL:
+        answer = config.stash[_STATE].close(health)
+    _tell(config, health, answer)
     text = f"{answer.check}: {answer.message}" + (f"\n{answer.advice}" if answer.advice else "")
     if answer.result == "fail":
         pytest.fail(f"[{answer.fault}] {text}", pytrace=False)
@@ -160,6 +94,27 @@ def judge(health: HostHealth, check: str, config: pytest.Config) -> None:
         pytest.xfail(f"[{answer.fault}] {text}")
     if answer.result == "skip":
         pytest.skip(answer.message)
+
+
+def _tell(config: pytest.Config, health: HostHealth, answer: CheckResult) -> None:
+    """Print a check's answer; not a skipped one, nor that verify did what it should."""
+    if answer.result == "skip" or (answer.check, answer.result) == (INTERNAL, "pass"):
+        return
+    kind = f" [{answer.fault}]" if answer.fault else ""
+    first = answer.message.splitlines()[0]
+    _say(config, f"{answer.result:<4}  {health.report.host}  {answer.check}{kind}: {first}", answer.result)
+
+
+def _say(config: pytest.Config, line: str, result: str = "") -> None:
+    """Print a line of progress at once, past pytest's capturing."""
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if reporter is None or config.option.verbose > 0:
+        return
+    colour = {"pass": "green", "warn": "yellow", "fail": "red"}.get(result)
+    with capture.global_and_fixture_disabled() if capture else nullcontext():
+        reporter.ensure_newline()
+        reporter.write(plain(line) + "\n", flush=True, **({colour: True} if colour else {}))
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
@@ -175,42 +130,42 @@ def _category(report: pytest.TestReport) -> str:
     return "xfailed"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Write the results, and say by the exit code what they mean."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Any:
+    """Settle what was not looked at to the end, make the page, and say by the exit code what it all means."""
     run = session.config.stash.get(_STATE, None)
     if run is None:
-        return
-    finished = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-    reports = run.reports
-    if not finished or not reports:
+        return (yield)
+    for address, answer in run.end(page_wanted=not session.config.option.no_page):
+        _log(session, address, answer)
+    session.exitstatus = run.exit_code
+    try:
+        return (yield)
+    except OSError as error:
+        # pytest's own junit.xml, on a full disk.
+        run.complain(f"{session.config.option.xmlpath} could not be written: {error}")
         session.exitstatus = COULD_NOT_RUN
-        return
-    results = run.settings.results
-    run.written = [write(one, results) for one in reports]
-    for one, path in zip(reports, run.written, strict=True):
-        history.keep(one, path, results)
-    if not session.config.option.no_page:
-        run.page = page.write(results, run.settings.language)
-    unhealthy = exitstatus == pytest.ExitCode.TESTS_FAILED or any(one.verdict == "unhealthy" for one in reports)
-    session.exitstatus = UNHEALTHY if unhealthy else HEALTHY
+    return None
+
+
+def _log(session: pytest.Session, address: str, answer: CheckResult) -> None:
+    """Have JUnit tell a failure that no test could."""
+    name = f"test_check[{address}-{answer.check}]"
+    report = pytest.TestReport(
+        nodeid=f"verify/run/test_checks.py::{name}",
+        location=("verify/run/test_checks.py", None, name),
+        keywords={},
+        outcome="failed",
+        longrepr=f"[{answer.fault}] {answer.check}: {answer.message}",
+        when="call",
+    )
+    session.config.hook.pytest_runtest_logreport(report=report)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """The verdict, the table, the findings."""
     run = config.stash.get(_STATE, None)
-    if run is not None and run.written:
-        terminalreporter.ensure_newline()
-        terminalreporter.write(
-            summary.render(run.reports, run.written, run.page, run.settings.language, colour=terminalreporter.hasmarkup)
-        )
-
-
-def _names(hosts: list[Host]) -> dict[str, str]:
-    """What to call each host: by its bare name where that is one host's only, else by its address."""
-    bare: dict[str, list[str]] = {}
-    addresses = [host.backend.get_pytest_id() for host in hosts]
-    for host, address in zip(hosts, addresses, strict=True):
-        name = "localhost" if address == "local" else host.backend.get_hostname()
-        bare.setdefault(name, []).append(address)
-    return {address: name if len(set(group)) == 1 else address for name, group in bare.items() for address in group}
+    if run is None:
+        return
+    terminalreporter.ensure_newline()
+    terminalreporter.write(run.summary(colour=terminalreporter.hasmarkup))

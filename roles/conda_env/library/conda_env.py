@@ -328,7 +328,7 @@ def way_out(said: str) -> str:
     return "If the channel cannot be reached, set conda_env_channels to a mirror."
 
 
-class Keeper:
+class CondaEnvironment:
     """Compares an environment with what is wanted, and changes it."""
 
     def __init__(self, module: AnsibleModule) -> None:
@@ -601,11 +601,11 @@ def main() -> None:
         required_if=[("state", "present", ["python"])],
         supports_check_mode=True,
     )
-    keeper = Keeper(module)
+    environment = CondaEnvironment(module)
     try:
-        result = keeper.present_state() if module.params["state"] == "present" else keeper.absent_state()
+        result = environment.present_state() if module.params["state"] == "present" else environment.absent_state()
     except (CondaEnvError, lab_record.RecordError) as error:
-        module.fail_json(msg=str(error), **keeper.result)
+        module.fail_json(msg=str(error), **environment.result)
     module.exit_json(**result)
 
 

@@ -1,0 +1,52 @@
+"""The first look at a machine: whether it answers, and what environment its record names."""
+
+from verify.checks.advice import failed
+from verify.documents import MalformedError
+from verify.profile.model import Profile
+from verify.results.model import CheckResult
+from verify.target import record
+from verify.target.answers import Report
+from verify.target.record import Record
+
+_RECORD = "environment.record"
+
+
+class ReachJudge:
+    """Judges the first look.
+
+    Args:
+        profile: what the machine must be.
+
+    After `look`, `platform` is the machine's, as profiles name it; after `record`, `found` is its record, if there is
+    one.
+    """
+
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
+        self._path = self._text = ""
+        self.platform = ""
+        self.found: Record | None = None
+
+    def look(self, report: Report) -> list[CheckResult]:
+        """The check environment.reachable."""
+        data = report.data
+        self.platform = f"{data['system'].lower()}-{data['machine']}"
+        self._path, self._text = data["record_path"], data["record"]
+        return [CheckResult("environment.reachable", "pass", f"answers, {self.platform}")]
+
+    def record(self, _report: Report) -> list[CheckResult]:
+        """The check environment.record."""
+        name = self._profile.name
+        if not self._text:
+            message = f"no environment of the profile {name}: {self._path} is not there"
+            return [failed(_RECORD, "no-environment", message)]
+        try:
+            found = record.parse(self._text, name)
+            strange = [one for one in found.frameworks if one not in self._profile.frameworks]
+            if strange:
+                raise MalformedError(f"it names {', '.join(strange)}, which the profile {name} does not know")
+        except MalformedError as error:
+            return [failed(_RECORD, "bad-record", f"{self._path}: {error}")]
+        self.found = found
+        message = f"{found.prefix}, with {', '.join(found.frameworks) or 'no frameworks'}"
+        return [CheckResult(_RECORD, "pass", message)]

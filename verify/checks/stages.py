@@ -1,0 +1,196 @@
+"""The one table of what is checked: each probe's stages in their order, and the checks that rest on them."""
+
+from collections.abc import Iterable
+
+from verify.checks import chips, coreml, machine, state, system
+from verify.checks.environment import EnvironmentJudge
+from verify.checks.framework import FrameworkJudge
+from verify.checks.plan import LEVELS, MEASURED, RUNNING, SOAK
+from verify.checks.reach import ReachJudge
+from verify.checks.walk import Check, Stage
+from verify.profile.model import BASE
+from verify.results.model import INTERNAL
+from verify.target.remote import COREML, ENVIRONMENT, FRAMEWORK, LOOK, SYSTEM
+
+_ALL = tuple(LEVELS)
+
+TABLE = (
+    Stage(LOOK, LOOK, (Check("environment.reachable", "The machine answers"),), ReachJudge.look, _ALL),
+    Stage(
+        LOOK,
+        "record",
+        (Check("environment.record", "There is an environment"),),
+        ReachJudge.record,
+        _ALL,
+        recorded=False,
+    ),
+    Stage(
+        SYSTEM,
+        SYSTEM,
+        (
+            Check("system.homebrew", "Homebrew runs", goes_on=True),
+            Check("system.formulae", "Homebrew's formulae are installed", goes_on=True),
+            Check("system.casks", "Homebrew's applications are installed", goes_on=True),
+            Check("system.conda", "conda runs", goes_on=True),
+        ),
+        system.judge,
+        _ALL,
+    ),
+    Stage(
+        ENVIRONMENT,
+        "python",
+        (Check("environment.python", "The Python is the profile's", goes_on=True),),
+        EnvironmentJudge.python,
+        _ALL,
+    ),
+    Stage(
+        ENVIRONMENT,
+        "machine",
+        (Check("environment.platform", "The platform is one of the profile's", goes_on=True),),
+        EnvironmentJudge.machine,
+        _ALL,
+    ),
+    Stage(
+        ENVIRONMENT,
+        "packages",
+        (Check("packages.{set}", "Packages are as locked", goes_on=True),),
+        EnvironmentJudge.packages,
+        _ALL,
+    ),
+    Stage(
+        ENVIRONMENT,
+        "variables",
+        (Check("environment.variables", "The stored variables are the profile's", goes_on=True),),
+        EnvironmentJudge.variables,
+        _ALL,
+    ),
+    Stage(
+        ENVIRONMENT,
+        "shell",
+        (
+            Check("shell.homebrew", "A new terminal finds Homebrew", goes_on=True),
+            Check("shell.conda", "A new terminal knows conda", goes_on=True),
+            Check("shell.login", "A new terminal is in the environment", goes_on=True),
+        ),
+        EnvironmentJudge.shell,
+        _ALL,
+    ),
+    Stage(
+        ENVIRONMENT,
+        "state",
+        (
+            Check(chips.CHECK, "The chip is known", goes_on=True),
+            Check(state.CHECK, "The machine is calm", goes_on=True),
+        ),
+        machine.judge,
+        RUNNING,
+    ),
+    Stage(
+        FRAMEWORK,
+        "import",
+        (
+            Check("{framework}.import", "It can be imported"),
+            Check("{framework}.version", "It has its locked version", goes_on=True),
+        ),
+        FrameworkJudge.imported,
+        RUNNING,
+    ),
+    Stage(FRAMEWORK, "device", (Check("{framework}.device", "It sees its device"),), FrameworkJudge.devices, RUNNING),
+    Stage(
+        FRAMEWORK,
+        "execute",
+        (
+            Check("{framework}.value", "A small exact computation is right"),
+            Check("{framework}.placement", "It computes on its device"),
+        ),
+        FrameworkJudge.execute,
+        RUNNING,
+    ),
+    # Before the timed products: they would only say that a product is wrong, the cases say from which size on.
+    Stage(
+        FRAMEWORK,
+        "numbers",
+        (Check("{framework}.numbers", "Operations known to go wrong are right"),),
+        FrameworkJudge.numbers,
+        MEASURED,
+    ),
+    Stage(
+        FRAMEWORK,
+        "matmul",
+        (
+            Check("{framework}.matmul.value", "Timed products are right"),
+            Check("{framework}.matmul.speed", "Speed of products", goes_on=True),
+        ),
+        FrameworkJudge.matmul,
+        MEASURED,
+    ),
+    Stage(
+        FRAMEWORK,
+        "bandwidth",
+        (Check("{framework}.bandwidth", "Memory bandwidth", goes_on=True),),
+        FrameworkJudge.bandwidth,
+        MEASURED,
+    ),
+    Stage(
+        FRAMEWORK,
+        "course",
+        (Check("{framework}.course", "The course's one-second test"),),
+        FrameworkJudge.course,
+        MEASURED,
+    ),
+    Stage(
+        FRAMEWORK,
+        "training",
+        (
+            Check("{framework}.training", "A short training learns"),
+            Check("{framework}.training.cpu", "It learns as on the CPU"),
+        ),
+        FrameworkJudge.training,
+        MEASURED,
+    ),
+    Stage(FRAMEWORK, "memory", (Check("{framework}.memory", "Memory is given back"),), FrameworkJudge.memory, MEASURED),
+    Stage(
+        FRAMEWORK,
+        "libraries",
+        (Check("{framework}.openmp", "There is one OpenMP runtime"),),
+        FrameworkJudge.libraries,
+        MEASURED,
+    ),
+    Stage(
+        FRAMEWORK, "sustained", (Check("{framework}.sustained", "Sustained speed"),), FrameworkJudge.sustained, (SOAK,)
+    ),
+    Stage(
+        FRAMEWORK,
+        "exit",
+        (Check("{framework}.exit", "It ends by itself"),),
+        FrameworkJudge.exit,
+        RUNNING,
+        recorded=False,
+    ),
+    Stage(COREML, "plan", (Check(coreml.CHECK, "Core ML's plan for a convolution"),), coreml.judge, MEASURED),
+)
+"""In the order in which the checks are made and told."""
+
+
+def of(probe: str, level: str) -> list[Stage]:
+    """The stages of a probe that are asked for at a level."""
+    return [stage for stage in TABLE if stage.probe == probe and level in stage.levels]
+
+
+def check_names(frameworks: Iterable[str], level: str) -> list[str]:
+    """The names of all checks of a run, in their order.
+
+    Args:
+        frameworks: those whose checks are asked for.
+        level: the run's.
+    """
+    chosen = list(frameworks)
+    sets = [BASE, *chosen]
+    before = [name for probe in (LOOK, SYSTEM, ENVIRONMENT) for name in names(probe, level, set=sets)]
+    each = [name for one in chosen for name in names(FRAMEWORK, level, framework=[one])]
+    return [*before, *each, *names(COREML, level), INTERNAL]
+
+
+def names(probe: str, level: str, **values: list[str]) -> list[str]:
+    """The full names of a probe's checks at a level; `values` as for Stage.names."""
+    return [name for stage in of(probe, level) for name, _ in stage.names(**values)]

@@ -1,0 +1,152 @@
+"""One run over all its hosts: the result of each is written as soon as it is there, whatever the others do."""
+
+import functools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from testinfra.host import Host
+
+from verify.checks.health import HostHealth
+from verify.errors import UserError
+from verify.report import page, summary
+from verify.results import files, history
+from verify.results.model import CheckResult
+from verify.run.settings import Settings
+
+HEALTHY, UNHEALTHY, COULD_NOT_RUN = 0, 1, 2
+
+
+class Run:
+    """A run.
+
+    Args:
+        settings: what is asked.
+        announce: called with a line before something that takes long.
+    """
+
+    def __init__(self, settings: Settings, announce: Callable[[str], None]) -> None:
+        self.settings = settings
+        # Read when the first host needs it, and once for all of them.
+        lock = functools.cache(settings.plan.profile.lock)
+        self._hosts = {
+            address: HostHealth(host, name, settings.plan, lock, announce)
+            for address, (host, name) in _named(settings.hosts).items()
+        }
+        self._closed: set[str] = set()
+        self._written: list[Path] = []
+        self._page: Path | None = None
+        self._complaints: list[str] = []
+
+    def begin(self) -> None:
+        """Put a result that says that nothing was said yet in the place of each host's older one.
+
+        So neither an older result nor none stands for a host at which this run fails, even where the run is killed.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        try:
+            for one in self._hosts.values():
+                files.write(one.unfinished(), self.settings.results)
+        except OSError as error:
+            raise UserError(
+                f"No result can be written to {self.settings.results}: {error.strerror}. Free some space there, or set "
+                "--results."
+            ) from error
+
+    def health(self, host: Host) -> HostHealth:
+        """The health of a host."""
+        return self._hosts[host.backend.get_pytest_id()]
+
+    def close(self, health: HostHealth) -> CheckResult:
+        """Write the result of a host of which everything was looked at; returns its last answer, to `internal`."""
+        try:
+            content = files.serialize(health.report)
+            # First, so that a result that says healthy is in its place only when all is well.
+            history.keep(health.report, content, self.settings.results)
+            path = self.settings.results / files.file_name(health.report.host)
+            files.replace(path, content)
+            self._written.append(path)
+        except Exception as error:
+            self._write_anew(health, error)
+        self._closed.add(health.report.host)
+        return health.report.checks[-1]
+
+    def end(self, *, page_wanted: bool) -> Iterator[tuple[str, CheckResult]]:
+        """Settle the hosts of which not everything was looked at, and make the page.
+
+        Args:
+            page_wanted: whether the page is to be made.
+
+        Yields:
+            address of a host, and its failure that no check has told.
+        """
+        for address, one in self._hosts.items():
+            if one.report.host not in self._closed:
+                self._write_anew(one, None)
+                yield address, one.report.checks[-1]
+        for host, error in (self._make_page() if page_wanted else {}).items():
+            for address, one in self._hosts.items():
+                if one.report.host == host:
+                    self._write_anew(one, error)
+                    yield address, one.report.checks[-1]
+
+    def complain(self, problem: str) -> None:
+        """Note what went wrong with the run as a whole."""
+        self._complaints.append(problem)
+
+    @property
+    def exit_code(self) -> int:
+        """What the run means: the worst of its hosts."""
+        verdicts = {one.report.verdict for one in self._hosts.values()}
+        if self._complaints or "unverified" in verdicts:
+            return COULD_NOT_RUN
+        return UNHEALTHY if "unhealthy" in verdicts else HEALTHY
+
+    def summary(self, *, colour: bool) -> str:
+        """What people read at the end."""
+        reports = [one.report for one in self._hosts.values()]
+        text = summary.render(reports, self._written, self._page, self.settings.language, colour=colour)
+        return text + "".join(f"verify: {one}\n" for one in self._complaints)
+
+    def _write_anew(self, health: HostHealth, error: Exception | None) -> None:
+        """Settle a host's report after a failure of verify, and write it if that can be."""
+        if error is not None:
+            health.note(error)
+        health.settle()
+        path = self.settings.results / files.file_name(health.report.host)
+        try:
+            files.write(health.report, self.settings.results)
+        except Exception as again:
+            # What `begin` wrote is still there, and says that nothing is said of this host.
+            health.note(again)
+            health.settle()
+            self._written = [one for one in self._written if one != path]
+            return
+        if path not in self._written:
+            self._written.append(path)
+
+    def _make_page(self) -> dict[str, Exception]:
+        """Make the page; returns the hosts that it could not show."""
+        try:
+            self._page, broken = page.write(self.settings.results, self.settings.language)
+        except OSError as error:
+            self.complain(f"The page could not be written: {error}")
+            return {}
+        except Exception as error:
+            return {one.report.host: error for one in self._hosts.values()}
+        return broken
+
+
+def _named(hosts: list[Host]) -> dict[str, tuple[Host, str]]:
+    """Each host by its address, and what to call it: its bare name where that is one host's only, else its address."""
+    addresses = {host.backend.get_pytest_id(): host for host in hosts}
+    bare = {
+        address: "localhost" if address == "local" else host.backend.get_hostname()
+        for address, host in addresses.items()
+    }
+    names = list(bare.values())
+    return {
+        address: (host, bare[address] if names.count(bare[address]) == 1 else address)
+        for address, host in addresses.items()
+    }
