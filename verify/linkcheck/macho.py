@@ -138,7 +138,7 @@ class Image:
         Raises:
             MalformedError: the part is not inside the slice.
         """
-        if part.offset < 0 or part.size < 0 or part.offset + part.size > self.slice.size:
+        if part.offset + part.size > self.slice.size:
             raise MalformedError(f"a table of {part.size} bytes at {part.offset} is not inside the file")
         with self.file.open("rb") as file:
             file.seek(self.slice.offset + part.offset)
