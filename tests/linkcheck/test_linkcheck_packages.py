@@ -8,8 +8,10 @@ import pytest
 import yaml
 
 from verify.errors import UserError
+from verify.linkcheck import packages
 from verify.linkcheck.findings import Finding, accept
 from verify.linkcheck.report import Report
+from verify.linkcheck.tree import Tree
 from verify.profile import model as profiles
 from verify.profile.model import AcceptedFinding
 
@@ -154,3 +156,20 @@ def test_a_profile_accepts_only_with_a_reason_and_a_link(tmp_path: Path, missing
     file.write_text(text + yaml.safe_dump({"accepted_findings": [entry]}))
     with pytest.raises(UserError, match=missing):
         profiles.load("ml-m1", tmp_path)
+
+
+@pytest.mark.parametrize("marker", ["os_name === 'x'", "platform_version ~= '1.0'", "'x' in extras"])
+def test_a_marker_that_nobody_can_answer_does_not_apply(site: Path, check: Check, marker: str) -> None:
+    package(site, "one", requires=(f"two; {marker}",))
+    assert check().findings == ()
+
+
+@pytest.mark.parametrize(("rows", "read"), [(1_000_000, True), (1_000_001, False)])
+def test_a_record_has_a_limit(site: Path, rows: int, read: bool) -> None:
+    file = package(site, "one")
+    file.unlink()
+    (site / "one-1.0.dist-info" / "RECORD").write_text("\n" * rows)
+    found, findings = packages.read_all(Tree.scan(site))
+    assert ([one.name for one in found], [one.id for one in findings]) == (
+        (["one"], []) if read else ([], ["metadata:one-1.0.dist-info"])
+    )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from email import message_from_string
 from pathlib import Path
 
-from packaging.markers import UndefinedEnvironmentName
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms, parse_tag
 from packaging.utils import canonicalize_name
@@ -158,7 +158,7 @@ def _rows(tree: Tree, info: str) -> Iterator[Row]:
     if f"{info}/RECORD" not in tree.files:
         raise ValueError("RECORD is missing")
     for number, row in enumerate(csv.reader(_text(tree, f"{info}/RECORD").splitlines())):
-        if number > _MAX_ROWS:
+        if number >= _MAX_ROWS:
             raise ValueError(f"RECORD has more than {_MAX_ROWS} lines")
         if not row:
             continue
@@ -308,7 +308,7 @@ def _applies(requirement: Requirement, target: Target) -> bool:
     assert requirement.marker is not None
     try:
         return requirement.marker.evaluate(dict(target.markers))
-    except (UndefinedEnvironmentName, InvalidVersion):
+    except (UndefinedEnvironmentName, UndefinedComparison):
         return False
 
 
