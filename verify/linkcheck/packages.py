@@ -245,7 +245,7 @@ def check_files(tree: Tree, packages: Iterable[Package], counts: Counts) -> Iter
     different: dict[str, list[str]] = {}
     by_name = {package.name: package for package, _ in waiting}
     with ThreadPoolExecutor(max_workers=2) as pool:
-        digests = pool.map(lambda one: _digest(tree.root / one[1].path), waiting, chunksize=64)
+        digests = pool.map(lambda one: _digest(tree.root / one[1].path), waiting)
         for (package, row), digest in zip(waiting, digests, strict=True):
             if digest != row.sha256:
                 different.setdefault(package.name, []).append(f"{row.path}: another hash than in RECORD")
