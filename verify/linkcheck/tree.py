@@ -51,7 +51,8 @@ class Tree:
         tree = cls(root)
         for folder, names, files in os.walk(root):
             base = PurePosixPath(Path(folder).relative_to(root))
-            for name in [*names, *files]:
+            names.sort()  # what is found comes in the same order wherever the files lie
+            for name in sorted([*names, *files]):
                 tree._add(Path(folder) / name, str(base / name))
         tree._check_links()
         return tree
