@@ -327,3 +327,10 @@ def test_packed_names_do_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest
         else:
             with pytest.raises(MalformedError, match="more than 1000 bytes"):
                 linkedit.imports(image)
+
+
+@pytest.mark.parametrize(("form", "place"), [(1, 0x7FFF00), (2, 0x7FFF00), (3, 0x1000001)])
+def test_names_may_lie_far_into_their_table(tmp_path: Path, form: int, place: int) -> None:
+    import_, names = entry(form, 1, place), zlib.compress(bytes(place) + b"_a\0", 1)
+    chained = struct.pack("<7I", 0, 0, 28, 28 + len(import_), 1, form, 1) + import_ + names
+    assert linkedit.imports(image_with(tmp_path, chained=chained)) == [linkedit.Import(1, "_a", False)]
