@@ -1,4 +1,4 @@
-"""Figures and facts on the page: the right one in each cell, the largest product as the largest, and charts as drawn."""
+"""Figures and facts on the page: each in its cell, the largest product as the largest, and charts as drawn."""
 
 from pathlib import Path
 from typing import Any
