@@ -68,7 +68,7 @@ class Tree:
             self.findings.append(Finding("special-file", path, "It is neither a file, a folder nor a link."))
 
     def _look_into(self, file: Path, path: str) -> None:
-        with file.open("rb", buffering=0) as stream:
+        with file.open("rb") as stream:
             if not macho.is_macho(stream.read(_SNIFF)):
                 return
         try:
