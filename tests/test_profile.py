@@ -1,13 +1,14 @@
 """A profile is read strictly, and every refusal names the file, the line and the way out."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from verify import ROOT
 from verify.errors import UserError
-from verify.profile import model
+from verify.profile import model, yaml_lines
 
 
 @pytest.fixture
@@ -117,3 +118,125 @@ def test_frameworks_come_in_the_profiles_order_and_unknown_ones_are_refused() ->
         loaded.select(["mlx", "caffe"], "darwin-arm64")
     with pytest.raises(UserError, match="'pytorch' is not available on linux-aarch64"):
         loaded.select(["pytorch"], "linux-aarch64")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("name: ml-m1", "name: other", "the name 'other' is not that of its folder, 'ml-m1'"),
+        (
+            "    required: true",
+            "    requierd: true",
+            "unknown key 'requierd' in frameworks.tensorflow; known are device,",
+        ),
+        ('python: "3.11"', "python: 3.11", "python: 3.11 is not of type 'string'"),
+        (
+            "disk_gb: 8",
+            "disk_gb: 8\nextra: 1",
+            "unknown key 'extra' in the profile; known are accepted_findings, base,",
+        ),
+        ("  mlx:", "  mxl:", "frameworks: 'mxl' is not one of"),
+        ("requirements: mlx.in", "requirements: ../mlx.in", "frameworks.mlx.requirements: '../mlx.in' does not match"),
+        ("disk_gb: 8", "disk_gb: 8\ndisk_gb: 9", "the key 'disk_gb' stands here a second time"),
+        ("linux-aarch64:", "linux-riscv:", "platforms: 'linux-riscv' is not one of"),
+    ],
+)
+def test_a_refusal_names_its_own_line(profiles: Path, old: str, new: str, said: str) -> None:
+    line = spoil(profiles, old, new) + new.count("\n")
+    with pytest.raises(UserError) as caught:
+        model.load("ml-m1", profiles)
+    assert f"profile.yml:{line}: {said}" in str(caught.value)
+
+
+def test_every_fault_is_told_at_once(profiles: Path) -> None:
+    first = spoil(profiles, "disk_gb: 8", "disk_gb: a lot\nextra: 1\nmore: 2")
+    with pytest.raises(UserError) as caught:
+        model.load("ml-m1", profiles)
+    lines = str(caught.value).splitlines()
+    assert [line.split("profile.yml:")[1].split(":")[0] for line in lines] == [
+        str(first + 1),
+        str(first + 2),
+        str(first),
+    ]
+
+
+def test_a_device_of_an_unknown_platform_is_refused(profiles: Path) -> None:
+    spoil(profiles, "  linux-aarch64:\n    uv_platform: aarch64-manylinux_2_35\n", "")
+    line = spoil(profiles, "      linux-aarch64: CPU", "      linux-aarch64: CPU")
+    with pytest.raises(UserError, match=f"profile.yml:{line}: the platform 'linux-aarch64' is not among `platforms`$"):
+        model.load("ml-m1", profiles)
+
+
+def test_what_is_optional_in_a_profile(profiles: Path) -> None:
+    path = profiles / "ml-m1" / "profile.yml"
+    text = path.read_text(encoding="utf-8").partition("accepted_findings:")[0]
+    path.write_text(text, encoding="utf-8")
+    loaded = model.load("ml-m1", profiles)
+    assert loaded.accepted_findings == ()
+    assert (loaded.directory, loaded.name) == (profiles / "ml-m1", "ml-m1")
+    assert loaded.package_set("base") is loaded.base
+    assert loaded.package_set("mlx") is loaded.frameworks["mlx"]
+    assert loaded.base.name == "base"
+    with pytest.raises(UserError, match=r"'ml-m1' is not made for plan9-mips. It knows darwin-arm64, "):
+        loaded.lock_path("plan9-mips")
+
+
+def test_a_lock_depends_on_its_inputs(profiles: Path) -> None:
+    """Python, the day, the platform and each requirements file; nothing else."""
+    loaded = model.load("ml-m1", profiles)
+    mac = loaded.platform("darwin-arm64")
+    before = loaded.lock_inputs("darwin-arm64")
+    head = f"3.11\n{loaded.locked_on}\n{mac.uv_platform}\n{mac.macos_deployment_target}".encode()
+    files = sorted((profiles / "ml-m1").glob("*.in"))
+    assert loaded.requirements_files() == files
+    assert before == b"\0".join([head, *(path.name.encode() + b"\n" + path.read_bytes() for path in files)])
+    linux = loaded.platform("linux-x86_64")
+    assert loaded.lock_inputs("linux-x86_64").startswith(f"3.11\n{loaded.locked_on}\n{linux.uv_platform}\n\0".encode())
+    assert replace(loaded, disk_gb=1).lock_inputs("darwin-arm64") == before
+    (profiles / "ml-m1" / "mlx.in").unlink()
+    with pytest.raises(UserError, match=r"mlx\.in: cannot be read"):
+        loaded.lock_inputs("darwin-arm64")
+
+
+def test_profiles_are_those_with_a_file(profiles: Path) -> None:
+    (profiles / "empty").mkdir()
+    assert model.names(profiles) == ["ml-m1"]
+    shutil.rmtree(profiles / "ml-m1")
+    with pytest.raises(UserError, match="It has: none"):
+        model.load("ml-m1", profiles)
+
+
+def test_every_value_knows_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "x.yml"
+    file.write_text("# a comment\na: 1\nb:\n  - x\n  - c: 2\n    d:\n      3\n", encoding="utf-8")
+    read = yaml_lines.load(file)
+    assert read.data == {"a": 1, "b": ["x", {"c": 2, "d": 3}]}
+    assert read.lines == {
+        (): 2,
+        ("a",): 2,
+        ("b",): 3,
+        ("b", 0): 4,
+        ("b", 1): 5,
+        ("b", 1, "c"): 5,
+        ("b", 1, "d"): 6,
+    }
+    file.write_text("", encoding="utf-8")
+    assert yaml_lines.load(file) == yaml_lines.Located(None, {})
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"a: 1\nb: [\n", r"x\.yml:3: not valid YAML: did not find expected"),
+        (b"a: 1\nb: 1\na: 2\n", r"x\.yml:3: the key 'a' stands here a second time"),
+        (b"a:\n- b: 1\n  b: 2\n", r"x\.yml:3: the key 'b' stands here a second time"),
+        (b"a: \xff\n", r"x\.yml: cannot be read: 'utf-8' codec"),
+        (b"a: \x01\n", r"x\.yml: not valid YAML: unacceptable character"),
+        (None, r"x\.yml: cannot be read: .*No such file"),
+    ],
+)
+def test_what_is_no_yaml(tmp_path: Path, content: bytes | None, said: str) -> None:
+    if content is not None:
+        (tmp_path / "x.yml").write_bytes(content)
+    with pytest.raises(UserError, match=said):
+        yaml_lines.load(tmp_path / "x.yml")

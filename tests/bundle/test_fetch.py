@@ -1,16 +1,20 @@
 """A file is whole or not there, and a download that was cut off goes on."""
 
 import hashlib
+import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from verify.bundle import fetch as fetching
 from verify.bundle.fetch import fetch, read
 from verify.errors import UserError
+
+from .conftest import Site
 
 CONTENT = bytes(range(256)) * 5000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -121,3 +125,69 @@ def test_what_is_not_there_is_asked_for_once(server: Server) -> None:
     with pytest.raises(UserError, match="404"):
         read(f"{server.url}/nothing")
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("fails", "asked", "comes"),
+    [
+        ([], 1, True),
+        ([500, 0], 3, True),
+        ([0, 503], 3, True),
+        ([500, 500, 500], 3, False),
+        ([0, 0, 0], 3, False),
+        ([399, 399, 399], 3, False),
+        ([400], 1, False),
+        ([404], 1, False),
+        ([499], 1, False),
+        ([500, 404], 2, False),
+    ],
+)
+def test_how_often_something_is_asked_for(web: Site, tmp_path: Path, fails: list[int], asked: int, comes: bool) -> None:
+    web.pages["/x"] = b"content"
+    digest = hashlib.sha256(b"content").hexdigest()
+    gets: list[tuple[Callable[[], object], object]] = [
+        (lambda: read(f"{web.url}/x"), b"content"),
+        (lambda: fetch(f"{web.url}/x", tmp_path / "x", digest), True),
+    ]
+    for get, answer in gets:
+        web.fails, web.asked = list(fails), []
+        if comes:
+            assert get() == answer
+        else:
+            with pytest.raises(UserError, match=f"(?s){web.url}/x cannot be fetched: .*un again"):
+                get()
+        assert len(web.asked) == asked
+
+
+def test_a_page_that_is_cut_off_is_asked_for_again(server: Server) -> None:
+    server.cut = 2
+    assert read(f"{server.url}/file") == CONTENT
+    server.cut = 3
+    with pytest.raises(UserError, match="Is the network up"):
+        read(f"{server.url}/file")
+
+
+def test_headers_go_along(web: Site, tmp_path: Path) -> None:
+    web.pages["/x"] = b"content"
+    read(f"{web.url}/x", {"Accept": "text/html", "Authorization": "Bearer x"})
+    (tmp_path / "x.part").write_bytes(b"")  # nothing that could be gone on with
+    fetch(f"{web.url}/x", tmp_path / "x", hashlib.sha256(b"content").hexdigest(), {"Accept": "text/html"})
+    (tmp_path / "x").unlink()
+    (tmp_path / "x.part").write_bytes(b"con")
+    with pytest.raises(UserError, match="is not the file"):
+        fetch(f"{web.url}/x", tmp_path / "x", "0" * 64, {"Accept": "text/html"})
+    sent = [(one.get("Accept"), one.get("Authorization"), one.get("Range")) for _, one in web.asked]
+    assert sent == [("text/html", "Bearer x", None), ("text/html", None, None), ("text/html", None, "bytes=3-")]
+
+
+def test_a_file_that_is_another_one_is_replaced(web: Site, tmp_path: Path) -> None:
+    web.pages["/x"] = b"content"
+    (tmp_path / "x").write_bytes(b"old")
+    assert fetch(f"{web.url}/x", tmp_path / "x", hashlib.sha256(b"content").hexdigest())
+    assert (tmp_path / "x").read_bytes() == b"content"
+
+
+def test_a_host_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "_TIMEOUT_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(UserError, match="timed out"):
+        read(f"http://127.0.0.1:{silent.getsockname()[1]}/x")

@@ -1,6 +1,8 @@
 """Which wheel of a pin a platform gets, and the pages that name it."""
 
 import hashlib
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,9 @@ from verify.bundle.fetch import read
 from verify.bundle.wheels import Link, choose, links, supported
 from verify.errors import UserError
 from verify.profile import model as profiles
-from verify.profile.lock import Pin
+from verify.profile.lock import Pin, content_digest
+
+from .conftest import Site
 
 PROFILE = profiles.load("ml-m1")
 
@@ -124,3 +128,152 @@ def test_the_seal_names_every_whole_file(tmp_path: Path) -> None:
     sums = (tmp_path / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
     assert [line.split("  ")[1] for line in sums] == ["bundle.json", "index/x"]
     assert sums[1].split()[0] == hashlib.sha256(b"x").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("tag", "platform", "taken"),
+    [
+        ("manylinux_2_5_x86_64", "linux-x86_64", True),
+        ("manylinux_2_4_x86_64", "linux-x86_64", False),
+        ("manylinux1_x86_64", "linux-x86_64", True),
+        ("manylinux2010_x86_64", "linux-x86_64", True),
+        ("manylinux2014_x86_64", "linux-x86_64", True),
+        ("manylinux2014_aarch64", "linux-x86_64", False),
+        ("linux_x86_64", "linux-x86_64", True),
+        ("linux_aarch64", "linux-aarch64", True),
+        ("macosx_11_0_arm64", "darwin-arm64", True),
+        ("macosx_10_12_universal2", "darwin-arm64", True),
+        ("macosx_11_0_x86_64", "darwin-arm64", False),
+    ],
+)
+def test_platforms_take_what_pip_takes_there(tag: str, platform: str, taken: bool) -> None:
+    assert (names(f"mlx-0.32.4-py3-none-{tag}.whl", platform=platform) is not None) is taken
+
+
+def test_the_newest_that_a_platform_takes_is_its_own() -> None:
+    machine = PROFILE.platform("linux-x86_64")
+    newest = int(machine.uv_platform.rpartition("_")[2])
+    for minor, taken in ((newest, True), (newest + 1, False)):
+        name = f"mlx-0.32.4-py3-none-manylinux_2_{minor}_x86_64.whl"
+        assert (names(name, platform="linux-x86_64") is not None) is taken
+    ranked = [one.platform for one in supported("3.11", machine) if one.interpreter == "cp311" and one.abi == "cp311"]
+    assert ranked[:2] == [f"manylinux_2_{newest}_x86_64", f"manylinux_2_{newest - 1}_x86_64"]
+    assert ranked[ranked.index("manylinux2014_x86_64") - 1] == "manylinux_2_17_x86_64"
+    assert ranked[ranked.index("manylinux2010_x86_64") - 1] == "manylinux_2_12_x86_64"
+    assert ranked[-3:] == ["manylinux_2_5_x86_64", "manylinux1_x86_64", "linux_x86_64"]
+    assert str(supported("3.11", machine)[-1]) == "py30-none-any"
+    assert "cp311-none-any" in map(str, supported("3.11", machine))
+
+
+def test_a_platform_of_another_form_is_refused() -> None:
+    odd = replace(PROFILE.platform("linux-x86_64"), uv_platform="x86_64-unknown-linux-musl")
+    with pytest.raises(
+        UserError, match="for linux-x86_64 cannot be made: its uv_platform is x86_64-unknown-linux-musl"
+    ):
+        supported("3.11", odd)
+
+
+def test_what_is_no_wheels_name_is_passed_over() -> None:
+    assert names("mlx-0.32.4.whl", PURE, platform="darwin-arm64") == PURE
+
+
+@pytest.mark.usefixtures("_pages")
+@pytest.mark.parametrize(
+    ("uv", "pip", "profile", "found"),
+    [
+        ("here", "nowhere", "nowhere", True),
+        (None, "here", "nowhere", True),
+        ("", "here", "nowhere", True),
+        (None, None, "here", True),
+        ("nowhere", "here", "here", False),
+        ("nowhere here", None, None, True),
+        (None, None, None, False),
+    ],
+)
+def test_wheels_outside_the_index(
+    index: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    uv: str | None,
+    pip: str | None,
+    profile: str | None,
+    found: bool,
+) -> None:
+    """In folders, where the machine says, else where the profile does; for the package's name as files have it."""
+    (index / "mlx-metal").mkdir()
+    (index / "mlx-metal" / "index.html").write_text("")
+    name = "mlx_metal-1-py3-none-any.whl"
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / name).write_text(name)
+    for variable, said in (("UV_FIND_LINKS", uv), ("PIP_FIND_LINKS", pip)):
+        if said is None:
+            monkeypatch.delenv(variable, raising=False)
+        else:
+            monkeypatch.setenv(variable, " ".join(str(tmp_path / one) for one in said.split()))
+    machine = replace(PROFILE.platform("linux-x86_64"), find_links=profile and str(tmp_path / profile))
+    wanted = replace(pin(name), name="mlx-metal", version="1")
+
+    def collect() -> tuple[list[str], list[str]]:
+        return wheels.collect(tmp_path / "bundle", [wanted], PROFILE, machine, index.as_uri())
+
+    if found:
+        assert collect() == ([name], [name])
+    else:
+        with pytest.raises(UserError, match="no wheel of mlx-metal 1"):
+            collect()
+
+
+def test_a_page_outside_the_index(web: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only that of the package itself is read; and an index is asked for its pages of HTML."""
+    digest = hashlib.sha256(b"wheel").hexdigest()
+    web.pages["/simple/torch/"] = b""
+    web.pages["/whl/torch/"] = f'<a href="torch-1-py3-none-any.whl#sha256={digest}">x</a>'.encode()
+    web.pages["/whl/torch/torch-1-py3-none-any.whl"] = b"wheel"
+    monkeypatch.setenv("UV_FIND_LINKS", f"{web.url}/whl/torch/ {web.url}/whl/other/")
+    wanted = Pin("torch", "1", (digest,), frozenset(), frozenset())
+    machine = PROFILE.platform("linux-x86_64")
+    name = "torch-1-py3-none-any.whl"
+    assert wheels.collect(tmp_path, [wanted], PROFILE, machine, f"{web.url}/simple") == ([name], [name])
+    assert [path for path, _ in web.asked] == ["/simple/torch/", "/whl/torch/", f"/whl/torch/{name}"]
+    assert web.asked[0][1]["Accept"] == "text/html"
+
+
+@pytest.mark.usefixtures("_pages")
+def test_a_page_names_only_what_is_there(index: Path, tmp_path: Path) -> None:
+    bundle, machine = tmp_path / "bundle", PROFILE.platform("darwin-arm64")
+    page = bundle / "index" / "simple" / "mlx" / "index.html"
+    page.parent.mkdir(parents=True)
+    page.write_text('<a href="../../files/mlx-0.1-py3-none-any.whl#sha256=00">x</a>')
+    wheels.collect(bundle, [pin(MAC14)], PROFILE, machine, index.as_uri())
+    digest = hashlib.sha256(MAC14.encode()).hexdigest()
+    assert page.read_text() == (
+        "<!DOCTYPE html>\n<html><head><title>mlx</title></head><body>\n"
+        f'<a href="../../files/{MAC14}#sha256={digest}">{MAC14}</a><br>\n</body></html>\n'
+    )
+
+
+def test_what_a_bundle_says_that_it_holds(tmp_path: Path) -> None:
+    """The parts whose files are there, and each platform's lock, also of an earlier run."""
+    for place in ("homebrew/v2", "git/brew.git", "packages"):
+        (tmp_path / place).mkdir(parents=True)
+    for file in ("packages/CommandLineTools.pkg", "git/brew.git/FETCH_HEAD", "git/brew.git/HEAD"):
+        (tmp_path / file).write_text("x")
+    assert seal.seal(tmp_path, PROFILE, ["linux-x86_64"])
+    assert seal.seal(tmp_path, PROFILE, ["darwin-arm64"])
+    text = (tmp_path / "bundle.json").read_text()
+    about = {
+        "holds": ["homebrew-bottles", "homebrew-git", "command-line-tools"],
+        "locks": {name: content_digest(PROFILE.lock_path(name)) for name in ("darwin-arm64", "linux-x86_64")},
+        "profile": "ml-m1",
+    }
+    assert text == json.dumps(about, indent=2) + "\n"
+    assert not seal.seal(tmp_path, PROFILE, ["darwin-arm64"])
+    sums = (tmp_path / "SHA256SUMS").read_text()
+    assert [line[64:] for line in sums.splitlines()] == [
+        "  bundle.json",
+        "  git/brew.git/HEAD",
+        "  packages/CommandLineTools.pkg",
+    ]
+    (tmp_path / "git" / "brew.git" / "HEAD").write_text("y")
+    assert seal.seal(tmp_path, PROFILE, ["darwin-arm64"])
+    assert (tmp_path / "bundle.json").read_text() == text

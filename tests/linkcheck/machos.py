@@ -1,7 +1,8 @@
 """Making small Mach-O files and packages for the tests, with the clang and the linker of the ziglang wheel.
 
 zig's linker writes neither re-exports, weak libraries nor chained fixups; those are made from its files by changing
-the load commands in question.
+the load commands in question. Where no code is needed, `write` puts a file together from its load commands and tables
+alone, with whatever may stand there.
 """
 
 import base64
@@ -21,6 +22,9 @@ LC_LOAD_DYLIB, LC_LOAD_WEAK_DYLIB, LC_REEXPORT_DYLIB = 0x0C, 0x80000018, 0x80000
 LC_DYLD_INFO_ONLY, LC_DYLD_EXPORTS_TRIE, LC_DYLD_CHAINED_FIXUPS = 0x80000022, 0x80000033, 0x80000034
 LC_SOURCE_VERSION = 0x2A
 LC_BUILD_VERSION, LC_SEGMENT_64, LC_UUID = 0x32, 0x19, 0x1B
+LC_ID_DYLIB, LC_RPATH, LC_VERSION_MIN_MACOSX, LC_SYMTAB, LC_DYLD_INFO = 0x0D, 0x8000001C, 0x24, 0x02, 0x22
+LC_LOAD_UPWARD_DYLIB, LC_LAZY_LOAD_DYLIB = 0x80000023, 0x20
+X86_64, ARM64 = 0x01000007, 0x0100000C
 PYTHON_TAG = "cpython-311-darwin"
 
 
@@ -76,6 +80,94 @@ class Toolchain:
         name = target.name.split(".")[0]
         source = f"{body}\nvoid *PyInit_{name}(void) {{ return 0; }}\n"
         return self.build(target, source, **how)  # type: ignore[arg-type]
+
+
+def command(kind: int, body: bytes) -> bytes:
+    """A load command."""
+    body += bytes(-len(body) % 8)
+    return struct.pack("<II", kind, 8 + len(body)) + body
+
+
+def linked(name: str, kind: int = LC_LOAD_DYLIB) -> bytes:
+    """A load command that names a library: one that is linked to, or the file itself."""
+    return command(kind, struct.pack("<4I", 24, 0, 0, 0) + name.encode() + b"\0")
+
+
+def rpath(path: str) -> bytes:
+    return command(LC_RPATH, struct.pack("<I", 12) + path.encode() + b"\0")
+
+
+def segment(address: int, offset: int, size: int) -> bytes:
+    return command(LC_SEGMENT_64, struct.pack("<16s4Q4I", b"__TEXT", address, size, offset, size, 5, 5, 0, 0))
+
+
+def built_for(platform: int = macho.MACOS, minos: int = 14 << 16, sdk: int = 14 << 16) -> bytes:
+    return command(LC_BUILD_VERSION, struct.pack("<4I", platform, minos, sdk, 0))
+
+
+def thin(
+    *load: bytes,
+    filetype: int = macho.DYLIB,
+    cpu: int = ARM64,
+    subtype: int = 0,
+    magic: bytes = b"\xcf\xfa\xed\xfe",
+    content: bytes = b"",
+) -> bytes:
+    """A Mach-O file of these load commands; its content follows them."""
+    order = ">" if magic.startswith(b"\xfe") else "<"
+    table = b"".join(load)
+    return magic + struct.pack(f"{order}7I", cpu, subtype, filetype, len(load), len(table), 0, 0) + table + content
+
+
+def write(
+    target: Path,
+    *more: bytes,
+    name: str | None = None,
+    links: tuple[str | tuple[str, int], ...] = (),
+    rpaths: tuple[str, ...] = (),
+    exports: tuple[str | tuple[str, int, str], ...] = (),
+    imports: tuple[tuple[int, str] | tuple[int, str, bool], ...] = (),
+    filetype: int = macho.DYLIB,
+) -> Path:
+    """Write a file without code; returns its path.
+
+    Args:
+        target: where.
+        more: load commands beside those that follow from the rest; the first that is given states the platform.
+        name: install name.
+        links: names of libraries, or names and kinds of the links.
+        rpaths: search paths.
+        exports: symbols, or a symbol, the ordinal of the library that has it, and its name there.
+        imports: library ordinals and symbols, and whether the symbol may be missing.
+        filetype: dylib, bundle or program.
+    """
+    load = [linked(name or f"@rpath/{target.name}", LC_ID_DYLIB), *(more or (built_for(),)), *map(rpath, rpaths)]
+    load += [linked(one) if isinstance(one, str) else linked(*one) for one in links]
+    binds, trie = b"".join(_bound(*one) for one in imports), _trie(exports)
+    end = 32 + sum(map(len, load)) + 48
+    places = (0, 0, end, len(binds), 0, 0, 0, 0, end + len(binds), len(trie))
+    load.append(command(LC_DYLD_INFO_ONLY, struct.pack("<10I", *places)))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(thin(*load, filetype=filetype, content=binds + trie))
+    return target
+
+
+def _bound(ordinal: int, symbol: str, weak: bool = False) -> bytes:
+    library = bytes([0x10 | ordinal] if ordinal >= 0 else [0x30 | ordinal & 0xF])
+    return library + bytes([0x40 | weak]) + symbol.encode() + b"\0\x90"
+
+
+def _trie(exports: tuple[str | tuple[str, int, str], ...]) -> bytes:
+    """An exports trie of one level."""
+    names = [one if isinstance(one, str) else one[0] for one in exports]
+    at = 2 + sum(len(name) + 3 for name in names)
+    root, leaves = bytes([0, len(names)]), b""
+    for name, one in zip(names, exports, strict=True):
+        root += name.encode() + b"\0" + bytes([at & 0x7F | 0x80, at >> 7])
+        entry = bytes([0, 1]) if isinstance(one, str) else bytes([8, one[1]]) + one[2].encode() + b"\0"
+        leaf = bytes([len(entry)]) + entry + b"\0"
+        leaves, at = leaves + leaf, at + len(leaf)
+    return root + leaves
 
 
 def commands(data: bytes | bytearray) -> list[tuple[int, int, int]]:

@@ -1,16 +1,24 @@
 """The command: exit codes, output, and when a check is done anew."""
 
+import io
+import itertools
 import json
+import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import yaml
 from jsonschema import Draft202012Validator
+from rich.console import Console
 
 from verify.errors import UserError
-from verify.linkcheck import command, compat, document, report, staging
-from verify.linkcheck.findings import Finding
+from verify.linkcheck import command, compat, document, packages, report, staging
+from verify.linkcheck.findings import Counts, Finding, Result
+from verify.linkcheck.packages import Target
 from verify.profile import model as profiles
 from verify.profile.model import Platform, Profile
 
@@ -23,19 +31,22 @@ class Uv:
     def __init__(self, fill: Callable[[Path], None]) -> None:
         self.fill = fill
         self.calls = 0
+        self.folders: list[Path] = []
+        self.asked: list[tuple[list[str], dict[str, Any]]] = []
 
     def lock(self, _profile: Profile, _platform: Platform, folder: Path) -> None:
         self.calls += 1
+        self.folders.append(folder)
         self.fill(folder)
 
-    def resolved(self, requirements: list[str], _python: str, _platform: Platform, folder: Path, **_: object) -> None:
+    def resolved(self, requirements: list[str], _python: str, _platform: Platform, folder: Path, **how: object) -> None:
         if "refused==1" in requirements:
             raise UserError("no solution")
-        self.alone(requirements, _python, _platform, folder)
+        self.alone(requirements, _python, _platform, folder, **how)
 
-    def alone(self, _requirements: list[str], _python: str, _platform: Platform, folder: Path, **_: object) -> None:
-        self.calls += 1
-        self.fill(folder)
+    def alone(self, requirements: list[str], _python: str, _platform: Platform, folder: Path, **how: object) -> None:
+        self.asked.append((requirements, how))
+        self.lock(profiles.load("ml-m1"), _platform, folder)
 
 
 @pytest.fixture
@@ -208,3 +219,409 @@ def test_a_report_that_the_check_contradicts_stands_out() -> None:
     assert "(#2): the check agrees" in text
     assert "(#3): not in the table" in text
     assert "a → b: missing `_s` and 1 more, 2 in all" in text
+
+
+@pytest.mark.parametrize("tool", [command, compat])
+def test_help_is_the_modules_text(
+    tool: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    with pytest.raises(SystemExit) as ended:
+        tool.main(["--help"])
+    shown = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert shown.startswith(
+        f"usage: python -m verify {tool.__name__.rpartition('.')[2].replace('command', 'linkcheck')} "
+    )
+    assert tool.__doc__.strip() in shown
+
+
+def test_each_check_has_a_folder_beside_where_results_are_kept(
+    monkeypatch: pytest.MonkeyPatch, good: Callable[[Path], None], cache: Path
+) -> None:
+    """On the same file system as uv's cache, as a rule: files are linked, not copied."""
+    uv = use(monkeypatch, good)
+    assert command.main([]) == 0
+    assert command.main(["--fresh"]) == 0
+    assert {one.parent for one in uv.folders} == {cache / "metal-lab" / "linkcheck"}
+    assert all(one.name.startswith("tree-") for one in uv.folders)
+
+
+def test_results_are_kept_below_the_home_folder_where_nothing_else_is_said(
+    monkeypatch: pytest.MonkeyPatch, good: Callable[[Path], None], tmp_path: Path
+) -> None:
+    use(monkeypatch, good)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for said in ("", None):
+        monkeypatch.delenv("XDG_CACHE_HOME") if said is None else monkeypatch.setenv("XDG_CACHE_HOME", said)
+        assert command.main([]) == 0
+    assert len(list((tmp_path / "home" / ".cache" / "metal-lab" / "linkcheck").iterdir())) == 1
+
+
+@pytest.mark.parametrize(("file", "anew"), [("check.py", True), ("data.json", True), ("notes.yml", False)])
+def test_a_change_of_the_check_itself_makes_it_anew(
+    monkeypatch: pytest.MonkeyPatch, good: Callable[[Path], None], tmp_path: Path, file: str, anew: bool
+) -> None:
+    uv = use(monkeypatch, good)
+    monkeypatch.setattr(command, "__file__", str(tmp_path / "check" / "command.py"))
+    (tmp_path / "check").mkdir()
+    for text in ("1", "1", "2"):
+        (tmp_path / "check" / file).write_text(text)
+        command.main([])
+    assert uv.calls == (2 if anew else 1)
+
+
+def test_times_and_memory(monkeypatch: pytest.MonkeyPatch, good: Callable[[Path], None], tmp_path: Path) -> None:
+    use(monkeypatch, good)
+    used = {"self": 3000, "children": 5000}
+    names = {"RUSAGE_SELF": "self", "RUSAGE_CHILDREN": "children"}
+    usage = SimpleNamespace(**names, getrusage=lambda who: SimpleNamespace(ru_maxrss=used[who]))
+    monkeypatch.setattr(command, "resource", usage)
+    monkeypatch.setattr(command, "time", SimpleNamespace(monotonic=itertools.count(1000, 7).__next__))
+    checked = command.check_profile(profiles.load("ml-m1"), lambda _: None)
+    assert (checked.seconds, checked.peak_mb) == (21, 5.12)
+    used["self"] = 7_000_000
+    monkeypatch.setattr(command, "sys", SimpleNamespace(platform="darwin"))
+    (tmp_path / "empty").mkdir()
+    checked = command.check_folder(tmp_path / "empty", Target("3.11", (14, 4, 1)), "test", lambda _: None)
+    assert (checked.seconds, checked.peak_mb, checked.macos_floor) == (7, 7.0, "14.4")
+    assert len(checked.checked_at) == len("2026-11-21T00:00:00+00:00")
+
+
+@pytest.mark.parametrize(
+    ("floor", "deployment", "setting", "expected"),
+    [
+        ("14.4", "15.0", "1", Target("3.11", (14, 4, 0), True)),
+        (None, "15.0", "true", Target("3.11", (15, 0, 0), True)),
+        (None, None, "0", Target("3.11", (11, 0, 0), False)),
+        ("14.4", None, None, Target("3.11", (14, 4, 0), False)),
+    ],
+)
+def test_what_a_profiles_packages_are_meant_for(
+    floor: str | None, deployment: str | None, setting: str | None, expected: Target
+) -> None:
+    loaded = profiles.load("ml-m1")
+    mac = replace(loaded.platform("darwin-arm64"), macos_floor=floor, macos_deployment_target=deployment)
+    jax = replace(loaded.frameworks["jax"], environment={"ENABLE_PJRT_COMPATIBILITY": setting} if setting else {})
+    changed = replace(loaded, platforms={"darwin-arm64": mac}, frameworks={"jax": jax})
+    assert command.target_of(changed) == expected
+    assert command.target_of(replace(changed, frameworks={})) == replace(expected, pjrt_compatibility=False)
+
+
+def test_what_is_being_done_is_told_apart_from_the_result(
+    monkeypatch: pytest.MonkeyPatch, good: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    use(monkeypatch, good)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    command.main([])
+    shown = capsys.readouterr()
+    assert "\x1b[1;32mloads\x1b[0m: ml-m1 on darwin-arm64, Python 3.11, macOS 14.4\n" in shown.out  # the verdict alone
+    assert shown.err.startswith("linkcheck: laying down ")
+    command.main([])
+    assert "linkcheck: the lock has not changed since it was checked (20" in capsys.readouterr().err
+
+
+KNOWN = profiles.AcceptedFinding("duplicate-runtime:openmp", "No choice.", "see [#1]")
+REPORT = report.Report(
+    subject="[b]test[/b]",
+    platform="darwin-arm64",
+    python="3.11",
+    macos_floor="14.4",
+    lock_sha256=None,
+    checked_at="2026-11-21T00:00:00+00:00",
+    seconds=12.345,
+    peak_mb=98.7,
+    counts=Counts(1, 2, 3, 4, 5, 6, 7, 8, 9, 10),
+    findings=(
+        Finding("missing-symbol", "a.so", "Gone [x].", ("import a", "a.so"), tuple(f"_{one}" for one in range(10))),
+        Finding("record", "b", "Lies.", details=tuple(f"file{one}" for one in range(8))),
+        Finding("duplicate-runtime", "openmp", "Two copies.", accepted=KNOWN),
+    ),
+    assumptions=("macOS has [it].",),
+)
+
+
+def shown_of(one: report.Report) -> str:
+    file = io.StringIO()
+    report.show(one, Console(file=file, width=58, highlight=False))
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+
+
+def test_what_is_shown() -> None:
+    known = """\
+Known and accepted in the profile
+┌───────────────────────────────┐
+│ duplicate-runtime:openmp      │
+│ Two copies.                   │
+│ Accepted: No choice. see [#1] │
+└───────────────────────────────┘
+1 packages, 2 files (10 compared with their RECORD), 3
+Mach-O images in 4 loads
+5 dependencies (6 on macOS); symbols: 7 looked up, 8
+assumed in macOS, 9 in Python
+12.3 s, 99 MB; checked 2026-11-21T00:00:00+00:00"""
+    found = """\
+does not load as it should: [b]test[/b] on darwin-arm64,
+Python 3.11, macOS 14.4: 2 finding(s)
+Findings
+┌────────────────────────────────────┐
+│ missing-symbol:a.so                │
+│ Gone [x].                          │
+│ import a → a.so                    │
+│   _0                               │
+│   _1                               │
+│   _2                               │
+│   _3                               │
+│   _4                               │
+│   _5                               │
+│   _6                               │
+│   _7                               │
+│   and 2 more (--json has them all) │
+├────────────────────────────────────┤
+│ record:b                           │
+│ Lies.                              │
+│   file0                            │
+│   file1                            │
+│   file2                            │
+│   file3                            │
+│   file4                            │
+│   file5                            │
+│   file6                            │
+│   file7                            │
+└────────────────────────────────────┘
+"""
+    assert shown_of(REPORT) == f"{found}{known}\nAssumed:\n- macOS has [it]."
+    one = replace(REPORT, subject="x", findings=REPORT.findings[2:], assumptions=())
+    assert shown_of(one) == f"loads: x on darwin-arm64, Python 3.11, macOS 14.4\n{known}"
+
+
+def test_a_long_word_is_folded_and_not_cut_off() -> None:
+    text = shown_of(replace(REPORT, findings=(Finding("record", "x" * 200, "Lies."),)))
+    assert text.count("x") == 200 + "[b]test[/b]".count("x")
+
+
+def test_a_report_is_kept_whole(tmp_path: Path) -> None:
+    plain = replace(REPORT, findings=REPORT.findings[:2])
+    report.write_json(plain, tmp_path / "one.json")
+    text = (tmp_path / "one.json").read_text()
+    assert text.startswith('{\n "schema": 1,\n "loads": false,\n')
+    assert text.endswith("}\n")
+    assert report.Report.from_document(json.loads(text)) == plain
+    assert [one["accepted"] for one in REPORT.document()["findings"]] == [None, None, asdict(KNOWN)]
+
+
+def test_something_is_assumed_once() -> None:
+    result = Result()
+    for sentence in ("a", "b", "a"):
+        result.assume(sentence)
+    assert (result.assumptions, result.counts) == (["a", "b"], Counts(0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+
+
+@pytest.fixture
+def uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[list[str], dict[str, str]]]:
+    """Stands in for uv itself; returns what it was last called with: arguments, and its environment."""
+    program = tmp_path / "uv"
+    program.write_text(
+        f"#!/bin/sh\nprintf '%s\\n' \"$@\" >'{tmp_path}/arguments'; env >'{tmp_path}/environment'\n"
+        "echo shown; echo ' no wheel ' >&2; exit ${UV_ENDS-0}\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr(staging, "find_uv_bin", lambda: str(program))
+
+    def called() -> tuple[list[str], dict[str, str]]:
+        lines = (tmp_path / "environment").read_text().splitlines()
+        return (tmp_path / "arguments").read_text().splitlines(), dict(
+            line.split("=", 1) for line in lines if "=" in line
+        )
+
+    return called
+
+
+def test_how_uv_lays_down(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    uv: Callable[[], tuple[list[str], dict[str, str]]],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    loaded = profiles.load("ml-m1")
+    mac = replace(loaded.platform("darwin-arm64"), macos_deployment_target="14.0")
+    monkeypatch.setenv("KEPT", "1")
+    monkeypatch.delenv("UV_CACHE_DIR", raising=False)
+    monkeypatch.delenv("MACOSX_DEPLOYMENT_TARGET", raising=False)
+    always = ["pip", "install", "--quiet", "--no-config", "--only-binary", ":all:", "--python", sys.executable]
+    always += ["--python-version", "3.11", "--python-platform", mac.uv_platform, "--target", str(tmp_path / "x")]
+
+    staging.lay_down_lock(loaded, mac, tmp_path / "x")
+    arguments, environment = uv()
+    lock = str(loaded.directory / "darwin-arm64.lock")
+    assert arguments == [*always, "--require-hashes", "--no-deps", "-r", lock]
+    assert environment["MACOSX_DEPLOYMENT_TARGET"] == "14.0"
+    assert (environment["KEPT"], environment.get("UV_CACHE_DIR")) == ("1", None)
+
+    pins, cache = ["a==1", "b==2"], tmp_path / "cache"
+    staging.lay_down(pins, "3.11", mac, tmp_path / "x", until="2026-11-01", cache=cache)
+    arguments, environment = uv()
+    assert arguments == [*always, "--exclude-newer", "2026-11-01T00:00:00Z", *pins]
+    assert environment["UV_CACHE_DIR"] == str(cache)
+
+    linux = loaded.platform("linux-x86_64")
+    staging.lay_down_alone(pins, "3.12", linux, tmp_path / "x", cache=cache)
+    arguments, environment = uv()
+    assert arguments[8:12] == ["--python-version", "3.12", "--python-platform", linux.uv_platform]
+    assert arguments[-3:] == ["--no-deps", *pins]
+    assert (environment["UV_CACHE_DIR"], environment.get("MACOSX_DEPLOYMENT_TARGET")) == (str(cache), None)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_uv_says_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uv: Callable[[], tuple[list[str], dict[str, str]]]
+) -> None:
+    monkeypatch.setenv("UV_ENDS", "1")
+    loaded = profiles.load("ml-m1")
+    with pytest.raises(UserError) as caught:
+        staging.lay_down_lock(loaded, loaded.platform("darwin-arm64"), tmp_path / "x")
+    assert str(caught.value) == "uv could not lay the packages down for darwin-arm64:\nno wheel"
+    assert uv()[0]
+
+
+MATRICES = {
+    "matrices": [
+        {
+            "title": "One",
+            "about": "About it.\n",
+            "packages": {"one": ["1", "2"], "refused": ["1", "2"]},
+            "reports": [{"versions": {"one": "2"}, "loads": True, "said": "works", "link": "#1"}],
+        },
+        {"title": "Two", "packages": {"one": ["3"]}},
+    ]
+}
+
+
+def test_compat_writes_the_document(
+    monkeypatch: pytest.MonkeyPatch,
+    good: Callable[[Path], None],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    uv = use(monkeypatch, good)
+    (tmp_path / "matrices.yml").write_text(yaml.safe_dump(MATRICES, sort_keys=False))
+    monkeypatch.setattr(compat, "MATRICES", tmp_path / "matrices.yml")
+    monkeypatch.setattr(compat, "ROOT", tmp_path)
+    monkeypatch.setattr(compat, "DOCUMENT", tmp_path / "page.md")
+    assert compat.main(["--json", str(tmp_path / "rows.json")]) == 0
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err.splitlines()[-1]) == ("", "linkcheck: page.md is written")
+    assert "linkcheck: checking one==1 refused==2\n" in shown.err
+    text = (tmp_path / "page.md").read_text()
+    assert text.endswith(
+        """
+## One
+
+About it.
+
+| one | refused | loads | declared | why |
+|---|---|---|---|---|
+| 1 | 1 | yes | no | every symbol resolves |
+| 1 | 2 | yes | yes | every symbol resolves |
+| 2 | 1 | yes | no | every symbol resolves |
+| 2 | 2 | yes | yes | every symbol resolves |
+
+Reports from users' Macs:
+
+- one 2: works (#1): the check agrees.
+
+## Two
+
+| one | loads | declared | why |
+|---|---|---|---|
+| 3 | yes | yes | every symbol resolves |
+"""
+    )
+    rows = (tmp_path / "rows.json").read_text()
+    assert rows.startswith("[\n {\n")
+    assert rows.endswith("]\n")
+    assert [(one["versions"], one["declared"]) for one in json.loads(rows)][3:] == [
+        ({"one": "2", "refused": "2"}, True),
+        ({"one": "3"}, True),
+    ]
+    caches = [how["cache"] for _, how in uv.asked]
+    assert [caches.index(one) for one in caches] == [0, 0, 2, 2, 4]  # one for each version of the first package
+    assert all(one.parent.name.startswith("metal-lab-compat-") and not one.parent.exists() for one in caches)
+    assert [how.get("until") for _, how in uv.asked] == [None, profiles.load("ml-m1").locked_on] * 2 + [
+        profiles.load("ml-m1").locked_on
+    ]
+    assert [(one.name, one.parent.name[:5], one.parents[1] / "uv") for one in uv.folders] == [
+        (name, "tree-", cache)
+        for name, cache in zip(["alone", "resolved", "alone", "resolved", "resolved"], caches, strict=True)
+    ]
+
+
+def test_compat_looks_at_neither_hashes_nor_what_does_not_concern_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fill(folder: Path) -> None:
+        (folder / "one").mkdir(parents=True)
+        (folder / "one" / "__init__.py").write_text("")
+        install(folder, "one", files=("one/__init__.py",), requires=("two>=2", "three"), tag="py2-none-any")
+        install(folder, "two")
+        (folder / "one" / "__init__.py").write_text("#")
+
+    def read(*_: object) -> None:
+        pytest.fail("files of 8 GB would be read for nothing")
+
+    monkeypatch.setattr(packages, "check_files", read)
+    use(monkeypatch, fill)
+    assert compat.main(["--package", "one=1", "--package", "two=1", "--json", str(tmp_path / "rows.json")]) == 1
+    (row,) = json.loads((tmp_path / "rows.json").read_text())
+    assert [(one["kind"], one["subject"]) for one in row["findings"]] == [
+        ("wheel-tag", "one"),
+        ("requirement", "one>two"),
+    ]
+    assert "| 1 | 1 | no | yes | one 1.0 is a wheel for py2-none-any" in capsys.readouterr().out
+
+
+def row(*findings: Finding, notes: tuple[str, ...] = ()) -> compat.Row:
+    return compat.Row({"a": "1|2"}, True, findings, notes)
+
+
+@pytest.mark.parametrize(
+    ("given", "loads", "why"),
+    [
+        (row(), "yes", "every symbol resolves"),
+        (row(notes=("PJRT 0.47.", "PJRT 0.48.")), "yes", "PJRT 0.47; PJRT 0.48"),
+        (row(Finding("requirement", "a>b", "a needs b."), notes=("PJRT.",)), "yes", "a needs b"),
+        (row(Finding("damaged", "x", "Bad."), Finding("no-arm64", "y", "None.")), "no", "Bad; None"),
+        (row(Finding("plugin-entry", "x", "No entry.", ("a", "b"))), "no", "a → b: No entry"),
+        (
+            row(
+                Finding("missing-symbol", "x", "", ("a", "b"), ("_t", "_s")),
+                Finding("missing-dependency", "x>@rpath/y", "", ("a", "b"), ("_s",)),
+                Finding("missing-dependency", "x>z", "", ("a", "b")),
+                Finding("missing-symbol", "x", "", ("c",), ("_u",)),
+                Finding("too-new", "x", "New."),
+            ),
+            "no",
+            "New; a → b: `@rpath/y`, `z` not found; missing `_s` and 1 more, 2 in all; c: missing `_u`",
+        ),
+    ],
+)
+def test_why_a_choice_loads_or_not(given: compat.Row, loads: str, why: str) -> None:
+    assert document.table([given]).splitlines() == [
+        "| a | loads | declared | why |",
+        "|---|---|---|---|",
+        f"| 1&#124;2 | {loads} | yes | {why} |",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("finding", "expected"),
+    [
+        (Finding("requirement", "a>b", ""), True),
+        (Finding("requirement", "a>c", ""), False),
+        (Finding("requirement", "c>a", ""), False),
+        (Finding("missing-symbol", "anything", ""), True),
+        (Finding("record", "a", ""), False),
+    ],
+)
+def test_what_concerns_a_choice(finding: Finding, expected: bool) -> None:
+    assert document.concerns(finding, {"a", "b"}) is expected

@@ -1,6 +1,8 @@
 """Exports and imports: against another reader of the same files, and in forms that no linker at hand writes."""
 
 import struct
+import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +48,30 @@ def test_agrees_with_lief(toolchain: Toolchain, tmp_path: Path, form: int) -> No
     assert (flat["_flat"].weak, flat["_maybe"].weak) == (False, True)
 
 
+BASE = 0x100000000
+
+
+def image_with(tmp_path: Path, **tables: bytes) -> Image:
+    """An image of which only some tables exist, by their names in Image; `entries` and `strings` are the symbols'."""
+    file = tmp_path / "tables"
+    file.write_bytes(b"".join(tables.values()))
+    places: dict[str, Any] = {}
+    at = 0
+    for name, data in tables.items():
+        places[name] = Range(at, len(data))
+        at += len(data)
+    if "entries" in places:
+        places["symtab"] = (places.pop("entries"), places.pop("strings"))
+    none, segments = Range(), (macho.Segment(BASE, 0, at),)
+    image = Image(
+        "x", file, Range(0, at), macho.DYLIB, "x", (), (), 1, None, None, segments, None, none, none, None, None
+    )
+    return replace(image, **places)
+
+
 def image_of(tmp_path: Path, trie: bytes) -> Image:
     """An image of which only the exports trie exists."""
-    file = tmp_path / "trie"
-    file.write_bytes(trie)
-    size = Range(0, len(trie))
-    none = Range()
-    return Image("x", file, size, macho.DYLIB, "x", (), (), 1, None, None, (), size, none, none, None, None)
+    return image_with(tmp_path, exports=trie)
 
 
 def test_a_trie_with_an_empty_edge(tmp_path: Path) -> None:
@@ -103,3 +122,215 @@ def test_without_a_trie_the_symbol_table_counts(toolchain: Toolchain, tmp_path: 
     found, before = linkedit.Exports(stripped).find("_foo"), linkedit.Exports(image).find("_foo")
     assert found == before
     assert linkedit.Exports(stripped).find("_hidden") is None
+
+
+def test_an_edge_may_lead_far_and_others_stand_before_it(tmp_path: Path) -> None:
+    """Numbers of two bytes: places after the 127th."""
+    root = bytes([0, 3]) + b"_x\0" + bytes([0x85, 0x01]) + b"_ab\0" + bytes([0x80, 0x01]) + b"_a\0" + bytes([0x85, 1])
+    trie = root.ljust(128, b"\0") + bytes([3, 0, 0x81, 0x01, 0]) + bytes([2, 0, 9])
+    exports = linkedit.Exports(image_of(tmp_path, trie))
+    assert exports.find("_ab") == linkedit.Export(linkedit.SELF, "_ab", 129)
+    assert exports.find("_a") == linkedit.Export(linkedit.SELF, "_a", 9)  # its entry is the last of the trie
+    assert exports.find("_y") is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "reexported"),
+    [(0, False), (1, False), (2, False), (4, False), (0x10, False), (0x08, True), (0x0C, True), (0x18, True)],
+)
+def test_one_flag_tells_a_reexport(tmp_path: Path, flags: int, reexported: bool) -> None:
+    entry = bytes([flags, 3, 0])
+    trie = (bytes([0, 1]) + b"_a\0" + bytes([6])) + bytes([len(entry)]) + entry + b"\0"
+    found = linkedit.Exports(image_of(tmp_path, trie)).find("_a")
+    assert found == (linkedit.Export(3, "_a") if reexported else linkedit.Export(linkedit.SELF, "_a", 3))
+
+
+@pytest.mark.parametrize(
+    ("trie", "said"),
+    [
+        (bytes([0, 1]) + b"\0" + bytes([0]), "goes in a circle"),
+        (bytes([0, 1]) + b"_a\0" + bytes([6]), "points outside itself"),  # just behind the end
+        (bytes([0, 1]) + b"_a", "does not end"),
+        (bytes([0]), "points outside itself"),
+        (bytes([0x80]), "is cut off"),
+        (bytes([0xFF] * 9 + [0x81, 0]), "longer than 64 bits"),
+        (bytes([0xFF] * 9 + [0x01, 0]), "points outside itself"),  # the largest number that is none too many
+        (bytes([0, 1]) + b"_a\0" + bytes([6, 3, 0, 7]), "is cut off"),  # an entry longer than the trie by one
+        (bytes([0, 1]) + b"_a\0" + bytes([6, 4, 8, 1]) + b"_b", "re-exported name does not end"),
+    ],
+)
+def test_what_is_wrong_with_a_damaged_trie(tmp_path: Path, trie: bytes, said: str) -> None:
+    with pytest.raises(MalformedError, match=said):
+        linkedit.Exports(image_of(tmp_path, trie)).find("_a")
+
+
+STRINGS = b"\0_a\0_b\0_open"
+
+
+@pytest.mark.parametrize(
+    ("start", "kind", "name"),
+    [
+        (1, 0x0F, "_a"),
+        (4, 0x0F, "_b"),
+        (1, 0x1F, "_a"),
+        (1, 0x0E, None),  # not external
+        (1, 0x01, None),  # undefined
+        (1, 0x0B, None),  # indirect
+        (1, 0x03, None),  # absolute
+        (1, 0x2F, None),  # of a debugger, as the next two
+        (1, 0x4F, None),
+        (1, 0x8F, None),
+        (7, 0x0F, None),  # its name does not end
+        (len(STRINGS), 0x0F, None),
+        (len(STRINGS) + 1, 0x0F, None),
+    ],
+)
+def test_entries_of_a_symbol_table(tmp_path: Path, start: int, kind: int, name: str | None) -> None:
+    entries = bytes(16) + struct.pack("<IBBHQ", start, kind, 1, 0, BASE + 5)
+    exports = linkedit.Exports(image_with(tmp_path, entries=entries, strings=STRINGS))
+    found = {one: exports.find(one) for one in ("_a", "_b", "_open", "")}
+    expected = {} if name is None else {name: linkedit.Export(linkedit.SELF, name, 5)}
+    assert {one: export for one, export in found.items() if export} == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "bound"),
+    [
+        (b"", []),
+        (b"\x90", [(0, "", False)]),
+        (b"\x13\x40_a\0\x90", [(3, "_a", False)]),
+        (b"\x1f\x40_a\0\x90", [(15, "_a", False)]),
+        (b"\x20\x80\x01\x40_a\0\x90", [(128, "_a", False)]),
+        (b"\x20\x80\x80\x01\x40_a\0\x90", [(1 << 14, "_a", False)]),
+        (b"\x20\xff\x7f\x40_a\0\x90", [((1 << 14) - 1, "_a", False)]),
+        (b"\x11\x30\x40_a\0\x90", [(linkedit.SELF, "_a", False)]),
+        (b"\x3f\x40_a\0\x90", [(linkedit.MAIN_EXECUTABLE, "_a", False)]),
+        (b"\x3e\x40_a\0\x90", [(linkedit.FLAT_LOOKUP, "_a", False)]),
+        (b"\x3d\x40_a\0\x90", [(linkedit.WEAK_LOOKUP, "_a", False)]),
+        (b"\x11\x41_a\0\x90", [(1, "_a", True)]),
+        (b"\x11\x49_a\0\x90", [(1, "_a", True)]),  # non-weak definition as well
+        (b"\x11\x48_a\0\x90", [(1, "_a", False)]),
+        (b"\x11\x42_a\0\x90", [(1, "_a", False)]),
+        (b"\x11\x40\0\x90", [(1, "", False)]),
+        (b"\x11\x40_a\0\x90\x40_b\0\x90\x12\x90", [(1, "_a", False), (1, "_b", False), (2, "_b", False)]),
+        (b"\x11\x40_a\0\x90\x90", [(1, "_a", False)]),  # each once
+        (b"\x11\x40_a\0\x90\0\x12\x90", [(1, "_a", False)]),  # done is the end
+        (b"\x11\x40_a\0\x51\x90", [(1, "_a", False)]),  # a type
+        (b"\x11\x40_a\0\x60\x00\x90", [(1, "_a", False)]),  # an addend
+        (b"\x11\x40_a\0\x72\x80\x01\x90", [(1, "_a", False)]),  # a segment
+        (b"\x11\x40_a\0\x80\x00\x90", [(1, "_a", False)]),  # to another address
+        (b"\x11\x40_a\0\xa0\x00\x12\x90", [(1, "_a", False), (2, "_a", False)]),
+        (b"\x11\x40_a\0\xb2\x12\x90", [(1, "_a", False), (2, "_a", False)]),
+        (b"\x11\x40_a\0\xc0\x00\x00\x12\x90", [(1, "_a", False), (2, "_a", False)]),
+        (b"\x11\x40_a\0\xd0\x00\x90", [(1, "_a", False)]),  # a table's size
+        (b"\x11\x40_a\0\xd1\x12\x90", [(2, "_a", False)]),  # and its use
+        (b"\x11\x40_a\0\xd2\x12\x90", [(2, "_a", False)]),
+    ],
+)
+def test_bind_opcodes(tmp_path: Path, code: bytes, bound: list[tuple[int, str, bool]]) -> None:
+    expected = [linkedit.Import(*one) for one in bound]
+    assert linkedit.imports(image_with(tmp_path, binds=code)) == expected
+
+
+def test_done_ends_each_lazy_pointer_and_not_their_table(tmp_path: Path) -> None:
+    image = image_with(tmp_path, binds=b"\x11\x40_a\0\x90\0\x90", lazy_binds=b"\x11\x40_a\0\x90\0\x12\x40_b\0\x90\0")
+    assert [(one.ordinal, one.name) for one in linkedit.imports(image)] == [(1, "_a"), (2, "_b")]
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (b"\xe0", "unknown bind opcode 0xe0"),
+        (b"\xf1", "unknown bind opcode 0xf0"),
+        (b"\x40_a", "does not end"),
+        (b"\x20", "cut off"),
+        (b"\x20\x80", "cut off"),
+        (b"\xc0\x00", "cut off"),
+    ],
+)
+def test_damaged_bind_opcodes(tmp_path: Path, code: bytes, said: str) -> None:
+    with pytest.raises(MalformedError, match=said):
+        linkedit.imports(image_with(tmp_path, binds=code))
+
+
+def fixups(
+    *entries: bytes,
+    form: int = 1,
+    names: bytes = b"\0_a\0_b\0",
+    version: int = 0,
+    packing: int = 0,
+    count: int | None = None,
+) -> bytes:
+    """Chained fixups: header, names, then the imports, which end where the fixups do."""
+    count = len(entries) if count is None else count
+    return struct.pack("<7I", version, 0, 28 + len(names), 28, count, form, packing) + names + b"".join(entries)
+
+
+def entry(form: int, ordinal: int, name_at: int, weak: bool = False) -> bytes:
+    if form == 3:
+        return struct.pack("<IIQ", ordinal | weak << 16, name_at, 0xFFFF)
+    return struct.pack("<I", ordinal | weak << 8 | name_at << 9) + (b"\xff" * 4 if form == 2 else b"")
+
+
+@pytest.mark.parametrize(
+    ("form", "ordinal", "meant"),
+    [
+        *((form, ordinal, ordinal) for form in (1, 2, 3) for ordinal in (0, 1, 127, 128, 240)),
+        *((form, 256 + ordinal, ordinal) for form in (1, 2) for ordinal in (-1, -2, -3, -15)),
+        *((3, ordinal, ordinal) for ordinal in (255, 256, 0x7FFF, 0xFFF0)),
+        *((3, 0x10000 + ordinal, ordinal) for ordinal in (-1, -2, -3, -15)),
+    ],
+)
+def test_ordinals_of_chained_imports(tmp_path: Path, form: int, ordinal: int, meant: int) -> None:
+    chained = fixups(entry(form, ordinal, 1), entry(form, 2, 4, weak=True), entry(form, 2, 4, weak=True), form=form)
+    found = linkedit.imports(image_with(tmp_path, chained=chained))
+    assert found == [linkedit.Import(meant, "_a", False), linkedit.Import(2, "_b", True)]
+
+
+@pytest.mark.parametrize(
+    ("chained", "said"),
+    [
+        (fixups(names=b""), None),  # nothing but the header
+        (fixups(names=b"")[:-1], "are cut off"),
+        (fixups(version=1), "unknown version 1"),
+        (fixups(form=0), "unknown format 0"),
+        (fixups(form=4), "unknown format 4"),
+        (fixups(entry(1, 1, 1)), None),
+        (fixups(entry(1, 1, 1), count=2), "not inside the fixups"),
+        (fixups(entry(2, 1, 1), form=2)[:-1], "not inside the fixups"),
+        (fixups(entry(3, 1, 1), form=3)[:-1], "not inside the fixups"),
+        (struct.pack("<7I", 0, 0, 28, 28, 0, 1, 0), None),
+        (struct.pack("<7I", 0, 0, 28, 29, 0, 1, 0), "not inside the fixups"),
+        (fixups(packing=2), "unknown format 2"),
+        (fixups(packing=1), "damaged"),
+        (struct.pack("<7I", 0, 0, 28, 32, 1, 1, 0) + entry(1, 1, 1) + b"\0_a", "outside the names"),
+        (fixups(entry(1, 1, 1 << 20)), "outside the names"),
+    ],
+)
+def test_damaged_chained_imports(tmp_path: Path, chained: bytes, said: str | None) -> None:
+    image = image_with(tmp_path, chained=chained)
+    if said is None:
+        linkedit.imports(image)
+    else:
+        with pytest.raises(MalformedError, match=said):
+            linkedit.imports(image)
+
+
+def test_packed_names_do_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linkedit, "_MAX_SYMBOLS_SIZE", 1000)
+    for size, fits in ((1000, True), (1001, False)):
+        names = zlib.compress((b"\0_a\0" + bytes(1001))[:size])
+        chained = struct.pack("<7I", 0, 0, 28, 32, 1, 1, 1) + entry(1, 1, 1) + names
+        image = image_with(tmp_path, chained=chained)
+        if fits:
+            assert linkedit.imports(image) == [linkedit.Import(1, "_a", False)]
+        else:
+            with pytest.raises(MalformedError, match="more than 1000 bytes"):
+                linkedit.imports(image)
+
+
+@pytest.mark.parametrize(("form", "place"), [(1, 0x7FFF00), (2, 0x7FFF00), (3, 0x1000001)])
+def test_names_may_lie_far_into_their_table(tmp_path: Path, form: int, place: int) -> None:
+    import_, names = entry(form, 1, place), zlib.compress(bytes(place) + b"_a\0", 1)
+    chained = struct.pack("<7I", 0, 0, 28, 28 + len(import_), 1, form, 1) + import_ + names
+    assert linkedit.imports(image_with(tmp_path, chained=chained)) == [linkedit.Import(1, "_a", False)]

@@ -1,8 +1,12 @@
 """Languages: which one is taken, what it writes, and that its catalogue is complete."""
 
+import re
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
+from babel.messages.catalog import Catalog
 
 from verify.checks.advice import ADVICE
 from verify.errors import UserError
@@ -76,3 +80,127 @@ def test_a_new_message_a_guess_and_a_lost_placeholder_are_found() -> None:
 
 def test_every_fault_has_a_title_and_every_check_too() -> None:
     assert labels.FAULTS.keys() == ADVICE.keys()
+
+
+@pytest.mark.parametrize(
+    ("code", "written"),
+    [
+        ("en", ["1230", "1.5", "1.5E-7", "1,234%", "21 Nov 2026, 07:05", "2 hours", "1 hour", "5% of it"]),
+        ("pt", ["1230", "1,5", "1,5E-7", "1.234%", "21 nov. 2026, 07:05", "2 horas", "1 hora", "5% of it"]),
+    ],
+)
+def test_everything_is_written_in_one_language(code: str, written: list[str]) -> None:
+    spoken = language.choose(code)
+    when = datetime(2026, 11, 21, 7, 5, tzinfo=UTC)
+    hours = [spoken.ngettext("%(n)s hour", "%(n)s hours", n) for n in (2, 1)]
+    numbers = [spoken.number(1234), spoken.short(1.5), spoken.tiny(1.5e-7), spoken.percent(12.34)]
+    assert [*numbers, spoken.time(when), *hours, spoken.gettext("5% of it")] == written
+    assert spoken.gettext("%(low)s to %(high)s", low=1, high=2) == ("1 to 2" if code == "en" else "1 a 2")
+
+
+SOURCE = """
+gettext("hello")  # a comment
+ngettext("one %(n)s", "many %(n)s", 2)
+other("left alone")
+"""
+TEMPLATE = "{% trans %}\n  from a\n  template\n{% endtrans %}{{ gettext('in braces') }}"
+
+
+@pytest.fixture
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small tree of sources, whose catalogue is yet to be; returns where it will be."""
+    (tmp_path / "verify" / "sub").mkdir(parents=True)
+    (tmp_path / "verify" / "a.py").write_text(SOURCE)
+    (tmp_path / "verify" / "sub" / "b.j2").write_text(TEMPLATE)
+    (tmp_path / "verify" / "c.txt").write_text('gettext("no source")')
+    made = tmp_path / "verify" / "pt.po"
+    monkeypatch.setattr(messages, "SOURCES", tmp_path / "verify")
+    monkeypatch.setattr(messages, "catalogue", lambda _: made)
+    monkeypatch.setattr(messages, "_TABLES", {"labels.py": {"key": "of a table"}})
+    return made
+
+
+def test_a_catalogue_from_nothing_to_complete(sources: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert messages.main([]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "verify/pt.po: 5 messages, 5 to mend",
+        "  not translated: 'hello'",
+        "  not translated: 'one %(n)s'",
+        "  not translated: 'from a template'",
+        "  not translated: 'in braces'",
+        "  not translated: 'of a table'",
+    ]
+    text = sources.read_text()
+    assert text.startswith("# Messages of verify. `python -m verify messages` adds new ones; translate them here.\n#\n")
+    for header in ("Project-Id-Version: metal-lab verify", "Report-Msgid-Bugs-To: none", "Last-Translator: none"):
+        assert f'"{header}\\n"' in text
+    for header in ("Language: pt_BR", "Language-Team: none"):
+        assert f'"{header}\\n"' in text
+    assert [line for line in text.splitlines() if line.startswith("#:")] == [
+        "#: a.py",
+        "#: a.py",
+        "#: labels.py",
+        "#: sub/b.j2",
+        "#: sub/b.j2",
+    ]
+    assert "fuzzy" not in text
+
+    dated = re.sub("POT-Creation-Date: [^\\\\]*", "POT-Creation-Date: 2020-01-01 00:00+0000", text)
+    forms = dated.replace('msgstr[0] ""', 'msgstr[0] "um"').replace('msgstr[1] ""', 'msgstr[1] "muitos %(n)s"')
+    head, _, body = forms.partition("\n\n")
+    sources.write_text(head + "\n\n" + body.replace('msgstr ""', 'msgstr "texto"'))
+    (sources.parent / "a.py").write_text(SOURCE.replace("hello", "hello there"))
+    assert messages.main([]) == 1  # which resembles the old one, and is not taken for it
+    assert capsys.readouterr().out.splitlines() == [
+        "verify/pt.po: 5 messages, 1 to mend",
+        "  not translated: 'hello there'",
+    ]
+    assert '"hello"' not in sources.read_text()
+    sources.write_text(sources.read_text().replace('"hello there"\nmsgstr ""', '"hello there"\nmsgstr "olá"'))
+    whole = sources.read_bytes()
+    assert messages.main([]) == 0
+    assert capsys.readouterr().out == "verify/pt.po: 5 messages, 0 to mend\n"
+    assert sources.read_bytes() == whole
+    assert b"2020-01-01" in whole
+
+
+def test_long_messages_have_long_lines(sources: Path) -> None:
+    (sources.parent / "a.py").write_text(f'gettext("{"word " * 40}")')
+    messages.main([])
+    longest = max(map(len, sources.read_text().splitlines()))
+    assert 110 < longest <= 120
+
+
+def test_help_of_messages(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    with pytest.raises(SystemExit):
+        messages.main(["--help"])
+    shown = capsys.readouterr().out
+    assert shown.startswith("usage: python -m verify messages ")
+    assert str(messages.__doc__).strip() in shown
+
+
+@pytest.mark.parametrize(
+    ("original", "translation", "problem"),
+    [
+        ("%(a)s", "%(a)s!", None),
+        ("%(a)s %(b)s", "%(b)s %(a)s", None),
+        ("%(a)s", "%(b)s", "other placeholders"),
+        ("%(a)s", "nothing", "other placeholders"),
+        ("plain", "%(a)s", "other placeholders"),
+        ("plain", "", "not translated"),
+        ("plain", None, "not translated"),
+        (("%(n)s day", "%(n)s days"), ("um dia", "%(n)s dias"), None),
+        (("%(n)s day", "%(n)s days"), ("%(n)s dia", "%(n)s dias"), None),
+        (("a day", "%(n)s days"), ("%(n)s dia", "%(n)s dias"), None),
+        (("%(n)s day", "%(n)s days"), ("%(n)s dia", "dias"), "other placeholders"),
+        (("%(n)s day", "%(n)s days"), ("%(m)s dia", "%(n)s dias"), "other placeholders"),
+        (("%(n)s day", "%(n)s days"), ("", "%(n)s dias"), "not translated"),
+        (("%(n)s day", "%(n)s days"), ("um dia", ""), "not translated"),
+    ],
+)
+def test_what_is_wrong_with_a_translation(original: Any, translation: Any, problem: str | None) -> None:
+    made = Catalog(locale="pt_BR", fuzzy=False)
+    made.add(original, string=translation)
+    first = original if isinstance(original, str) else original[0]
+    assert list(messages.problems(made)) == ([f"{problem}: {first!r}"] if problem else [])

@@ -15,10 +15,10 @@ from babel.support import NullTranslations
 from benchmarks.varied import HOSTILE
 from tests.report.samples import DRIFT, made_fleet, measured, write
 from verify.checks.advice import ADVICE
-from verify.report import language, page
+from verify.report import language, page, view
 from verify.report.language import LOCALES, Language
 from verify.results import drift
-from verify.results.files import gather
+from verify.results.files import Refused, Stored, gather
 
 UNCLOSED = {"meta", "br", "td", "th", "tr", "thead", "tbody"}
 """Elements without an end, or whose end HTML lets one leave out."""
@@ -217,3 +217,94 @@ def test_nothing_on_it_is_missing_in_the_catalogue(fleet: Path, monkeypatch: pyt
     (fleet / "old.json").write_text('{"schema": 1}', encoding="utf-8")
     assert "Vereditos" in page.render(*gather(fleet), spoken, drift.read(fleet)).text
     assert "1 de 3 máquinas tem desvios" in page.render([], [], spoken, drift.read(fleet)).text
+
+
+def of_state(host: str, state: str) -> Stored:
+    data = measured(host=host)
+    if state == "broken":
+        del data["frameworks"]
+    result = {"unverified": "pass", "broken": "pass"}.get(state, state)
+    verdict = {"fail": "unhealthy", "unverified": "unverified"}.get(state, "healthy")
+    checks = [{"check": "internal", "result": result, "message": "", "fault": "x", "advice": ""}]
+    return Stored(Path(f"{host}.json"), {**data, "verdict": verdict, "checks": checks})
+
+
+@pytest.mark.parametrize(
+    ("states", "headline", "counts"),
+    [
+        ("", "No result to show", ""),
+        ("pass", "The machine is healthy", "1 healthy"),
+        ("pass pass", "All 2 machines are healthy", "2 healthy"),
+        ("pass warn warn", "All 3 machines are healthy", "2 healthy, with warnings 1 healthy"),
+        ("fail pass", "1 of 2 machines is unhealthy", "1 unhealthy 1 healthy"),
+        ("fail fail", "2 of 2 machines are unhealthy", "2 unhealthy"),
+        ("fail unverified", "1 of 2 machines is unhealthy", "1 could not be verified 1 unhealthy"),
+        ("pass unverified", "1 of 2 machines could not be verified", "1 could not be verified 1 healthy"),
+        ("broken", "1 of 1 machines could not be verified", "1 could not be verified"),
+        ("broken unverified pass", "2 of 3 machines could not be verified", "2 could not be verified 1 healthy"),
+        ("broken fail", "1 of 2 machines is unhealthy", "1 could not be verified 1 unhealthy"),
+    ],
+)
+def test_the_headline_and_the_counts(states: str, headline: str, counts: str) -> None:
+    results = [of_state(f"mac-{number}", state) for number, state in enumerate(states.split())]
+    made = page.render(results, [], language.choose("en"))
+    text = " ".join(Document(made.text).text.split())
+    assert headline in text
+    assert counts in text
+    assert set(made.broken) == {
+        one.data["host"] for one, state in zip(results, states.split(), strict=True) if state == "broken"
+    }
+
+
+def test_a_host_that_cannot_be_shown_is_named_and_the_rest_is_shown() -> None:
+    results = [of_state("mac-1", "pass"), of_state("mac-2", "broken"), of_state("mac-3", "fail")]
+    made = page.render(results, [Refused(Path("other.json"), "odd")], language.choose("en"))
+    document = Document(made.text)
+    assert "mac-2.json" in document.text
+    assert "verify failed to show it: KeyError: 'frameworks'" in document.text
+    assert "other.json" in document.text
+    ids = document.attributes("id")
+    assert [one for one in ids if re.fullmatch(r"host-\d+", one)] == ["host-1", "host-2"]
+    assert document.text.index("mac-3") < document.text.index("mac-1")
+    assert not [line for line in made.text.splitlines() if line and not line.strip()]
+
+
+def test_a_fault_that_says_much_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise ValueError("much \n " * 200)
+
+    monkeypatch.setattr(view, "host", fails)
+    text = Document(page.render([of_state("mac-1", "pass")], [], language.choose("en")).text).text
+    (reason,) = re.findall("verify failed to show it: .*", text)
+    assert reason == ("verify failed to show it: ValueError: " + "much " * 200)[:300]
+
+
+def test_what_drift_alone_comes_to(tmp_path: Path) -> None:
+    for names, headline in (
+        (("lab-01",), "0 of 1 machines have drifted"),
+        (("lab-01", "lab-03"), "1 of 2 machines has drifted"),
+    ):
+        folder = tmp_path / str(len(names))
+        drift.renew(folder, {name: DRIFT[name] for name in names}, [])
+        assert headline in Document(rendered(folder)).text
+    made = page.render([], [], language.choose("en"), drift.read(folder))
+    assert "No result to show" not in made.text
+    with_results = page.render([of_state("mac-1", "pass")], [], language.choose("en"), drift.read(folder))
+    assert "The machine is healthy" in with_results.text
+
+
+def test_frameworks_are_columns_in_their_order_and_unknown_ones_come_last() -> None:
+    one = of_state("mac-1", "pass")
+    some = one.data["frameworks"]["mlx"]
+    one.data["frameworks"] = dict.fromkeys(("zeta", "mlx", "alpha", "tensorflow"), some)
+    text = Document(page.render([one], [], language.choose("en")).text).text
+    places = [text.index(name) for name in ("TensorFlow", "MLX", "alpha", "zeta")]
+    assert places == sorted(places)
+
+
+def test_the_page_is_written_beside_the_results(tmp_path: Path) -> None:
+    write(tmp_path, [measured(host="mac-1")])
+    (tmp_path / "od\udcff.json").write_text("{")
+    path, broken = page.write(tmp_path, language.choose("en"))
+    assert (path, broken) == (tmp_path / "report.html", {})
+    assert "od .json" in path.read_text(encoding="utf-8")

@@ -50,7 +50,7 @@ class _Failures:
 class Check:
     """Checks a tree against a target."""
 
-    def __init__(self, tree: Tree, target: Target, progress: Progress, *, hashes: bool = True) -> None:
+    def __init__(self, tree: Tree, target: Target, progress: Progress, *, hashes: bool) -> None:
         """Prepare a check; `progress` is told what is done, `hashes` compares files with their RECORD."""
         self.hashes = hashes
         self.tree = tree
@@ -315,9 +315,9 @@ class Check:
                 ]
             )
         counts = self.result.counts
-        counts.packages = packages_found
-        counts.files = len(self.tree.files)
-        counts.images = len(self.tree.images)
+        counts.packages += packages_found
+        counts.files += len(self.tree.files)
+        counts.images += len(self.tree.images)
         for image in self.tree.images.values():
             counts.dependencies += len(image.dependencies)
             counts.system_dependencies += sum(self.system.is_system(one.name) for one in image.dependencies)

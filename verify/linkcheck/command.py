@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     loaded = profiles.load(options.profile)
     report = check_profile(loaded, say, fresh=options.fresh)
-    show(report, Console())
+    show(report, Console(highlight=False))
     if options.json:
         write_json(report, options.json)
     return 0 if report.loads else 1
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
 
 def say(what: str) -> None:
     """Tell what is being done, apart from the result."""
-    print(f"linkcheck: {what}", file=sys.stderr, flush=True)
+    print(f"linkcheck: {what}", file=sys.stderr)
 
 
 def check_profile(loaded: Profile, progress: Progress, *, fresh: bool = False) -> Report:

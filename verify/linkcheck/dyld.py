@@ -129,7 +129,7 @@ class Process:
     def _find(self, dependency: Dependency, image: Image, chain: Caller) -> Outcome:
         name = dependency.name
         known = self._by_name.get(name)
-        if known is not None and name.startswith(("@rpath/", "/")):
+        if known is not None and name.startswith("@rpath/"):
             return Outcome("environment", known, by_name=True)
         tried: list[str] = []
         for path in [*self._candidates(name, chain), *self.system.fallbacks(name, image)]:
@@ -187,30 +187,26 @@ class Process:
         return None
 
     def chain(self, start: Image, end: str) -> list[str]:
-        """The shortest way along links from one loaded image to another, both ends included; paths."""
-        before: dict[str, str | None] = {start.path: None}
-        waiting = [start.path]
-        for path in waiting:
-            if path == end:
-                break
-            for outcome in self.outcomes.get(path, ()):
-                if outcome.image is not None and outcome.image.path not in before:
-                    before[outcome.image.path] = path
-                    waiting.append(outcome.image.path)
+        """The shortest way along links from one loaded image to another that it reaches, both included; paths."""
+        before = self._ways(start)
         way: list[str] = []
         at: str | None = end
         while at is not None:
             way.append(at)
-            at = before.get(at)
+            at = before[at]
         return way[::-1]
 
     def reached(self, start: Image) -> list[Image]:
         """The image and all that it links to, directly or through others, as far as they are in the environment."""
-        found = {start.path: start}
+        return [self.loaded[path] for path in self._ways(start)]
+
+    def _ways(self, start: Image) -> dict[str, str | None]:
+        """What an image reaches, the nearest first: by path, the path of the image that leads there."""
+        before: dict[str, str | None] = {start.path: None}
         waiting = [start.path]
         for path in waiting:
             for outcome in self.outcomes.get(path, ()):
-                if outcome.image is not None and outcome.image.path not in found:
-                    found[outcome.image.path] = outcome.image
+                if outcome.image is not None and outcome.image.path not in before:
+                    before[outcome.image.path] = path
                     waiting.append(outcome.image.path)
-        return list(found.values())
+        return before

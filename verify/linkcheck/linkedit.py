@@ -214,7 +214,7 @@ def _chained(data: bytes) -> Iterator[Import]:
             ordinal -= 1 << layout.ordinal
         name_at = packed >> layout.name
         end = symbols.find(b"\0", name_at)
-        if name_at >= len(symbols) or end < 0:
+        if end < 0:
             raise MalformedError("a chained import's name lies outside the names")
         yield Import(ordinal, _name(symbols[name_at:end]), bool(packed >> layout.ordinal & 1))
 
@@ -251,7 +251,7 @@ def _global_symbols(image: Image) -> Iterator[tuple[bytes, int]]:
         start, kind, _, _, value = struct.unpack_from("<IBBHQ", entries, at)
         if not kind & _N_STAB and kind & _N_EXT and kind & _N_TYPE == _N_SECT:
             end = strings.find(b"\0", start)
-            if start < len(strings) and end >= 0:
+            if end >= 0:
                 yield strings[start:end], value - base
 
 

@@ -41,13 +41,13 @@ _THIN_MAGICS = {
     b"\xce\xfa\xed\xfe": (mach_o.MH_CIGAM, mach_o.mach_header, "<"),
     b"\xfe\xed\xfa\xce": (mach_o.MH_MAGIC, mach_o.mach_header, ">"),
 }
-_CPU_NAMES = {7: "i386", 0x01000007: "x86_64", 12: "arm", _ARM64: "arm64", 18: "ppc", 0x01000012: "ppc64"}
+_CPU_NAMES = {7: "i386", 0x01000007: "x86_64", 12: "arm", _ARM64: "arm64e", 18: "ppc", 0x01000012: "ppc64"}
+"""Of slices that dyld does not load: what is arm64 and not loaded is arm64e."""
 EXECUTE, DYLIB, BUNDLE = mach_o.MH_EXECUTE, mach_o.MH_DYLIB, mach_o.MH_BUNDLE
 LOADABLE = (EXECUTE, DYLIB, BUNDLE)
 """File types that dyld loads; object files and debug symbols are left alone."""
 MACOS = 1  # PLATFORM_MACOS, <mach-o/loader.h>
 PLATFORMS = {
-    1: "macOS",
     2: "iOS",
     3: "tvOS",
     4: "watchOS",
@@ -138,7 +138,7 @@ class Image:
         Raises:
             MalformedError: the part is not inside the slice.
         """
-        if part.offset < 0 or part.size < 0 or part.offset + part.size > self.slice.size:
+        if part.offset + part.size > self.slice.size:
             raise MalformedError(f"a table of {part.size} bytes at {part.offset} is not inside the file")
         with self.file.open("rb") as file:
             file.seek(self.slice.offset + part.offset)
@@ -215,13 +215,11 @@ def _arm64_slice(stream: io.BufferedReader, size: int) -> Range:
                     f"the arm64 slice of {length} bytes at {offset} ends after the file ({size} bytes)"
                 )
             return Range(offset, length)
-        names.append(_cpu_name(cpu, subtype))
+        names.append(_cpu_name(cpu))
     raise NoArm64Error(", ".join(names))
 
 
-def _cpu_name(cpu: int, subtype: int) -> str:
-    if cpu == _ARM64 and subtype & 0xFFFFFF == _ARM64E:
-        return "arm64e"
+def _cpu_name(cpu: int) -> str:
     return _CPU_NAMES.get(cpu, f"CPU type {cpu:#x}")
 
 
@@ -235,7 +233,7 @@ def _header(stream: io.BufferedReader, part: Range) -> tuple[MachOHeader, int]:
         raise MalformedError("cut off in its header")
     cpu, subtype, _, count, size = struct.unpack_from(f"{endian}5I", start, 4)
     if cpu != _ARM64 or subtype & 0xFFFFFF == _ARM64E:
-        raise NoArm64Error(_cpu_name(cpu, subtype))
+        raise NoArm64Error(_cpu_name(cpu))
     if size > MAX_COMMANDS or count * 8 > size:
         raise MalformedError(f"{count} load commands in {size} bytes")
     commands = stream.read(size)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from email import message_from_string
 from pathlib import Path
 
-from packaging.markers import UndefinedEnvironmentName
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms, parse_tag
 from packaging.utils import canonicalize_name
@@ -158,7 +158,7 @@ def _rows(tree: Tree, info: str) -> Iterator[Row]:
     if f"{info}/RECORD" not in tree.files:
         raise ValueError("RECORD is missing")
     for number, row in enumerate(csv.reader(_text(tree, f"{info}/RECORD").splitlines())):
-        if number > _MAX_ROWS:
+        if number >= _MAX_ROWS:
             raise ValueError(f"RECORD has more than {_MAX_ROWS} lines")
         if not row:
             continue
@@ -245,7 +245,7 @@ def check_files(tree: Tree, packages: Iterable[Package], counts: Counts) -> Iter
     different: dict[str, list[str]] = {}
     by_name = {package.name: package for package, _ in waiting}
     with ThreadPoolExecutor(max_workers=2) as pool:
-        digests = pool.map(lambda one: _digest(tree.root / one[1].path), waiting, chunksize=64)
+        digests = pool.map(lambda one: _digest(tree.root / one[1].path), waiting)
         for (package, row), digest in zip(waiting, digests, strict=True):
             if digest != row.sha256:
                 different.setdefault(package.name, []).append(f"{row.path}: another hash than in RECORD")
@@ -308,7 +308,7 @@ def _applies(requirement: Requirement, target: Target) -> bool:
     assert requirement.marker is not None
     try:
         return requirement.marker.evaluate(dict(target.markers))
-    except (UndefinedEnvironmentName, InvalidVersion):
+    except (UndefinedEnvironmentName, UndefinedComparison):
         return False
 
 

@@ -134,20 +134,16 @@ def _window(tree: Tree) -> tuple[Window, str]:
 
 
 def _read_window(image: Image, data: mmap.mmap, message: int) -> Window:
-    segment = next((one for one in image.segments if one.size), None)
-    if segment is None:
-        raise _UnreadableError("it has no code")
     place = message - image.slice.offset
     target = next((s.address + place - s.offset for s in image.segments if 0 <= place - s.offset < s.size), None)
     if target is None:
         raise _UnreadableError("the message is not in a segment")
+    segment = next(one for one in image.segments if one.size)
     own: int | None = None
     oldest: int | None = None
     for use in _uses(image, data, segment, target):
         start = max(use - _NEIGHBOURHOOD, image.slice.offset + segment.offset)
-        code = data[start : use + _NEIGHBOURHOOD]
-        address = segment.address + start - image.slice.offset - segment.offset
-        instructions = list(Cs(CS_ARCH_ARM64, CS_MODE_ARM).disasm(code, address))
+        instructions = list(Cs(CS_ARCH_ARM64, CS_MODE_ARM).disasm(data[start : use + _NEIGHBOURHOOD], 0))
         for number, branch in _comparisons(instructions):
             if branch in ("b.eq", "b.ne"):
                 own = number

@@ -98,11 +98,9 @@ def show(report: Report, console: Console) -> None:
     known = [one for one in report.findings if one.accepted is not None]
     what = f"{report.subject} on {report.platform}, Python {report.python}, macOS {report.macos_floor}"
     if report.loads:
-        console.print(f"[bold green]loads[/]: {escape(what)}", highlight=False)
+        console.print(f"[bold green]loads[/]: {escape(what)}")
     else:
-        console.print(
-            f"[bold red]does not load as it should[/]: {escape(what)}: {len(new)} finding(s)", highlight=False
-        )
+        console.print(f"[bold red]does not load as it should[/]: {escape(what)}: {len(new)} finding(s)")
     if new:
         console.print(_table("Findings", new))
     if known:
@@ -115,11 +113,11 @@ def show(report: Report, console: Console) -> None:
         f"up, {counts.system_symbols} assumed in macOS, {counts.python_symbols} in Python",
         f"{report.seconds:.1f} s, {report.peak_mb:.0f} MB; checked {report.checked_at}",
     ]
-    console.print("\n".join(escape(line) for line in lines), highlight=False)
+    console.print("\n".join(escape(line) for line in lines))
     if report.assumptions:
-        console.print("Assumed:", highlight=False)
+        console.print("Assumed:")
         for sentence in report.assumptions:
-            console.print(f"- {escape(sentence)}", highlight=False)
+            console.print(f"- {escape(sentence)}")
 
 
 def _table(title: str, findings: list[Finding]) -> Table:
@@ -135,5 +133,6 @@ def _table(title: str, findings: list[Finding]) -> Table:
                 lines.append(f"  and {len(several) - SHOWN} more (--json has them all)")
         if one.accepted is not None:
             lines.append(f"Accepted: {one.accepted.reason} {one.accepted.link}")
-        table.add_row(f"[bold]{escape(one.id)}[/]\n{escape(chr(10).join(lines))}")
+        text = "\n".join(lines)
+        table.add_row(f"[bold]{escape(one.id)}[/]\n{escape(text)}")
     return table

@@ -129,17 +129,14 @@ class Symbols:
 
     def exported(self, process: Process, image: Image, name: str) -> Answer:
         """Whether a loaded image exports a symbol, itself or through what it re-exports."""
-        return self._search(process, image, name, set())
-
-    def _search(self, process: Process, image: Image, name: str, searched: set[str]) -> Answer:
+        searched: set[tuple[str, str]] = set()
         waiting = [(image, name)]
         answer: Answer = "no"
         while waiting:
             current, wanted = waiting.pop()
-            mark = f"{current.path}\0{wanted}"
-            if mark in searched:
+            if (current.path, wanted) in searched:
                 continue
-            searched.add(mark)
+            searched.add((current.path, wanted))
             outcomes = process.outcomes.get(current.path, ())
             entry = self.exports(current).find(wanted)
             if entry is not None:

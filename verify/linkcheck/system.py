@@ -67,9 +67,9 @@ class System:
         DyldProcessConfig.cpp, `forEachPathVariant` and `forEachDylibFallback`: /usr/local/lib, empty on a new Mac,
         and /usr/lib, by the last part of the name; JustInTimeLoader.cpp, `make`, `pre2022Binary`.
         """
-        if (image.sdk or (0, 0, 0)) < _FALLBACKS_UNTIL and ".framework/" not in name:
-            path = f"/usr/lib/{name.rsplit('/', 1)[-1]}"
-            if path in self._seen and path != name:
+        if (image.sdk is None or image.sdk < _FALLBACKS_UNTIL) and ".framework/" not in name:
+            path = f"/usr/lib/{name.rpartition('/')[2]}"
+            if path in self._seen:
                 yield path
 
 

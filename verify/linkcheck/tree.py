@@ -51,7 +51,8 @@ class Tree:
         tree = cls(root)
         for folder, names, files in os.walk(root):
             base = PurePosixPath(Path(folder).relative_to(root))
-            for name in [*names, *files]:
+            names.sort()  # what is found comes in the same order wherever the files lie
+            for name in sorted([*names, *files]):
                 tree._add(Path(folder) / name, str(base / name))
         tree._check_links()
         return tree
@@ -67,7 +68,7 @@ class Tree:
             self.findings.append(Finding("special-file", path, "It is neither a file, a folder nor a link."))
 
     def _look_into(self, file: Path, path: str) -> None:
-        with file.open("rb", buffering=0) as stream:
+        with file.open("rb") as stream:
             if not macho.is_macho(stream.read(_SNIFF)):
                 return
         try:

@@ -1,7 +1,7 @@
 """The profile: what a machine must be. Read by the roles, the locks, the checks and the report alike."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -220,14 +220,16 @@ def _explain(path: Path, document: yaml_lines.Located, error: ValidationError) -
     """One line for a schema error: file, line, and what is known instead of an unknown key."""
     at = tuple(error.path)
     within = ".".join(str(part) for part in at) or "the profile"
-    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        known = sorted(error.schema["properties"]) if isinstance(error.schema, Mapping) else []
-        unknown = [key for key in error.instance if key not in known]
+    if error.validator == "additionalProperties":
+        instance: Any = error.instance
+        schema: Any = error.schema
+        known = sorted(schema["properties"])
+        unknown = [key for key in instance if key not in known]
         return "\n".join(
             f"{path}:{document.lines.get((*at, key), 1)}: unknown key '{key}' in {within}; known are {', '.join(known)}"
             for key in unknown
         )
     line = document.lines.get(at, 1)
-    if (error.parent is None and error.validator == "propertyNames") or "propertyNames" in error.schema_path:
+    if "propertyNames" in error.schema_path:
         line = document.lines.get((*at, str(error.instance)), line)
     return f"{path}:{line}: {within}: {error.message}"

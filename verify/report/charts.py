@@ -131,7 +131,6 @@ def _looks(height: int) -> dict[str, Any]:
         "margin": 4,
         "spacing": 8,
         "no_prefix": True,
-        "truncate_label": _LABEL,
     }
 
 

@@ -114,7 +114,7 @@ def choose(code: str | None, environment: Mapping[str, str] = os.environ) -> Lan
     if code is None:
         said = next((environment[name] for name in _VARIABLES if environment.get(name)), "")
         # language_TERRITORY.encoding@modifier; a Portuguese of another country is Portuguese.
-        wanted = said.split(".", maxsplit=1)[0].split("@", maxsplit=1)[0]
+        wanted = said.partition(".")[0].partition("@")[0]
         code = negotiate_locale([wanted], list(LOCALES)) or "en"
     return _load(code)
 
