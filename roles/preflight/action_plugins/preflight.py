@@ -177,9 +177,6 @@ def _interpreter(system: str) -> dict[str, str]:
 class ActionModule(ActionBase):  # type: ignore[misc]
     """The action plugin: one command on the target, judged on the controller."""
 
-    _supports_check_mode = True
-    _supports_async = False
-
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Read the machine and judge it; see the module's docstring."""
         result: dict[str, Any] = super().run(tmp, task_vars)

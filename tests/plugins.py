@@ -1,0 +1,76 @@
+"""Modules and action plugins in this process, as Ansible calls them: arguments in, the result out."""
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.testing import patch_module_args
+from ansible.parsing.dataloader import DataLoader
+from ansible.playbook.play_context import PlayContext
+from ansible.playbook.task import Task
+from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import connection_loader
+from ansible.template import Templar
+
+
+def run_module(main: Callable[[], None], arguments: Mapping[str, Any], *, check: bool = False) -> dict[str, Any]:
+    """What a module answers; its exit code has to say the same.
+
+    Args:
+        main: the module's.
+        arguments: its options, and what Ansible itself tells a module (`_ansible_…`).
+        check: whether in check mode.
+    """
+    said = io.StringIO()
+    code: object = None
+    with patch_module_args({**arguments, "_ansible_check_mode": check}), redirect_stdout(said):
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+    answer: dict[str, Any] = json.loads(said.getvalue().strip().splitlines()[-1])
+    assert code == int(answer.get("failed", False)), answer
+    return answer
+
+
+def connection() -> Any:
+    """A connection to this machine."""
+    return connection_loader.get("local", PlayContext())
+
+
+def action(
+    plugin: type[ActionBase],
+    arguments: Mapping[str, Any],
+    *,
+    check: bool = False,
+    variables: Mapping[str, Any] | None = None,
+    over: Any = None,
+) -> ActionBase:
+    """An action plugin as a task has it.
+
+    Args:
+        plugin: the class.
+        arguments: the task's.
+        check: whether in check mode.
+        variables: what templates may name.
+        over: the connection; this machine by default.
+    """
+    task = Task()
+    task.action, task.args, task.check_mode = plugin.__module__.rpartition(".")[2], dict(arguments), check
+    loader = DataLoader()
+    loader.set_basedir(str(Path.cwd()))
+    templar = Templar(loader=loader, variables=dict(variables or {}))
+    return plugin(task, over or connection(), PlayContext(), loader, templar)
+
+
+def run_action(plugin: type[ActionBase], arguments: Mapping[str, Any], **options: Any) -> dict[str, Any]:
+    """What an action plugin returns; see `action`. Where it raises its failure, that as Ansible shows it."""
+    try:
+        result: dict[str, Any] = action(plugin, arguments, **options).run(None, dict(options.get("variables") or {}))
+    except AnsibleActionFail as error:
+        return {"failed": True, "msg": error.message}
+    return result
