@@ -37,9 +37,25 @@ def run_module(main: Callable[[], None], arguments: Mapping[str, Any], *, check:
     return answer
 
 
-def connection() -> Any:
-    """A connection to this machine."""
-    return connection_loader.get("local", PlayContext())
+def connection(*answers: tuple[int, str, str]) -> Any:
+    """A connection to this machine; or to one that gives these answers: exit code, output, errors.
+
+    What was run over it is in its list `lines`.
+    """
+    made = connection_loader.get("local", PlayContext())
+    run, left = made.exec_command, iter(answers)
+    made.lines = []
+
+    def exec_command(line: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
+        made.lines.append(line)
+        if not answers:
+            done: tuple[int, bytes, bytes] = run(line, in_data=in_data, sudoable=sudoable)
+            return done
+        code, out, err = next(left)
+        return code, out.encode(), err.encode()
+
+    made.exec_command = exec_command
+    return made
 
 
 def action(
@@ -48,6 +64,8 @@ def action(
     *,
     check: bool = False,
     variables: Mapping[str, Any] | None = None,
+    environment: list[dict[str, str]] | None = None,
+    password: str = "",
     over: Any = None,
 ) -> ActionBase:
     """An action plugin as a task has it.
@@ -57,14 +75,19 @@ def action(
         arguments: the task's.
         check: whether in check mode.
         variables: what templates may name.
+        environment: the play's and the task's, as Ansible keeps them.
+        password: what --ask-become-pass was answered.
         over: the connection; this machine by default.
     """
     task = Task()
     task.action, task.args, task.check_mode = plugin.__module__.rpartition(".")[2], dict(arguments), check
+    task.environment = environment or []
+    context = PlayContext()
+    context.become_pass = password
     loader = DataLoader()
     loader.set_basedir(str(Path.cwd()))
     templar = Templar(loader=loader, variables=dict(variables or {}))
-    return plugin(task, over or connection(), PlayContext(), loader, templar)
+    return plugin(task, over or connection(), context, loader, templar)
 
 
 def run_action(plugin: type[ActionBase], arguments: Mapping[str, Any], **options: Any) -> dict[str, Any]:
