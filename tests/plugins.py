@@ -84,6 +84,8 @@ def action(
     task.environment = environment or []
     context = PlayContext()
     context.become_pass = password
+    # A target's shell may be any.
+    context.executable = "/nowhere/fish"
     loader = DataLoader()
     loader.set_basedir(str(Path.cwd()))
     templar = Templar(loader=loader, variables=dict(variables or {}))

@@ -97,6 +97,7 @@ def test_what_the_script_says_is_typed() -> None:
     everywhere = {key: MAC[key] for key in (*names[:-1], "disk_free_kib", "writable", "env_present", "end")}
     other = parse("".join(f"{key}={value}\n" for key, value in {**everywhere, "system": "Linux"}.items()))
     assert (other.macos, other.translated) == ("", False)
+    assert parse(answer(home="/Users/a=b=c")).home == "/Users/a=b=c"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
-"""What a module or an action cannot do without is asked for by name, before anything is done."""
+"""What holds for all modules and plugins: where they find the project, and which options they cannot do without."""
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from ansible.plugins.action import ActionBase
@@ -16,6 +19,7 @@ from roles.shell_profile.library import shell_block
 from roles.uv_env.action_plugins import uv_env as uv_env_action
 from roles.uv_env.library import uv_env, uv_env_absent
 from tests.plugins import run_action, run_module
+from verify import ROOT
 
 MODULES = {
     conda_env: "conda_root prefix profile",
@@ -56,3 +60,28 @@ def test_a_module_asks_for_what_it_needs(module: object) -> None:
 @pytest.mark.parametrize("plugin", ACTIONS, ids=lambda plugin: plugin.__module__.rpartition(".")[2])
 def test_an_action_asks_for_what_it_needs(plugin: type[ActionBase]) -> None:
     assert asked(run_action(plugin, {})["msg"]) == ACTIONS[plugin]
+
+
+# As Ansible loads a plugin: from its file, wherever it was started, beside a package that is called like the project's.
+LOAD = """
+import importlib.util, sys
+for path in sys.argv[2:]:
+    kept = sys.path[:]
+    sys.path[:] = [sys.argv[1], *kept]
+    spec = importlib.util.spec_from_file_location("plugin", path)
+    sys.modules["plugin"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules["plugin"])
+    sys.path[:] = kept
+    for name in [one for one in sys.modules if one.partition(".")[0] in ("verify", "roles")]:
+        del sys.modules[name]
+"""
+
+
+def test_a_plugin_finds_the_project_wherever_ansible_is_started(tmp_path: Path) -> None:
+    (tmp_path / "verify").mkdir()
+    (tmp_path / "verify" / "__init__.py").write_text("raise ImportError('another package')\n")
+    files = [*ROOT.glob("playbooks/*_plugins/*.py"), *ROOT.glob("roles/*/action_plugins/*.py")]
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", LOAD, tmp_path, *files], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
