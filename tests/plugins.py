@@ -2,8 +2,9 @@
 
 import io
 import json
-from collections.abc import Callable, Mapping
-from contextlib import redirect_stdout
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +100,19 @@ def run_action(plugin: type[ActionBase], arguments: Mapping[str, Any], **options
     except AnsibleActionFail as error:
         return {"failed": True, "msg": error.message}
     return result
+
+
+@contextmanager
+def typed(text: str) -> Iterator[None]:
+    """Something waits at this process's standard input, which no command may take."""
+    kept = os.dup(0)
+    reading, writing = os.pipe()
+    os.write(writing, text.encode())
+    os.close(writing)
+    os.dup2(reading, 0)
+    os.close(reading)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)

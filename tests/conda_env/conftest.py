@@ -48,9 +48,10 @@ class Lab:
         return lines
 
     def run(self, *, check: bool = False, **options: Any) -> dict[str, Any]:
-        """Run the module as Ansible would."""
+        """Run the module as Ansible would; an option that is None is left out."""
         base = {"conda_root": str(self.root), "prefix": str(self.prefix), "profile": "ml-m1", "python": "3.11"}
-        return run_module(conda_env.main, {**base, "packages": ["pip"], **options}, check=check)
+        given = {**base, "packages": ["pip"], **options}
+        return run_module(conda_env.main, {key: one for key, one in given.items() if one is not None}, check=check)
 
     def installed(self) -> dict[str, str]:
         """Versions by name, read from conda-meta."""

@@ -16,7 +16,7 @@ from playbooks.action_plugins import role_settings
 from playbooks.action_plugins.role_settings import problems
 from playbooks.callback_plugins import fleet
 from playbooks.callback_plugins.fleet import NAMED, Kind, Recap, merge_junit, note_drift, summary, table, waiting
-from tests.plugins import run_action
+from tests.plugins import run_action, typed
 from verify.results import drift
 
 STORIES = {
@@ -233,7 +233,8 @@ class Run:
 
     @property
     def pages(self) -> list[str]:
-        return [text for text, _ in self.screen.shown if text.startswith("page")]
+        """What the command that makes the page said, on stdout and on stderr."""
+        return [" ".join(text.splitlines()[:2]) for text, _ in self.screen.shown if text.startswith("page")]
 
 
 @pytest.fixture
@@ -251,7 +252,9 @@ def test_a_run_ends_with_its_table(run: Run) -> None:
     run.tell("failed", "c", msg="a second reason")
     run.tell("unreachable", "d", msg="no route")
     run.tell("failed", "e", not_begun=True, msg="Not begun: of the wave before")
-    assert run.end() == [
+    with typed("yes"):
+        shown = run.end()
+    assert shown == [
         "a     repaired     1 task changed it, verified",
         "b     healthy      not verified",
         "c     failed       no room",
@@ -262,7 +265,7 @@ def test_a_run_ends_with_its_table(run: Run) -> None:
     ]
     colours = [colour for _, colour in run.screen.shown]
     assert colours == [None, "banner", "yellow", "green", "red", "bright red", "cyan", "cyan", None]
-    assert run.pages == ["page report --lang pt \non stderr"]
+    assert run.pages == ["page report --lang pt  on stderr"]
 
 
 def test_what_fails_without_harm_is_no_failure(run: Run) -> None:
@@ -319,7 +322,7 @@ def test_what_a_whole_check_finds_is_kept(run: Run, name: str, tags: dict[str, l
     change = {"task": "the task", "diff": ["@ f", "-1", "+2"], "cut": False}
     kept = {host: one["changes"] for host, one in drift.read(run.results).items()}
     assert kept == ({"a": [change]} if noted else {})
-    assert run.pages == (["page report \non stderr"] if noted else [])
+    assert run.pages == (["page report  on stderr"] if noted else [])
 
 
 def test_a_run_that_changes_keeps_no_drift(run: Run) -> None:
@@ -328,7 +331,7 @@ def test_a_run_that_changes_keeps_no_drift(run: Run) -> None:
     assert run.callback._recaps["a"].drift == []
     run.end()
     assert drift.read(run.results) == {}
-    assert run.pages == ["page report \non stderr"]
+    assert run.pages == ["page report  on stderr"]
 
 
 def test_the_verifications_are_put_together(run: Run) -> None:
