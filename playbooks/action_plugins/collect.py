@@ -68,9 +68,6 @@ def judge(note: str, now: datetime, max_age_hours: float) -> str:
 class ActionModule(ActionBase):  # type: ignore[misc]
     """The action plugin; see the module's docstring."""
 
-    _supports_check_mode = True
-    _supports_async = False
-
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Fetch, judge, and keep the result."""
         result: dict[str, Any] = super().run(tmp, task_vars)

@@ -50,9 +50,6 @@ def reasons(result: Path) -> str:
 class ActionModule(ActionBase):  # type: ignore[misc]
     """The action plugin; see the module's docstring."""
 
-    _supports_check_mode = True
-    _supports_async = False
-
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run it; fails where its exit code is not 0."""
         result: dict[str, Any] = super().run(tmp, task_vars)

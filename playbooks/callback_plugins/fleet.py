@@ -214,7 +214,6 @@ def make_page(lang: str) -> str:
 class CallbackModule(CallbackBase):  # type: ignore[misc]
     """The callback; see the module's docstring."""
 
-    CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
     CALLBACK_NAME = "fleet"
     CALLBACK_NEEDS_ENABLED = True
