@@ -79,7 +79,9 @@ def _version(name: str, wanted: str, data: dict[str, Any]) -> str:
         return f"{name} {wanted} is missing"
     if len(found) > 1:
         return f"{name} is there {len(found)} times ({', '.join(found)}), locked is {wanted}"
-    return "" if _same(found[0], wanted) else f"{name} is {found[0]}, locked is {wanted}"
+    if not _same(found[0], wanted):
+        return f"{name} is {found[0]}, locked is {wanted}"
+    return "" if name in data["files"] else f"nothing was said of the files of {name}"
 
 
 def _same(found: str, wanted: str) -> bool:
