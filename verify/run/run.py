@@ -114,8 +114,10 @@ class Run:
         spoken = self.settings.language
         sections = []
         for one in self._hosts.values():
-            show = summary.host if self._unshown(one) is None else summary.unshown
-            sections.append(show(one.report, spoken, colour=colour))
+            try:
+                sections.append(summary.host(one.report, spoken, colour=colour))
+            except Exception:  # noted at the end of the run
+                sections.append(summary.unshown(one.report, spoken, colour=colour))
         places = summary.places(self._written, self._page, spoken)
         return "\n" + "".join(sections) + places + "".join(f"verify: {one}\n" for one in self._complaints)
 
