@@ -225,7 +225,7 @@ def test_memory_that_is_half_counted_is_not_judged(before: int | None, after: in
     assert framework("memory", data)[0].result == "skip"
 
 
-@pytest.mark.parametrize(("last", "result"), [(0.5, "pass"), (0.51, "fail")])
+@pytest.mark.parametrize(("last", "result"), [(0.4999, "pass"), (0.5, "fail")])
 def test_a_training_learns_where_the_loss_falls_to_half(last: float, result: str) -> None:
     assert framework("training", {"seed": 1, "losses": [1.0, last], "cpu_losses": None})[0].result == result
 
@@ -382,7 +382,7 @@ def test_damage_is_counted_beyond_what_is_named() -> None:
         "7 files with their recorded content (SHA-256)"
     )
     untold = packages.judge("base", share, {**data, "problems": {}, "files": {"one": 3}})
-    assert (untold.result, untold.message) == ("fail", "nothing is told of the files of two")
+    assert (untold.result, untold.message) == ("fail", "nothing was said of the files of two")
     # What another set has is not this one's.
     assert packaged(versions, {"three": 1}).result == "pass"
 

@@ -71,6 +71,6 @@ def test_file_names() -> None:
         assert name.isascii()
 
 
-@pytest.mark.parametrize(("result", "verdict"), [("fail", "unhealthy"), ("warn", "healthy"), ("skip", "healthy")])
+@pytest.mark.parametrize(("result", "verdict"), [("fail", "unhealthy"), ("warn", "healthy"), ("skip", "unverified")])
 def test_the_verdict(result: str, verdict: str) -> None:
     assert report(CheckResult("mlx.value", result, "x"), SOUND).verdict == verdict  # type: ignore[arg-type]

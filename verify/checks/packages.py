@@ -61,9 +61,6 @@ def judge(name: str, share: Share, data: dict[str, Any]) -> CheckResult:
     """
     check, versions = f"{PREFIX}.{name}", share.versions
     wrong = [problem for one, version in sorted(versions.items()) if (problem := _version(one, version, data))]
-    # Nothing is whole that was not looked at.
-    unread = [one for one in sorted(versions) if one in data["installed"] and one not in data["files"]]
-    wrong += [f"nothing is told of the files of {one}" for one in unread]
     broken = {one: data["problems"][one] for one in sorted(versions) if one in data["problems"]}
     count = len(wrong) + sum(one["count"] for one in broken.values())
     if count:
@@ -85,7 +82,9 @@ def _version(name: str, wanted: str, data: dict[str, Any]) -> str:
         return f"{name} {wanted} is missing"
     if len(found) > 1:
         return f"{name} is there {len(found)} times ({', '.join(found)}), locked is {wanted}"
-    return "" if _same(found[0], wanted) else f"{name} is {found[0]}, locked is {wanted}"
+    if not _same(found[0], wanted):
+        return f"{name} is {found[0]}, locked is {wanted}"
+    return "" if name in data["files"] else f"nothing was said of the files of {name}"
 
 
 def _same(found: str, wanted: str) -> bool:
