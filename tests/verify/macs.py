@@ -62,6 +62,7 @@ class Mac:
                 "packages": {
                     "installed": {**{name: [one] for name, one in versions.items()}, "coremltools": ["9.0"]},
                     "files": dict.fromkeys([*versions, "coremltools"], 3),
+                    "content": True,
                     "problems": {},
                 },
                 "variables": {"stored": {"": variables}},

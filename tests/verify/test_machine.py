@@ -27,7 +27,7 @@ def judged(state: dict[str, Any], report: HostReport) -> list[CheckResult]:
     stages: dict[str, dict[str, Any]] = {
         "python": {**python, "prefix": "/env", "wanted_prefix": "/env"},
         "machine": MACHINE,
-        "packages": {"installed": {}, "files": {}, "problems": {}},
+        "packages": {"installed": {}, "content": False, "files": {}, "problems": {}},
         "variables": {"stored": {}},
         "shell": {"shell": "/bin/zsh", "error": "not asked"},
         "state": state,
