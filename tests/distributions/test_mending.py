@@ -112,6 +112,16 @@ def test_a_file_altered_in_uvs_cache_does_not_reach_an_environment(bare: Environ
     assert bare.run(apply=True, content=True)["changed"] is False
 
 
+def test_what_is_whole_in_the_cache_is_not_fetched_again(bare: Environment) -> None:
+    bare.install()
+    (kept,) = bare.cached("tiny/__init__.py")
+    number = kept.stat().st_ino
+    (bare.site / "tiny" / "__init__.py").unlink()
+    assert bare.run(apply=True)["pending"] == ["tiny"]
+    assert (bare.site / "tiny" / "__init__.py").exists()
+    assert [path.stat().st_ino for path in bare.cached("tiny/__init__.py")] == [number]
+
+
 def test_the_cache_of_other_packages_stays(bare: Environment) -> None:
     bare.lock("beside")
     bare.install()
