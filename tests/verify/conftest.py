@@ -15,6 +15,7 @@ import numpy
 import pytest
 from uv import find_uv_bin
 
+from tests.verify.runs import Lab
 from verify import ROOT
 from verify.profile import model as profiles
 from verify.profile.model import Profile
@@ -148,3 +149,9 @@ def _install(site: Path, name: str, version: str) -> None:
     folder = site / f"{name.replace('-', '_')}-{version}.dist-info"
     folder.mkdir()
     (folder / "RECORD").write_text("\n".join([*rows, f"{folder.name}/RECORD,,"]) + "\n", encoding="utf-8")
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Lab:
+    """Three Macs on which all is well."""
+    return Lab(tmp_path, monkeypatch, lambda: "".join(capfd.readouterr()))
