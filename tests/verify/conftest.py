@@ -15,6 +15,7 @@ import pytest
 from uv import find_uv_bin
 
 from tests.distributions.environment import digest
+from tests.verify.runs import Lab
 from verify import ROOT
 from verify.profile import model as profiles
 from verify.profile.model import Profile
@@ -153,3 +154,9 @@ def _install(site: Path, name: str, version: str) -> None:
 
 def _row(site: Path, path: Path) -> str:
     return f"{path.relative_to(site)},sha256={digest(path.read_bytes())},{path.stat().st_size}"
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Lab:
+    """Three Macs on which all is well."""
+    return Lab(tmp_path, monkeypatch, lambda: "".join(capfd.readouterr()))

@@ -9,7 +9,7 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from tests.verify import macs, told
 from tests.verify.macs import Answer, Mac, Question
@@ -40,6 +40,10 @@ VALUES: tuple[Any, ...] = (
 )
 
 
+_MATCHING = {"^/": "/Users/me\n/x", "^[1-9][0-9]{0,3}$": "9999", "^(nan|inf|-inf)$": "nan"}
+"""A text for each pattern of the schemas; for the others a name."""
+
+
 def dumps(value: Any) -> str:
     """JSON, with the raw texts of RAWS in the places that stand for them."""
     text = json.dumps(value)
@@ -52,7 +56,7 @@ class Samples:
     """Values that a JSON Schema allows, at its bounds more often than not."""
 
     def __init__(self, document: dict[str, Any], source: random.Random) -> None:
-        self._definitions = document["$defs"]
+        self._definitions = document.get("$defs", {})
         self._random = source
 
     def of(self, schema: dict[str, Any]) -> Any:
@@ -61,8 +65,8 @@ class Samples:
         if "$ref" in schema:
             rest = {key: value for key, value in schema.items() if key != "$ref"}
             return self.of({**self._definitions[schema["$ref"].rpartition("/")[2]], **rest})
-        if "enum" in schema:
-            return source.choice(schema["enum"])
+        if "const" in schema or "enum" in schema:
+            return source.choice(schema.get("enum", [schema.get("const")]))
         if "anyOf" in schema:
             return self.of(source.choice(schema["anyOf"]))
         kind = schema["type"]
@@ -97,14 +101,19 @@ class Samples:
         return made
 
     def _string(self, schema: dict[str, Any]) -> str:
+        if "format" in schema:
+            return self._random.choice(("2026-11-21T07:51:46Z", "1000-01-01T00:00:00Z", "9999-12-31T23:59:59Z"))
         if "pattern" in schema:
-            return {"^/": "/Users/me\n/x", "^[1-9][0-9]{0,3}$": "9999"}.get(schema["pattern"], "Darwin")
+            return _MATCHING.get(schema["pattern"], "Darwin")
         text = self._random.choice(TEXTS).ljust(schema.get("minLength", 0), "x")
         return text[: schema.get("maxLength", 5000)]
 
     def _number(self, schema: dict[str, Any]) -> float:
-        low, high = schema.get("minimum", -(2**62)), schema.get("maximum", 2**62)
-        return self._random.choice((low, high, min(low + 1, high), self._random.uniform(low, high)))
+        # One that is excluded is the smallest number there is.
+        least = 5e-324 if "exclusiveMinimum" in schema else -(2**62) if schema["type"] == "integer" else -1e308
+        low: float = schema.get("minimum", least)
+        high: float = schema.get("maximum", -least if least < -1 else 1e308)
+        return self._random.choice((low, high, min(low + 1, high), low / 2 + high / 2))
 
 
 def spoilt(value: Any, source: random.Random) -> Any:
@@ -156,7 +165,8 @@ def _torn(text: str, nonce: str, source: random.Random) -> tuple[Answer, bool]:
         (Answer(data.replace(marked, b"0" * len(marked))), True),
         (Answer(marked + b" {}\n" + data + last + b"\n"), True),
         (Answer(data + last + b"\n" + last + b"\n"), True),
-        (Answer(marked + b"\n" + data), True),
+        # Without an answer behind it, it is no probe's.
+        (Answer(marked + b"\n" + data), False),
         (Answer(data.replace(b"\n", b"\r\n")), False),
         (Answer(b"\xff\xfe\x00banner\x1b[2J" + data), False),
         (Answer(data[:at] + b"\x1b[31m\xe2\x80\xae\xed\xa0\x80\x00\xff" + data[at:]), False),
@@ -211,7 +221,7 @@ class Hostile:
 
     def _spoilt(self, question: Question) -> Answer:
         def change(_: str, data: Any) -> Any:
-            for _time in range(self._random.choice((1, 1, 2, 5))):
+            for _number in range(self._random.choice((1, 1, 2, 5))):
                 data = spoilt(data, self._random)
             return data
 
@@ -231,11 +241,11 @@ class Hostile:
         found = self.mac.found(self.probe, question.asked)
         stage = self._random.choice(list(found))
         definition = f"{self._kind()}.{stage}"
-        records = [dumps(one) for one in told.records({**found, stage: cast("dict[str, Any]", "data")})]
+        records = [dumps(one) for one in told.records({**found, stage: {"its": "data"}})]
         text = dumps(change(definition, found[stage]))
         self._fits(stage, definition, text)
         outcome = macs.outcome({})
-        outcome["records"] = [one.replace('"data": "data"', f'"data": {text}') for one in records]
+        outcome["records"] = [one.replace('{"its": "data"}', text) for one in records]
         return _line(nonce, dumps(outcome))
 
     def _fits(self, stage: str, definition: str, text: str) -> None:

@@ -3,102 +3,26 @@
 The faults are exceptions, planted one at a time. What is checked is what `python -m verify` leaves behind.
 """
 
-import functools
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.verify import macs
-from tests.verify.macs import Mac, Question
-from verify import __main__ as verify
+from tests.verify.macs import Question
+from tests.verify.runs import AT, NAMES, Done, Here, Lab, said_of
 from verify.checks import stages
 from verify.checks.health import HostHealth
 from verify.checks.walk import Stage
 from verify.errors import UserError
-from verify.profile import model as profiles
 from verify.report import page, summary, view
 from verify.results import files, history
 from verify.results.model import INTERNAL
 from verify.target import record
 
-NAMES = ("mac-1", "mac-2", "mac-3")
-AT = "mac-2"
-Plant = Callable[[pytest.MonkeyPatch, "Here"], None]
-
-
-@dataclass
-class Here:
-    """Where the run is: raises at one host, or leaves what it wraps as it is."""
-
-    host: str = ""
-
-    def planted(self, function: Callable[..., Any], error: Exception) -> Callable[..., Any]:
-        def with_fault(*arguments: Any, **named: Any) -> Any:
-            if self.host == AT:
-                raise error
-            return function(*arguments, **named)
-
-        return with_fault
-
-
-@dataclass
-class Done:
-    """What a run left behind."""
-
-    code: int
-    screen: str
-    results: dict[str, dict[str, Any]]
-    junit: str
-    page: str
-
-    def whole(self, host: str) -> dict[str, Any]:
-        """A host's result without what differs from run to run."""
-        return {key: value for key, value in self.results[host].items() if key not in ("started", "seconds")}
-
-
-class Lab:
-    """Three Macs, and `python -m verify` over them in this process."""
-
-    def __init__(self, folder: Path, patch: pytest.MonkeyPatch, read: Callable[[], str]) -> None:
-        self.patch = patch
-        self.here = Here()
-        self._folder = folder
-        self._read = read
-        mac = Mac(profiles.load("ml-m1"))
-        self.hosts = macs.connect(patch, dict.fromkeys(NAMES, functools.partial(macs.honest, mac)))
-        check = HostHealth.check
-
-        def noting(health: HostHealth, name: str) -> Any:
-            self.here.host = health.report.host
-            return check(health, name)
-
-        patch.setattr(HostHealth, "check", noting)
-
-    def verify(self, *arguments: str, level: str = "soak") -> Done:
-        given = ["--hosts", self.hosts, "--results", str(self._folder), "--level", level, "--frameworks", "mlx"]
-        self._read()
-        code = verify.main([*given, *arguments])
-        screen = self._read()
-        results, refused = files.gather(self._folder)
-        assert refused == []
-        return Done(
-            code,
-            screen,
-            {one.data["host"]: one.data for one in results},
-            *(path.read_text(encoding="utf-8") if path.exists() else "" for path in self._written()),
-        )
-
-    def _written(self) -> tuple[Path, Path]:
-        return self._folder / "junit.xml", self._folder / page.FILE
-
-
-@pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Lab:
-    return Lab(tmp_path, monkeypatch, lambda: "".join(capfd.readouterr()))
+Plant = Callable[[pytest.MonkeyPatch, Here], None]
 
 
 @pytest.fixture(scope="module")
@@ -106,11 +30,6 @@ def well(tmp_path_factory: pytest.TempPathFactory) -> Done:
     """A run without a fault."""
     with pytest.MonkeyPatch.context() as patch:
         return Lab(tmp_path_factory.mktemp("well"), patch, str).verify()
-
-
-def said_of(host: str, screen: str) -> str:
-    """The summary's line about a host's verdict."""
-    return next(line for line in screen.splitlines() if line.startswith(f"{host}: ") and line.split()[1].isupper())
 
 
 def assert_only_one_is_unverified(done: Done, well: Done, why: str) -> None:

@@ -30,6 +30,7 @@ CATALOGUES = Path(__file__).resolve().parent / "locale"
 _VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _STEP = 1000
+_SMALLEST, _LARGEST = 1e-15, 1e15
 
 
 @dataclass(frozen=True)
@@ -65,15 +66,19 @@ class Language:
 
     def number(self, value: float) -> str:
         """A measured number, to three significant digits."""
-        return format_decimal(value, format="@@@", locale=self.locale)
+        return self._power(value) or format_decimal(value, format="@@@", locale=self.locale)
 
     def short(self, value: float) -> str:
         """A number that is round more often than not, to three significant digits at most."""
-        return format_decimal(value, format="@##", locale=self.locale) if value else "0"
+        return self._power(value) or (format_decimal(value, format="@##", locale=self.locale) if value else "0")
 
     def tiny(self, value: float) -> str:
         """A small number, such as an error, as a power of ten."""
         return format_scientific(value, format="0.0E0", locale=self.locale)
+
+    def _power(self, value: float) -> str:
+        """A number that would be a row of digits as a power of ten, "" for others: no machine measures such."""
+        return "" if value == 0 or _SMALLEST <= abs(value) < _LARGEST else self.tiny(value)
 
     def span(self, low: float, high: float) -> str:
         """From one number to another."""
@@ -81,7 +86,7 @@ class Language:
 
     def percent(self, share: float) -> str:
         """A share (1 is all) in whole percent."""
-        return format_percent(share, locale=self.locale)
+        return f"{power}%" if (power := self._power(share * 100)) else format_percent(share, locale=self.locale)
 
     def size(self, count: float) -> str:
         """A number of bytes, in decimal units."""

@@ -155,7 +155,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Any:
 
 def _log(session: pytest.Session, address: str, answer: CheckResult) -> None:
     """Have JUnit tell a failure that no test could."""
-    name = f"test_check[{address}-{answer.check}]"
+    name = f"test_check[{answer.check}-{address}]"
     report = pytest.TestReport(
         nodeid=f"verify/run/test_checks.py::{name}",
         location=("verify/run/test_checks.py", None, name),

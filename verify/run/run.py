@@ -8,7 +8,7 @@ from pathlib import Path
 from testinfra.host import Host
 
 from verify.checks.health import HostHealth
-from verify.documents import plain
+from verify.documents import MalformedError, plain
 from verify.errors import UserError
 from verify.report import page, summary
 from verify.results import files, history
@@ -45,7 +45,7 @@ class Run:
         So neither an older result nor none stands for a host at which this run fails, even where the run is killed.
 
         Raises:
-            UserError: it cannot be written.
+            UserError: it cannot be written, or a host has a name that no result can have.
         """
         try:
             for one in self._hosts.values():
@@ -55,6 +55,8 @@ class Run:
                 f"No result can be written to {self.settings.results}: {error.strerror}. Free some space there, or set "
                 "--results."
             ) from error
+        except MalformedError as error:
+            raise UserError(f"A machine cannot be called that: {error}. Give it another name.") from error
 
     def health(self, host: Host) -> HostHealth:
         """The health of a host."""
