@@ -188,6 +188,7 @@ class Run:
         self.results = folder / "results"
         for made in (self.results / "junit", folder / "verify", folder / "playbooks"):
             made.mkdir(parents=True)
+        (folder / "verify" / "__init__.py").touch()
         (folder / "verify" / "__main__.py").write_text(
             "import sys\nprint('page', *sys.argv[1:], sys.stdin.read())\nprint('on stderr', file=sys.stderr)\n"
         )
