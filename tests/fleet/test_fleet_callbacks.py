@@ -1,6 +1,7 @@
 """The table at the end, the line about long tasks, what is kept of drift, and the settings that are refused."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -53,6 +54,8 @@ def test_the_table_keeps_to_its_columns() -> None:
         ("repaired", "h     repaired     1 task changed it, verified"),
     ]
     assert table(recaps, Kind(), width=20) == table(recaps, Kind(), width=59)
+    (row,) = table({"a": replace(recaps["a"], why="word " * 7 + "word x")}, Kind(), width=20)
+    assert row[1].endswith("\n" + " " * 19 + "x")
     (wide,) = table({"a": recaps["a"]}, Kind(), width=63)
     assert wide[1] == f"a     failed       {note} end"
     assert summary({"h": recaps["h"]}, Kind()) == "1 machine: 1 repaired"
