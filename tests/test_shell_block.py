@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import shell_lines
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from roles.shell_profile.library import shell_block
@@ -41,6 +41,8 @@ PARTS = [
     "a) echo 1 ;;\n", "esac\n", "true |\n", "(\n", ")\n", "`date`\n", "arr=()\n", "f ()\n", "echo $'it\\'s'\n",
     "caf\udce9\n", "[[ -n $x ]] || {\n", "while false; do :; done\n", 'eval "$(/usr/local/bin/brew shellenv)"\n',
 ]  # fmt: skip
+# How long an example takes says something about this machine only.
+STEADY = settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 files = st.lists(st.sampled_from(PARTS), max_size=9).map("".join)
 
 
@@ -87,7 +89,7 @@ def test_damaged_markers_are_refused_rather_than_guessed(text: str, said: str) -
         edit(text, "ml-m1", BLOCK)
 
 
-@settings(max_examples=500, derandomize=True)
+@settings(STEADY, max_examples=500)
 @example("\r")
 @example("\n\r")
 @example("one\r\ntwo")
@@ -317,7 +319,7 @@ def test_a_line_stands_by_itself_or_does_not(text: str, standing: str) -> None:
     assert "".join("-+"[one] for one in shell_lines.by_themselves(text)) == standing
 
 
-@settings(max_examples=300, derandomize=True)
+@settings(STEADY, max_examples=300)
 @given(files)
 def test_adopting_takes_out_whole_lines_of_the_course_and_nothing_else(text: str) -> None:
     after = adopt(text, NAMES)
@@ -333,7 +335,7 @@ def test_adopting_takes_out_whole_lines_of_the_course_and_nothing_else(text: str
     assert after.count(BREW) >= min(1, text.count(BREW))
 
 
-@settings(max_examples=300, derandomize=True)
+@settings(STEADY, max_examples=300)
 @given(files)
 def test_a_converge_after_a_converge_changes_nothing(text: str) -> None:
     once = edit(adopt(text, NAMES), "ml-m1", BLOCK)
@@ -342,7 +344,7 @@ def test_a_converge_after_a_converge_changes_nothing(text: str) -> None:
     assert once.rfind(CONDA) < once.index(BEGIN)
 
 
-@settings(max_examples=150, derandomize=True, deadline=None)
+@settings(STEADY, max_examples=150)
 @given(files)
 def test_bash_agrees_that_the_line_stands_by_itself(text: str) -> None:
     """What comes before a line is complete: bash's parser does not miss the end of something."""

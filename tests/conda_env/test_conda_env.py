@@ -14,6 +14,7 @@ import pytest
 
 from roles.conda_env.library.conda_env import told, way_out
 from tests.conda_env.conftest import MODULE, Lab
+from tests.waiting import wait_until
 from verify.target.record import Conda, Homebrew, parse
 
 
@@ -333,8 +334,7 @@ def test_a_killed_creation_is_taken_up_again(lab: Lab) -> None:
     assert process.stdin is not None
     process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
     process.stdin.close()
-    while not (lab.prefix / "conda-meta").exists():
-        assert process.poll() is None
+    wait_until((lab.prefix / "conda-meta").exists, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     (lab.room / "hang-conda").unlink()

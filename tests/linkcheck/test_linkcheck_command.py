@@ -186,8 +186,9 @@ def test_compat_wants_a_name_and_versions(text: str) -> None:
 
 
 def test_a_report_that_the_check_contradicts_stands_out() -> None:
-    row = compat.Row({"jaxlib": "0.5.1"}, True, (), ())
-    broken = compat.Row({"jaxlib": "0.5.2"}, True, (Finding("missing-symbol", "x", "y", ("a", "b"), ("_s", "_t")),), ())
+    row = document.Row({"jaxlib": "0.5.1"}, True, (), ())
+    finding = Finding("missing-symbol", "x", "y", ("a", "b"), ("_s", "_t"))
+    broken = document.Row({"jaxlib": "0.5.2"}, True, (finding,), ())
     matrix = {
         "title": "JAX",
         "reports": [

@@ -55,13 +55,15 @@ def test_a_beta_alone_is_not_taken() -> None:
     assert choose(BETA) is None
 
 
-@pytest.mark.parametrize(("command", "code"), [(["true"], 0), (["false"], 1), (["sleep", "30"], 142)])
+@pytest.mark.parametrize(
+    ("command", "seconds", "code"), [(["true"], 60, 0), (["false"], 60, 1), (["sleep", "300"], 1, 142)]
+)
 def test_the_placeholder_goes_away_in_every_case(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str], code: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str], seconds: int, code: int
 ) -> None:
     placeholder = tmp_path / "a placeholder"
     monkeypatch.setattr(command_line_tools, "PLACEHOLDER", str(placeholder))
-    script = guarded(1, "sh", "-c", f"test -e '{placeholder}' && exec {' '.join(command)}")
+    script = guarded(seconds, "sh", "-c", f"test -e '{placeholder}' && exec {' '.join(command)}")
     assert subprocess.run(["/bin/sh", "-c", script], check=False).returncode == code
     assert not placeholder.exists()
 

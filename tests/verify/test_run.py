@@ -65,7 +65,7 @@ def test_four_faults_are_four_different_failures_and_the_run_goes_on(machine: Ma
     if "pytorch" in machine.profile.frameworks_on(machine.platform):
         planted["pytorch"] = "crash"
     faults.plant(machine.prefix, planted)
-    done = machine.verify("--timeout", "5")
+    done = machine.verify("--timeout", "15")
     assert done.code == 1
     expected = {
         "tensorflow.value": ("fail", "wrong-value"),
@@ -419,7 +419,7 @@ def test_a_shell_that_does_not_answer(mac: Machine) -> None:
 )
 def test_a_tool_that_does_not_say_its_version(mac: Machine, script: str, said: str) -> None:
     (mac.home / "höme brew/bin/brew").write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
-    done = mac.verify("--level", "setup", "--timeout", "2")
+    done = mac.verify("--level", "setup", "--timeout", "10")
     assert done.bad() == {"system.homebrew": ("fail", "no-answer")}
     assert said in done.message("system.homebrew")
 
