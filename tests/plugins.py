@@ -48,6 +48,8 @@ def connection(*answers: tuple[int, str, str]) -> Any:
     made.lines = []
 
     def exec_command(line: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
+        # Whatever the target's own shell is.
+        assert line.startswith("/bin/sh -c "), line
         made.lines.append(line)
         if not answers:
             done: tuple[int, bytes, bytes] = run(line, in_data=in_data, sudoable=sudoable)

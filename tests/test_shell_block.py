@@ -1,6 +1,7 @@
 """The managed block: one of it, and not a byte of the rest changed but what it replaces."""
 
 import json
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,16 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from roles.shell_profile.library import shell_block
-from roles.shell_profile.library.shell_block import DamagedError, _noted, _store, adopt, edit, markers
+from roles.shell_profile.library.shell_block import (
+    DamagedError,
+    _noted,
+    _store,
+    _write,
+    adopt,
+    edit,
+    markers,
+    place_of,
+)
 from tests.plugins import run_module
 
 BLOCK = "echo hello\n"
@@ -56,6 +66,9 @@ def test_several_blocks_become_one() -> None:
 
 def test_a_file_with_windows_line_ends_keeps_them() -> None:
     assert edit("one\r\n", "ml-m1", BLOCK) == ("one\n" + OURS).replace("\n", "\r\n")
+    assert edit("one\r\ntwo\r", "ml-m1", BLOCK) == ("one\ntwo\n" + OURS).replace("\n", "\r\n")
+    assert edit("one\r\ntwo", "ml-m1", BLOCK) == ("one\ntwo\n" + OURS).replace("\n", "\r\n")
+    assert edit("one\ntwo\r", "ml-m1", BLOCK) == f"one\ntwo\r\n{OURS}"
 
 
 def test_another_profiles_block_is_left_alone() -> None:
@@ -142,6 +155,170 @@ def test_after_something_bigger_has_ended_lines_stand_by_themselves_again() -> N
     assert adopt(before + ACTIVATE, NAMES) == before
 
 
+# A file, and for each of its lines whether it stands by itself (+) or belongs to something bigger, or to something that
+# is not understood (-).
+STANDING = [
+    ("a\nb", "++"),
+    ("if a; then\nb\nfi\nc", "+--+"),
+    ("if a; then b; elif c; then d; else e; fi\nc", "++"),
+    ("for i in 1\ndo\nb\ndone\nc", "+---+"),
+    ("while a; do\nb\ndone\nc", "+--+"),
+    ("until a; do\nb\ndone\nc", "+--+"),
+    ("select a; do\nb\ndone\nc", "+--+"),
+    ("repeat 3; do\nb\ndone\nc", "+--+"),
+    ("foreach i (1 2)\nb\nend\nc", "+--+"),
+    ("case x in\na) b ;;\n(c) d ;;\nesac\ne", "+---+"),
+    ("case x in a)\nb\nesac\nc", "+--+"),
+    ("case x in a) fi ;; esac\nc", "+-"),
+    ("{\nb\n}\nc", "+--+"),
+    ("{ }\nb", "++"),
+    ("! {\nb\n}\nc", "+--+"),
+    ("time {\nb\n}\nc", "+--+"),
+    # What closes nothing, or something else, is not understood.
+    ("fi\nb\nc", "+--"),
+    ("}\nb", "+-"),
+    ("a)\nb", "+-"),
+    ("if a; then b; done\nc", "+-"),
+    ("if a; then b; }\nc", "+-"),
+    ("{ a; fi\nb", "+-"),
+    ("( a }\n)\nb", "+-+"),
+    ("(fi)\nb", "+-"),
+    ("$(fi)\nb", "+-"),
+    ("`fi`\nb", "+-"),
+    ("x | fi\nb", "+-"),
+    ("if then fi\nb", "++"),
+    # It closes only where a command may begin.
+    ("echo fi\nb", "++"),
+    ("echo }\nb", "++"),
+    ("'a' fi\nb", "++"),
+    ("(a) fi\nb", "++"),
+    ("$(a)fi\nb", "++"),
+    ("${fi}\nb", "++"),
+    ("afi\nb", "++"),
+    ("echo if\nb", "+-"),
+    # Functions, and lists that look like one.
+    ("f() {\nb\n}\nc", "+--+"),
+    ("f ()\n{\nb\n}\nc", "+---+"),
+    ("f()\na\nb", "+-+"),
+    ("f() a\nb", "++"),
+    ("f() (\nb\n)\nc", "+--+"),
+    ("a=()\nb", "++"),
+    ("a=(\n1\n)\nb", "+--+"),
+    ("a=(1 2)\nb", "++"),
+    # Operators.
+    ("a |\nb\nc", "+-+"),
+    ("a | \nb\nc", "+-+"),
+    ("a |&\nb\nc", "+-+"),
+    ("a ||\nb\nc", "+-+"),
+    ("a &&\nb\nc", "+-+"),
+    ("a &&\n\n\nb\nc", "+---+"),
+    ("a &\nb", "++"),
+    ("a ;\nb", "++"),
+    ("a &&\n'b'\nc", "+-+"),
+    ("a &&\n(b)\nc", "+-+"),
+    ("a &&\n$(b)\nc", "+-+"),
+    ("a &&\n`b`\nc", "+-+"),
+    ("a &&\n{ b; }\nc", "+-+"),
+    ("a && # why\nb\nc", "+-+"),
+    # Joined lines.
+    ("a \\\nb\nc", "+-+"),
+    ("a\\\nb\nc", "+-+"),
+    ("a && \\\nb\nc", "+-+"),
+    ("a\\ b\nc", "++"),
+    ("a \\\\\nb", "++"),
+    ("# a \\\nb", "++"),
+    # Quotation.
+    ("echo 'a\nb\n'\nc", "+--+"),
+    ('echo "a\nb\n"\nc', "+--+"),
+    ("echo $'a\nb\n'\nc", "+--+"),
+    ("echo $'a\\'\nb\n'\nc", "+--+"),
+    ("echo $'\\\\'\nb", "++"),
+    ("echo $'\\''\nb", "++"),
+    ("echo 'a\\'\nb", "++"),
+    ('echo "a\\"\nb\n"\nc', "+--+"),
+    ('echo "\\""\nb', "++"),
+    ('echo "\\\\"\nb', "++"),
+    ("echo \\'\nb", "++"),
+    ("echo \\\"\nb", "++"),
+    ("echo '\"'\nb", "++"),
+    ("echo \"'\"\nb", "++"),
+    ("echo '#'\nb", "++"),
+    ("echo 'a'b'c\nd'\ne", "+-+"),
+    ("echo \"a\"'b\n'\nc", "+-+"),
+    # Substitution.
+    ("x=$(\nb\n)\nc", "+--+"),
+    ('x="$(\nb\n)"\nc', "+--+"),
+    ('x="$(echo ")")\nb\n"\nc', "+--+"),
+    ("x=\"$('a\nb')\"\nc", "+-+"),
+    ("x=${a}${b\nc\n}\nd", "+--+"),
+    ("x=${a:-\nb\n}\nc", "+--+"),
+    ('x="${a:-\nb\n}"\nc', "+--+"),
+    ("x=`\nb\n`\nc", "+--+"),
+    ('x="`\nb\n`"\nc', "+--+"),
+    ('x="`a`"\nb', "++"),
+    ("x=$(a)\nb", "++"),
+    ("x=${a}\nb", "++"),
+    ("x=${a}b}\nc", "++"),
+    ("x=${a b}c\nd", "++"),
+    ("x=${#a}\nb", "++"),
+    ("x=${a#b}\nc", "++"),
+    ("x=${a:-\"}\"}\nb", "++"),
+    ("x=${a:-'}'}\nb", "++"),
+    ("x=`a`\nb", "++"),
+    ("echo $\nb", "++"),
+    ("x=$((1 + 2))\nb", "++"),
+    ("echo $(a) $(\nb\n)\nc", "+--+"),
+    ("echo \"$(a) b\"\nc", "++"),
+    ("echo \"${a} b\"\nc", "++"),
+    # Comments.
+    ("# it's\nb", "++"),
+    ("a # it's\nb", "++"),
+    ("a;# it's\nb", "++"),
+    ("(a)# it's\nb", "++"),
+    ("a#'\nb\n'\nc", "+--+"),
+    ("$(a)#'\nb\n'\nc", "+--+"),
+    ("`a`#'\nb\n'\nc", "+--+"),
+    ("'a'#'\nb\n'\nc", "+--+"),
+    ("x=$(# it's\n)\nb", "+-+"),
+    # Here-documents.
+    ("cat <<A\nb\nA\nc", "+--+"),
+    ("cat << A\nb\nA\nc", "+--+"),
+    ("cat <<'A B'\nb\nA\nA B\nc", "+---+"),
+    ('cat <<"A"\nb\nA\nc', "+--+"),
+    ("cat <<\\A\nb\nA\nc", "+--+"),
+    ("cat <<A'B'\nb\nAB\nc", "+--+"),
+    ("cat <<-A\n\tb\n\tA\nc", "+--+"),
+    ("cat <<-A\n A\nA\nc", "+--+"),
+    ("cat <<A\n\tA\nA\nc", "+--+"),
+    ("cat <<A <<-B\na\nA\nb\n\tB\nc", "+----+"),
+    ("cat <<A\nit's\n$(\nA\nc", "+---+"),
+    ("cat <<A |\nb\nA\nd\ne", "+---+"),
+    ("cat <<A \\\n-n\nb\nA\nc", "+---+"),
+    ('cat <<A "b\nc"\nd\nA\ne', "+---+"),
+    ("cat <<A; if b; then\nc\nA\nd\nfi\ne", "+----+"),
+    ("cat <<A\r\nb\r\nA\r\nc", "+--+"),
+    ("{ cat <<A\nb\nA\n}\nc", "+---+"),
+    ("if a; then cat <<A\nb\nA\nfi\nc", "+---+"),
+    ("cat <<A>x\nb\nA\nc", "+--+"),
+    ("cat <<<a\nb", "++"),
+    ("cat <<<'a\nb'\nc", "+-+"),
+    ("a<<<if\nb", "+-"),
+    # There it may be a shift, or be inside a word: nothing is said of what follows.
+    ("x=$((1<<2))\nb\nc", "+--"),
+    ("( cat <<A\nb\nA\n)\nc", "+----"),
+    ("x=$(cat <<A\nb\nA\n)\nc", "+----"),
+    ("x=${a<<b}\nc", "+-"),
+    ("x=`cat <<A`\nA\nc", "+--"),
+    ("cat <<\nb", "+-"),
+    ('echo "<<A"\nb', "++"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "standing"), STANDING)
+def test_a_line_stands_by_itself_or_does_not(text: str, standing: str) -> None:
+    assert "".join("-+"[one] for one in shell_lines.by_themselves(text)) == standing
+
+
 @settings(STEADY, max_examples=300)
 @given(files)
 def test_adopting_takes_out_whole_lines_of_the_course_and_nothing_else(text: str) -> None:
@@ -185,12 +362,33 @@ def test_bash_agrees_that_the_line_stands_by_itself(text: str) -> None:
 def test_permissions_and_bytes_that_are_no_utf8_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "rc"
     path.write_bytes(b"# caf\xe9\n")
-    path.chmod(0o600)
+    path.chmod(0o4751)
     text = path.read_bytes().decode("utf-8", "surrogateescape")
     _store(path, edit(text, "ml-m1", BLOCK), remove=False)
     assert path.read_bytes() == b"# caf\xe9\n" + OURS.encode()
-    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.stat().st_mode & 0o7777 == 0o4751
     assert [one.name for one in tmp_path.iterdir()] == ["rc"]
+
+
+def test_a_file_keeps_its_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where root runs this, the file that takes the old one's place would be root's."""
+    path, given = tmp_path / "rc", []
+    path.touch()
+    monkeypatch.setattr(os, "chown", lambda *arguments: given.append(arguments))
+    mine = path.stat()
+    _write(path, b"1", mine)
+    assert given == []
+    for uid, gid in ((mine.st_uid + 1, mine.st_gid), (mine.st_uid, mine.st_gid + 1)):
+        _write(path, b"2", os.stat_result([*mine[:4], uid, gid, *mine[6:]]))
+        assert given.pop() == (path, uid, gid)
+
+
+def test_the_block_goes_into_the_last_file_that_puts_base_first(tmp_path: Path) -> None:
+    names = [str(tmp_path / name) for name in "abcde"]
+    for name, text in zip(names, (CONDA, "x\n", CONDA, CONDA, "x\n"), strict=True):
+        Path(name).write_text(text)
+    assert [place_of(name, names) for name in names] == [names[3], names[3], names[3], names[3], names[4]]
+    assert place_of(str(tmp_path / "z"), names) == str(tmp_path / "z")
 
 
 def test_the_record_says_whether_the_file_was_made_for_the_block() -> None:
@@ -221,11 +419,13 @@ class Home:
         loaded: dict[str, Any] = json.loads(text)
         return loaded
 
-    def run(self, *, block: str = BLOCK, check: bool = False, **options: Any) -> dict[str, Any]:
+    def run(self, *, block: str = BLOCK, check: bool = False, refused: bool = False, **options: Any) -> dict[str, Any]:
         names = [str(self.path / name) for name in (".zprofile", ".zshrc", ".zlogin")]
         base = {"path": names[1], "files": names, "profile": "ml-m1", "block": block, "activations": NAMES}
         arguments = {**base, **options}
-        return run_module(shell_block.main, arguments, check=check)
+        answer = run_module(shell_block.main, arguments, check=check)
+        assert answer.get("failed", False) is refused, answer
+        return answer
 
     def uninstall(self, **options: Any) -> dict[str, Any]:
         return self.run(block="", path="", files=[], activations=[], **options)
@@ -345,3 +545,91 @@ def test_a_shell_that_is_not_handled_is_told_what_to_do_and_nothing_is_written(
     assert capsys.readouterr().err == "[WARNING]: Your login shell is /usr/bin/fish.\n"
     assert (answer["changed"], answer["backups"]) == (False, [])
     assert sorted(home.path.rglob("*")) == before
+
+
+def test_whose_the_file_is_counts_for_the_one_with_the_block(home: Home) -> None:
+    home.write(".zlogin", "x\n")
+    home.run()
+    assert home.record["shell_created"]
+    home.uninstall()
+    assert not (home.path / ".zshrc").exists()
+    home.write(".zshrc", "")
+    home.run()
+    assert not home.record["shell_created"]
+    # An empty file that was the user's stays.
+    home.uninstall()
+    assert (home.path / ".zshrc").read_text() == ""
+
+
+def test_a_file_that_was_made_for_the_block_stays_for_what_the_user_added(home: Home) -> None:
+    home.run()
+    rc = home.path / ".zshrc"
+    rc.write_text(f"{rc.read_text()}mine\n")
+    assert home.uninstall()["changed"]
+    assert rc.read_text() == "mine\n"
+
+
+def test_a_block_too_many_goes_and_the_users_file_stays(home: Home) -> None:
+    profile = home.write(".zprofile", OURS)
+    home.run()
+    assert home.record["shell_created"]
+    profile.write_text(OURS)
+    assert home.run()["changed"]
+    assert profile.read_text() == ""
+
+
+def test_with_another_shell_the_block_moves(home: Home) -> None:
+    rc = str(home.path / ".bashrc")
+    home.run(path=rc, files=[rc])
+    assert home.record["shell"] == rc
+    answer = home.run()
+    assert [part["before_header"] for part in answer["diff"]] == [str(home.path / ".zshrc"), rc]
+    assert not Path(rc).exists()
+    assert (home.record["shell"], home.record["shell_created"]) == (str(home.path / ".zshrc"), True)
+
+
+def test_a_block_that_is_there_already_is_noted(home: Home) -> None:
+    home.write(".zshrc", OURS)
+    assert home.run(check=True)["changed"] is True
+    assert "shell" not in home.record
+    answer = home.run()
+    assert (answer["changed"], answer["diff"]) == (True, [])
+    assert (home.record["shell"], home.record["shell_created"]) == (str(home.path / ".zshrc"), False)
+
+
+def test_used_alone_it_makes_no_record(home: Home) -> None:
+    place = home.path / ".local/share/metal-lab/ml-m1.json"
+    place.unlink()
+    assert home.run()["changed"] is True
+    assert home.run()["changed"] is False
+    assert not place.exists()
+    nothing = home.uninstall()
+    assert (nothing["changed"], nothing["backups"], nothing["msg"]) == (False, [], "The record names no shell file.")
+    assert home.run(block="")["changed"] is True
+    assert (home.path / ".zshrc").read_text() == ""
+
+
+def test_a_copy_that_is_a_link_is_not_written_over(home: Home) -> None:
+    rc = home.write(".zshrc", BY_HAND)
+    (home.path / ".zshrc.before-metal-lab").symlink_to("nowhere")
+    answer = home.run()
+    assert (rc.read_text(), [set(part) & {"prepared"} for part in answer["diff"]]) == (ADOPTED, [set()])
+    assert not (home.path / "nowhere").exists()
+
+
+def test_bytes_that_are_no_text_can_be_shown(home: Home) -> None:
+    rc = home.path / ".zshrc"
+    rc.write_bytes(b"# caf\xe9\n")
+    assert home.run()["diff"][0]["before"] == "# caf\ufffd\n"
+    assert rc.read_bytes() == b"# caf\xe9\n" + OURS.encode()
+
+
+def test_what_cannot_be_understood_is_refused_with_what_to_do(home: Home) -> None:
+    rc = home.write(".zshrc", f"x\n{END}\n")
+    assert home.run(refused=True)["msg"] == (
+        f"{rc}: the block of metal-lab is damaged: line 2 ends a block that does not begin. Remove its lines by hand "
+        f"(they are between '{BEGIN}' and '{END}'), then run again."
+    )
+    (home.path / ".local/share/metal-lab/ml-m1.json").write_text("{}")
+    assert "Move it away" in home.run(refused=True)["msg"]
+    assert rc.read_text() == f"x\n{END}\n"

@@ -186,10 +186,12 @@ def test_somebody_elses_folder_is_refused(lab: Lab) -> None:
     assert "which is not a conda environment" in lab.run()["msg"]
 
 
-def test_an_empty_folder_is_a_place_for_it(lab: Lab) -> None:
-    lab.prefix.mkdir(parents=True)
-    assert lab.run()["changed"]
-    assert lab.installed()["python"] == "3.11.15"
+def test_an_empty_folder_is_a_place_for_it_and_one_that_is_not_there(lab: Lab) -> None:
+    for prefix in (lab.prefix, lab.home / "a" / "b" / "env"):
+        if prefix == lab.prefix:
+            prefix.mkdir(parents=True)
+        assert lab.run(prefix=str(prefix), profile=prefix.name)["changed"]
+        assert (prefix / "bin" / "python").exists()
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "a project"
     for made in (root / "verify", root / "results" / "junit", tmp_path / "t m p"):
         made.mkdir(parents=True)
+    (root / "verify" / "__init__.py").touch()
     (root / "verify" / "__main__.py").write_text(COMMAND, encoding="utf-8")
     (root / "code").write_text("0")
     for name in ("lab-07.json", "lab-08.json", "junit/lab-07.xml", "junit/lab-08.xml"):

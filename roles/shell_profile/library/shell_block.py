@@ -143,7 +143,7 @@ def adopt(before: str, activations: list[str]) -> str:
 
 def place_of(path: str, files: list[str]) -> str:
     """The file for the block: `path`, or the last of those read after it that has conda's own block."""
-    later = files[files.index(path) + 1 :] if path in files else []
+    later = files[files.index(path) :] if path in files else []
     return next((one for one in reversed(later) if CONDA_FIRST in _read(Path(one))), path)
 
 
@@ -219,7 +219,7 @@ def main() -> None:
             if change.adopted:
                 _keep(change)
         # The record first: if this is cut off, uninstall still knows whose file it is.
-        if record and noted != record:
+        if noted != record:
             lab_record.write(profile, noted)
         for change in edited:
             made = record.get("shell_created", False) and change.named == recorded

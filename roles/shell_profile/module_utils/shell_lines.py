@@ -27,7 +27,7 @@ _WAITING = ("|", "&&", "|&")
 _WORDLIKE = {"(", "$(", "${", "`"}
 _BLANKS = " \t\r\n"
 _HEREDOC = re.compile(r"<<(-?)[ \t]*((?:'[^'\n]*'|\"[^\"\n]*\"|\\.|[^ \t\r\n'\"\\;&|()<>])+)")
-_PART = re.compile(r"[^ \t\r\n'\"`\\;&|()<>$#]+|.", re.DOTALL)
+_PART = re.compile(r"[^ \t\r\n'\"`\\;&|()<>$#}]+|.", re.DOTALL)
 
 
 def by_themselves(text: str) -> list[bool]:
@@ -125,13 +125,13 @@ class _Scan:
         elif line.startswith("<<", at):
             return self._redirection(line, at)
         else:
-            return self._part(line, at, inside)
+            return self._part(line, at)
         return at + 1
 
-    def _part(self, line: str, at: int, inside: str) -> int:
+    def _part(self, line: str, at: int) -> int:
         found = _PART.match(line, at)
         assert found
-        part = found[0].partition("}")[0] or found[0] if inside == "${" else found[0]
+        part = found[0]
         if part in _BLANKS:
             self._end_word()
             if part == "\n":
