@@ -91,6 +91,12 @@ def test_frameworks_and_findings() -> None:
     assert [line[:5] for line in lines[5:] if line.startswith("     ")]
 
 
+def test_lines_are_as_wide_on_every_terminal() -> None:
+    lines = told(report(CheckResult("mlx.value", "fail", "#" * 300, "x", "wrong-value")))
+    assert max(map(len, lines)) == 110
+    assert "".join(lines).count("#") == 300
+
+
 def test_colours_where_they_are_shown() -> None:
     frameworks = {"mlx": FrameworkReport(True, "pass", "0.32.4")}
     lines = told(report(frameworks=frameworks), colour=True)
