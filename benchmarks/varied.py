@@ -129,7 +129,8 @@ def _spoil(one: dict[str, Any], check: str, result: str, fault: str, message: st
 def _hostile(one: dict[str, Any]) -> None:
     one.update(host=HOSTILE, address=HOSTILE, verdict="unhealthy")
     one["machine"]["cpu"] = one["chip"]["name"] = HOSTILE
-    one["frameworks"][HOSTILE] = copy.deepcopy(next(iter(one["frameworks"].values())))
+    # It has no checks, which say what a framework's result is.
+    one["frameworks"][HOSTILE] = {**copy.deepcopy(next(iter(one["frameworks"].values()))), "result": "skip"}
     message = f'{HOSTILE}\x1b[2J\u202e</pre></details><img src=x onerror=alert(1)>" onfocus="alert(1)'
     _spoil(one, "environment.integrity", "fail", "damaged", message)
 
@@ -154,6 +155,7 @@ def _unverified(one: dict[str, Any]) -> None:
 
 
 def _warning(one: dict[str, Any]) -> None:
+    one["frameworks"]["mlx"]["result"] = "warn"
     _spoil(one, "mlx.exit", "warn", "noisy", "noisy, spread 14 %")
 
 

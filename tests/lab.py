@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+# What is no part of the project, and may come and go while it is copied.
+IGNORED = shutil.ignore_patterns(".git", ".venv", "results", "__pycache__", ".*_cache", ".ansible", ".hypothesis")
 # A run that takes longer than this hangs; a cold one takes a minute or two.
 LIMIT_S = 900
 
@@ -97,8 +99,7 @@ class Lab:
     def copy_of_project(self, folder: Path) -> "Lab":
         """The same home with a copy of the project, to spoil."""
         tree = folder / "project"
-        ignored = shutil.ignore_patterns(".git", ".venv", "results", "__pycache__", ".*_cache")
-        shutil.copytree(ROOT, tree, ignore=ignored)
+        shutil.copytree(ROOT, tree, ignore=IGNORED)
         return Lab(self.home, tree)
 
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from roles.lab_cache.library import lab_cache_purge
 from roles.lab_cache.library.lab_cache_purge import find, key
+from tests.plugins import run_module
 
 ADDRESSES = [
     "/index/files/1/aa/mlx-0.32.4-cp311-cp311-macosx_14_0_arm64.whl",
@@ -42,3 +44,34 @@ def test_what_is_named_is_found(store: Path, wanted: str, found: list[str]) -> N
 
 def test_a_file_of_something_else_has_no_address() -> None:
     assert key(b"half") == ""
+
+
+def test_the_key_is_looked_for_in_the_head_alone(store: Path) -> None:
+    place = store / "0" / "ab" / "late"
+    for before, found in ((4096 - len("\nKEY: /late\n"), ["/late"]), (4097 - len("\nKEY: /late\n"), [])):
+        place.write_bytes(b"\0" * before + b"\nKEY: /late\n")
+        assert list(find(store, "late").values()) == found
+    place.write_bytes(b"\nKEY: /caf\xe9-late\n")
+    assert list(find(store, "late").values()) == ["/caf\ufffd-late"]
+
+
+def test_what_is_named_goes_and_all_else_stays(store: Path) -> None:
+    # nginx throws files away too, at any moment.
+    (store / "0" / "ab" / "!gone").symlink_to("nowhere")
+    files = {path for path in store.rglob("*") if path.is_file()}
+    meant = {path for path in files if path.name[-1] in "01" and path.name[0] == "0"}
+    for check, left in ((True, files), (False, files - meant)):
+        answer = run_module(lab_cache_purge.main, {"store": str(store), "wanted": "mlx-"}, check=check)
+        assert (answer["changed"], answer["purged"]) == (True, ADDRESSES[:2])
+        assert answer["diff"] == {"before": "".join(f"{one}\n" for one in ADDRESSES[:2]), "after": ""}
+        assert {path for path in store.rglob("*") if path.is_file()} == left
+    again = run_module(lab_cache_purge.main, {"store": str(store), "wanted": "mlx-"})
+    assert (again["changed"], again["purged"]) == (False, [])
+
+
+@pytest.mark.parametrize("wanted", ["", " ", "-", "/._-"])
+def test_a_name_of_nothing_throws_nothing_away(store: Path, wanted: str) -> None:
+    before = sorted(store.rglob("*"))
+    answer = run_module(lab_cache_purge.main, {"store": str(store), "wanted": wanted})
+    assert "Nothing is named, and nothing was thrown away" in answer["msg"]
+    assert sorted(store.rglob("*")) == before

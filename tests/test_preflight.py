@@ -1,16 +1,20 @@
 """Preflight: what the script prints is read strictly, and every obstacle is named with its way out."""
 
 import getpass
+import os
 import subprocess
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import lab_record
 import pytest
 import yaml
 
 from roles.preflight import darwin
+from roles.preflight.action_plugins import preflight
 from roles.preflight.action_plugins.preflight import SCRIPT, choose_provider, judge, parse
+from tests.plugins import connection, run_action
 from verify import ROOT
 from verify.errors import UserError
 from verify.profile import model as profiles
@@ -27,7 +31,6 @@ MAC = {
     "prefix": "/Users/ana/.local/share/metal-lab/envs/ml-m1",
     "env_present": "0",
     "translated": "0",
-    "arm64_hardware": "1",
     "macos": "15.6.1",
     "shell": "/bin/zsh",
     "zdotdir": "",
@@ -79,6 +82,22 @@ def test_a_good_mac_is_not_refused() -> None:
     assert problems() == []
     assert problems(**CONVERGED) == []
     assert parse(answer()).platform == "darwin-arm64"
+    assert problems(disk_free_kib="7812500") == []
+
+
+def test_what_the_script_says_is_typed() -> None:
+    names = ("system", "machine", "user", "home", "data", "shell", "zdotdir", "prefix", "disk_at", "macos")
+    flags = {"env_present": True, "writable": True, "translated": False}
+    mac = {**{key: MAC[key] for key in ("user", "homebrew_holds")}, **CONVERGED, "uid": 501, "sudo_asks": True}
+    mac |= {"groups": ("staff", "everyone", "localaccounts", "admin"), "homebrew_prefix": "/opt/homebrew"}
+    mac |= dict.fromkeys(("tools", "conda_writable", "env_writable"), True)
+    facts = parse(answer(**CONVERGED, env_present="1"))
+    assert asdict(facts) == {**{key: MAC[key] for key in names}, **flags, "disk_free_kib": 40 * 10**6, "mac": mac}
+    assert parse(answer(translated="1")).translated
+    everywhere = {key: MAC[key] for key in (*names[:-1], "disk_free_kib", "writable", "env_present", "end")}
+    other = parse("".join(f"{key}={value}\n" for key, value in {**everywhere, "system": "Linux"}.items()))
+    assert (other.macos, other.translated) == ("", False)
+    assert parse(answer(home="/Users/a=b=c")).home == "/Users/a=b=c"
 
 
 @pytest.mark.parametrize(
@@ -91,6 +110,9 @@ def test_a_good_mac_is_not_refused() -> None:
         ({"macos": "14.3.1"}, "macOS 14.3.1", "14.4 or newer"),
         ({"macos": "fifteen"}, "'fifteen'", "no macOS version"),
         ({"disk_free_kib": "2000000"}, "2.0 GB free at /Users/ana", "8 GB"),
+        # One KiB less than 8 GB.
+        ({"disk_free_kib": "7812499"}, "8.0 GB free at /Users/ana", "8 GB"),
+        ({"macos": "15"}, "'15'", "no macOS version"),
         ({"writable": "0"}, "cannot be written to by ana", "env_prefix"),
         ({"groups": "staff everyone"}, "ana is no administrator of this Mac (groups: staff, everyone)", "ansible_user"),
         ({"homebrew": "foreign", "homebrew_holds": "thesis"}, "not Homebrew's (thesis)", "Move them away"),
@@ -116,12 +138,27 @@ def test_sudo_is_asked_for_what_needs_it_and_only_then() -> None:
     assert problems_of(without, **CONVERGED, groups="staff") == []
     assert problems_of(without, sudo_asks="0", groups="staff") == []
     assert problems_of(without, tools="1", homebrew="clone", homebrew_owner="ana") == []
+    (empty,) = problems_of(without, tools="1", homebrew="empty")
+    assert "Needed, to make /opt/homebrew for Homebrew: the password" in empty
+    assert problems_of(replace(without, homebrew_user="ana"), **CONVERGED) == []
+    assert problems_of(replace(without, homebrew=False), user="root", uid="0", groups="wheel") == []
+    assert problems_of(replace(without, homebrew_user="ana"), user="root", uid="0", groups="wheel") == []
 
 
 def test_what_the_run_leaves_out_stands_in_nobodys_way() -> None:
     without = replace(ORDER, homebrew=False, provider="uv", password=False)
     assert problems_of(without, tools="1", homebrew="foreign") == []
     assert problems_of(without, tools="1", conda="/opt/anaconda3", conda_owner="root") == []
+    assert problems_of(without, tools="1", homebrew_owner="eva", homebrew="brew") == []
+    assert problems_of(replace(without, homebrew_user="eva"), **CONVERGED) == []
+    there = {"env": "/opt/e", "env_owner": "ana", "env_writable": "1"}
+    assert problems(conda="/opt/anaconda3", conda_owner="root", **there) == []
+    assert problems(conda="/opt/anaconda3", conda_owner="ana", conda_writable="1") == []
+
+
+def test_what_only_a_mac_has_stands_in_the_way_of_no_other_machine() -> None:
+    other = parse(answer(system="Linux", machine="x86_64", translated="1", macos="", homebrew="foreign"))
+    assert judge(other, PROFILE, PROFILE.frameworks_on("linux-x86_64"), ORDER) == []
 
 
 def test_brew_may_run_as_its_owner() -> None:
@@ -169,6 +206,10 @@ def test_an_unknown_framework_is_an_obstacle() -> None:
         answer(disk_free_kib="lots"),
         answer(homebrew="maybe"),
         answer(tools="yes"),
+        answer(end="0"),
+        answer(writable="2"),
+        answer(uid="ana"),
+        answer().replace("homebrew_holds=\n", ""),
     ],
 )
 def test_an_answer_that_is_cut_off_or_strange_is_an_error_that_shows_it(spoiled: str) -> None:
@@ -235,9 +276,9 @@ def test_the_script_sees_an_environment_that_is_there(tmp_path: Path) -> None:
 # Stand-ins for a Mac's own tools, as far as the script asks them: uname(1), sw_vers(1) and sysctl(8) of macOS 15.6.1,
 # dscl(1) with one user, id(1) of an administrator, sudo(8) -n where a password is needed. They answer nothing else.
 TOOLS = {
-    "uname": "case $1 in -s) echo Darwin ;; -m) echo arm64 ;; *) exit 64 ;; esac",
+    "uname": "case $1 in -s) echo Darwin ;; -m) echo arm64 ;; -n) echo lab-07 ;; *) exit 64 ;; esac",
     "sw_vers": '[ "$*" = -productVersion ] && echo 15.6.1',
-    "sysctl": 'case $* in *proc_translated) echo 0 ;; "-in hw.optional.arm64") echo 1 ;; *) exit 64 ;; esac',
+    "sysctl": 'case $* in *proc_translated) echo 0 ;; "-n kern.bootsessionuuid") echo 1F-2E ;; *) exit 64 ;; esac',
     "dscl": '[ "$*" = ". -read /Users/ana UserShell" ] && echo "UserShell: /bin/zsh"',
     "id": "case $1 in -un) echo ana ;; -u) echo 501 ;; -Gn) echo staff everyone admin ;; *) exit 64 ;; esac",
     "sudo": '[ "$*" = "-kn true" ] && echo "sudo: a password is required" >&2; exit 1',
@@ -245,14 +286,20 @@ TOOLS = {
 }
 
 
-def mac_script(tmp_path: Path, homebrew: Path, *conda: str) -> darwin.Mac:
-    """Run the script where the stand-ins come first."""
-    tools, home = tmp_path / "tools", tmp_path / "home"
-    for folder in (tools, home):
-        folder.mkdir(exist_ok=True)
-    for name, text in TOOLS.items():
+def put_tools(folder: Path, **others: str) -> Path:
+    """Put the stand-ins into a folder, beside a home."""
+    tools = folder / "tools"
+    for made in (tools, folder / "home"):
+        made.mkdir(exist_ok=True)
+    for name, text in {**TOOLS, **others}.items():
         (tools / name).write_text(f"#!/bin/sh\n{text}\n")
         (tools / name).chmod(0o755)
+    return tools
+
+
+def mac_script(tmp_path: Path, homebrew: Path, *conda: str) -> darwin.Mac:
+    """Run the script where the stand-ins come first."""
+    tools, home = put_tools(tmp_path), tmp_path / "home"
     done = subprocess.run(
         ["/bin/sh", "-s", "--", "ml-m1", "", str(homebrew), *conda],
         input=SCRIPT.read_text(encoding="utf-8"),
@@ -316,3 +363,142 @@ def test_conda_is_looked_for_where_the_role_miniforge_looks() -> None:
     ]
     line = SCRIPT.read_text(encoding="utf-8").split("|| set -- ")[1].split("conda=")[0].replace("\\\n", " ")
     assert [word.strip('"').replace("room/miniforge/base", "") for word in line.split()] == names
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home of a Mac whose environment is there, so that its disk may be as full as it is."""
+    tools = put_tools(tmp_path)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    home = tmp_path / "home"
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("XDG_DATA_HOME", "ZDOTDIR"):
+        monkeypatch.delenv(name, raising=False)
+    python = home / "env" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.touch(mode=0o755)
+    return home
+
+
+ALL_TAGS = {"ansible_run_tags": ["all"], "ansible_skip_tags": []}
+
+
+def run(
+    home: Path, options: dict[str, Any] | None = None, variables: dict[str, Any] | None = None, **more: Any
+) -> dict[str, Any]:
+    """The action, on a Mac where the run has a password for sudo."""
+    base: dict[str, Any] = {"profile": "ml-m1", "prefix": str(home / "env"), "frameworks": [], "provider": ""}
+    base |= {"homebrew_prefix": str(home.parent / "homebrew"), "homebrew_user": "", "conda_places": [str(home / "c")]}
+    base |= {"environment": {}, "lock": True, "wave": [], "wave_max_failed": 0, **(options or {})}
+    known = {**ALL_TAGS, **(variables or {})}
+    return run_action(preflight.ActionModule, base, variables=known, **{"password": "secret", **more})
+
+
+def lock_of(home: Path) -> Path:
+    return home / ".local" / "share" / "metal-lab" / "run.lock"
+
+
+def test_a_machine_is_described_and_its_lock_taken(home: Path) -> None:
+    over = connection()
+    result = run(home, {"environment": {"ZDOTDIR": "/z", "HTTPS_PROXY": "x"}}, over=over)
+    host = {
+        **{"profile": "ml-m1", "python_version": "3.11", "platform": "darwin-arm64", "provider": "conda"},
+        **{"frameworks": PROFILE.frameworks_on("darwin-arm64"), "environment": {"ZDOTDIR": "/z", "HTTPS_PROXY": "x"}},
+        **{"tools": False, "system": "Darwin", "machine": "arm64", "user": "ana", "home": str(home)},
+        **{"data": f"{home}/.local/share/metal-lab", "zdotdir": "/z", "prefix": str(home / "env")},
+        **{"env_present": True, "shell": "/bin/zsh"},
+    }
+    python = {"discovered_interpreter_python": "/usr/bin/python3"}
+    assert result == {"changed": False, "ansible_facts": {"preflight_host": host, **python}}
+    assert lock_of(home).exists()
+    assert len(over.lines) == 1
+
+
+def test_a_machine_without_macos_brings_its_tools_and_gets_the_selection(home: Path, tmp_path: Path) -> None:
+    put_tools(tmp_path, uname="case $1 in -s) echo Linux ;; -m) echo x86_64 ;; *) echo lab-07 ;; esac")
+    play = [{"ZDOTDIR": "/play", "XDG_DATA_HOME": str(home / "data")}]
+    facts = run(home, {"frameworks": ["mlx"], "lock": False}, environment=play)["ansible_facts"]
+    assert set(facts) == {"preflight_host"}
+    host = facts["preflight_host"]
+    assert (host["provider"], host["tools"], host["frameworks"]) == ("uv", True, ["mlx"])
+    assert (host["zdotdir"], host["data"]) == ("/play", str(home / "data" / "metal-lab"))
+    assert not lock_of(home).exists()
+
+
+@pytest.mark.parametrize(
+    ("password", "variables", "needed"),
+    [
+        ("", {}, "Needed, to install the Command Line Tools and make"),
+        ("", {"ansible_run_tags": ["env", "system"]}, "Needed, to install the Command Line Tools and make"),
+        ("", {"ansible_run_tags": ["env"]}, "Needed, to install the Command Line Tools: the password"),
+        ("", {"ansible_skip_tags": ["system"]}, "Needed, to install the Command Line Tools: the password"),
+        ("", {"ansible_become_password": "x"}, ""),
+        ("", {"ansible_become_pass": "x"}, ""),
+        ("", {"ansible_sudo_pass": "x"}, ""),
+        ("", {"ansible_become_password": ""}, "the password"),
+        ("x", {}, ""),
+    ],
+)
+def test_what_the_run_does_decides_what_is_needed(
+    home: Path, password: str, variables: dict[str, Any], needed: str
+) -> None:
+    result = run(home, {"lock": False}, variables, password=password)
+    assert result.get("failed", False) is bool(needed)
+    assert needed in result.get("msg", "")
+    if needed:
+        assert result["msg"].startswith("Nothing was changed: 1 problem to solve first.\n- Found that sudo asks ana")
+
+
+def test_what_stands_in_the_way_is_said_at_once_and_the_lock_given_back(home: Path) -> None:
+    wrong = {"homebrew_user": "root", "frameworks": ["caffe"]}
+    for check in (False, True):
+        if check:
+            # In check mode none is taken, so none is given back: this one is of the run before.
+            run(home)
+        refused = run(home, wrong, check=check)
+        assert refused["msg"].startswith("Nothing was changed: 2 problems to solve first.\n- ")
+        assert "'caffe' is unknown" in refused["msg"]
+        assert "\n- Found that brew would run as root" in refused["msg"]
+        assert lock_of(home).exists() is check
+    run(home, {**wrong, "lock": False})
+    assert lock_of(home).exists()
+
+
+def test_another_run_at_work_is_a_problem_like_others(home: Path) -> None:
+    run(home)
+    text = lock_of(home).read_text(encoding="utf-8").replace("id=", "id=elsewhere/")
+    lock_of(home).write_text(text, encoding="utf-8")
+    for check in (False, True):
+        over = connection()
+        refused = run(home, check=check, over=over)
+        assert refused["msg"].startswith("Nothing was changed: 1 problem to solve first.\n- Another run is at work")
+        assert (len(over.lines), lock_of(home).read_text(encoding="utf-8")) == (1, text)
+    assert not run(home, {"lock": False}).get("failed")
+
+
+def test_a_wave_is_not_begun_after_too_many_failures(home: Path) -> None:
+    hosts = {"inventory_hostname": "c", "ansible_play_hosts_all": list("abcd"), "ansible_play_hosts": ["b", "c", "d"]}
+    over = connection()
+    refused = run(home, {"wave": [2], "wave_max_failed": 49.9}, hosts, over=over)
+    assert (refused["failed"], refused["not_begun"], over.lines) == (True, True, [])
+    assert "1 of 2 failed (a), and wave_max_failed allows 49.9 %" in refused["msg"]
+    assert not run(home, {"wave": [2], "wave_max_failed": 50}, hosts).get("failed")
+    assert not run(home, {"wave": []}, hosts).get("failed")
+
+
+@pytest.mark.parametrize(
+    ("options", "answers", "said"),
+    [
+        ({"profile": "none"}, (), "none"),
+        ({"provider": "pip"}, (), "The env_provider 'pip' is unknown"),
+        ({}, ((0, "motd", ""),), "answer to preflight is not complete"),
+        ({}, ((0, answer(), ""),), "answer about its lock is not complete"),
+        ({}, ((1, "", "no sh"),), "ended with exit code 1. It said:\nno sh"),
+    ],
+)
+def test_a_question_that_cannot_be_answered_fails(
+    home: Path, options: dict[str, Any], answers: tuple[tuple[int, str, str], ...], said: str
+) -> None:
+    refused = run(home, options, over=connection(*answers))
+    assert refused["failed"]
+    assert said in refused["msg"]

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import traceback
 
 from verify.errors import UserError
 
@@ -29,6 +30,10 @@ def main(arguments: list[str]) -> int:
         code: int = module.main(rest)
     except UserError as error:
         print(f"verify: {error}", file=sys.stderr)
+        return COULD_NOT_RUN
+    except Exception:
+        # By itself Python ends with 1, which says that a machine is unhealthy.
+        traceback.print_exc()
         return COULD_NOT_RUN
     return code
 

@@ -45,9 +45,11 @@ def read_text(path: Path) -> str:
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            # Not given to a file object, which would leave a folder's descriptor open.
+            os.close(descriptor)
+            raise MalformedError("it is not a regular file")
         with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise MalformedError("it is not a regular file")
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise MalformedError(f"it cannot be read: {error.strerror}") from error
@@ -60,7 +62,8 @@ def read_text(path: Path) -> str:
 
 
 def parse(text: str) -> Any:
-    """Data from its text: JSON as it is defined, without NaN and what is as large as infinity, nested MAX_DEPTH deep.
+    """Data from its text: JSON as it is defined, without NaN, what is as large as infinity, and names that are there
+    twice; nested MAX_DEPTH deep.
 
     Raises:
         MalformedError: it is something else.
@@ -68,7 +71,7 @@ def parse(text: str) -> Any:
     if len(text) > MAX_BYTES:
         raise MalformedError(f"it has more than {MAX_BYTES} bytes")
     try:
-        data = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        data = json.loads(text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_object)
     except RecursionError as error:
         raise MalformedError(f"it is nested more than {MAX_DEPTH} deep") from error
     except ValueError as error:
@@ -111,6 +114,11 @@ def check(data: Any, schema: Path, definition: str = "") -> Any:
     return data
 
 
+def defines(schema: Path, definition: str) -> bool:
+    """Whether a schema has a definition of that name among its $defs."""
+    return definition in _schema(schema)["$defs"]
+
+
 def time_of(text: str) -> datetime:
     """The time that a text in the format TIME names.
 
@@ -126,10 +134,24 @@ def _is_time(value: object) -> bool:
 
 
 @functools.cache
+def _schema(schema: Path) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(schema.read_text(encoding="utf-8"))
+    return read
+
+
+@functools.cache
 def _validator(schema: Path, definition: str) -> Validator:
-    whole = json.loads(schema.read_text(encoding="utf-8"))
+    whole = _schema(schema)
     wanted = {"$defs": whole["$defs"], "$ref": f"#/$defs/{definition}"} if definition else whole
     return Draft202012Validator(wanted, format_checker=_FORMATS)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, in which each name is there once: else two readers may read two things."""
+    made = {plain(name): value for name, value in pairs}
+    if len(made) < len(pairs):
+        raise ValueError("a name is there twice in one object")
+    return made
 
 
 def _refuse(constant: str) -> None:

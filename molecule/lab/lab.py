@@ -20,15 +20,14 @@ from pathlib import Path
 os.environ.setdefault("METAL_LAB_NETWORK", "10.78.0")
 
 import simulate
-from machine import SimulationError, run
-from network import wait_for
+from machine import SimulationError, missing_packages, run, settle
+from network import must_be_free, wait_for
 
 HERE = Path(__file__).resolve().parent
 FOLDER = Path("/tmp/metal-lab-lab")  # noqa: S108 (molecule.yml names it)
 OUTSIDE, MACS, CACHE = FOLDER / "outside", FOLDER / "macs", FOLDER / "cache"
 OUTSIDE_PORT = 8443
 CACHE_DISK_GB = 2
-TOOLS = {"nginx": "nginx-light", "git": "git", "pgrep": "procps", "faketime": "faketime", "curl": "curl"}
 
 
 def check() -> None:
@@ -37,19 +36,20 @@ def check() -> None:
     Raises:
         SimulationError: something is.
     """
-    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
-    missing = sorted({package for tool, package in TOOLS.items() if shutil.which(tool, path=path) is None})
-    if missing:
+    settle()
+    if missing := missing_packages("molecule-lab"):
         raise SimulationError(f"The lab needs Debian's packages too: apt-get install {' '.join(missing)}")
     simulate.check_machine()
 
 
 def up() -> None:
     """Start the world outside, and give the cache a disk of its own."""
+    settle()
     CACHE.mkdir(parents=True)
     run("mount", "-t", "tmpfs", "-o", f"size={CACHE_DISK_GB}g,mode=755", "tmpfs", CACHE)
     run(sys.executable, HERE / "outside.py", "make", OUTSIDE)
     line = [sys.executable, str(HERE / "outside.py"), "serve", str(OUTSIDE), str(OUTSIDE_PORT)]
+    must_be_free("127.0.0.9", OUTSIDE_PORT)
     with (FOLDER / "outside.log").open("wb") as log:
         process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     (FOLDER / "outside.pid").write_text(f"{process.pid}\n", encoding="utf-8")
@@ -100,6 +100,7 @@ def stop_cache() -> None:
 
 def down() -> None:
     """End everything."""
+    settle()
     end_macs()
     stop_cache()
     with contextlib.suppress(OSError):

@@ -24,6 +24,28 @@ Subsystem sftp internal-sftp
 """
 
 
+FILES = {
+    "passwd": (
+        f"root:x:0:{WHEEL}:System Administrator:/var/root:/bin/sh",
+        # As which Debian's SSH server speaks with somebody who has not logged in yet.
+        "sshd:x:75:75::/var/empty:/usr/bin/false",
+        "nobody:x:65534:65534::/var/empty:/usr/bin/false",
+        f"{USER}:x:{UID}:{STAFF}:Ana:/Users/{USER}:/bin/zsh",
+    ),
+    "group": (
+        f"wheel:x:{WHEEL}:root",
+        f"staff:x:{STAFF}:root,{USER}",
+        f"admin:x:{ADMIN}:root,{USER}",
+        "nogroup:x:65534:",
+    ),
+    "nsswitch.conf": ("passwd: files", "group: files", "shadow: files", "hosts: files dns"),
+    "pam.d/sudo": ("auth required pam_unix.so", "account required pam_unix.so", "session required pam_permit.so"),
+    # macOS 15's own line for administrators; no ticket is kept, so that every sudo shows its password was given.
+    "sudoers": ("Defaults timestamp_timeout=0", "root ALL=(ALL) ALL", "%admin ALL=(ALL) ALL"),
+}
+"""Files of /etc, by name, with their lines."""
+
+
 def address_to(root: Path, folder: Path, mac: Mac) -> None:
     """Give a dressed file system the name and the address of one Mac, and the keys of this simulation."""
     (root / "etc" / "hosts").write_text(f"127.0.0.1 localhost {mac.name}.local\n", encoding="utf-8")
@@ -45,7 +67,14 @@ def dress(root: Path, folder: Path) -> None:
         folder: of the simulation, with the keys and what is built for it.
     """
     etc, room = root / "etc", root / "opt" / ".sim"
+    for name in ("Applications", "Library", "System", "Users", "opt/homebrew", "opt/.sim", "var/root"):
+        shutil.rmtree(root / name, ignore_errors=True)
     room.mkdir(parents=True)
+    # What an administrator may have set on this machine; /etc/pip.conf stays, since it may name the way to an index.
+    for name in ("gitconfig", "gshadow", "sudo.conf"):
+        (etc / name).unlink(missing_ok=True)
+    for name in ("sudoers.d", "zsh", "profile.d"):
+        shutil.rmtree(etc / name, ignore_errors=True)
     for name in ("os-release", "debian_version", "lsb-release"):
         (etc / name).unlink(missing_ok=True)
     (root / "usr" / "lib" / "os-release").unlink(missing_ok=True)
@@ -77,7 +106,7 @@ def dress(root: Path, folder: Path) -> None:
     version.parent.mkdir(parents=True)
     # Python's sysconfig reads ProductUserVisibleVersion (Lib/_osx_support.py), ansible-core and sw_vers the others.
     shutil.copy(STANDINS / "SystemVersion.plist", version)
-    make_user(root, etc)
+    make_accounts(root, etc)
     for name in ("Applications", "Library/Developer", "Library/LaunchDaemons"):
         (root / name).mkdir(parents=True, exist_ok=True)
     # As macOS has it: administrators put applications there without sudo.
@@ -87,25 +116,18 @@ def dress(root: Path, folder: Path) -> None:
     (etc / "ld.so.preload").write_text("/opt/.sim/uname.so\n", encoding="utf-8")
 
 
-def make_user(root: Path, etc: Path) -> None:
-    """An administrator who needs a password for sudo, in the groups that macOS has."""
-    group = [line.split(":") for line in (etc / "group").read_text(encoding="utf-8").splitlines()]
-    kept = [":".join(one) for one in group if int(one[2]) not in {STAFF, WHEEL, ADMIN}]
-    ours = [f"wheel:x:{WHEEL}:root", f"staff:x:{STAFF}:root,{USER}", f"admin:x:{ADMIN}:root,{USER}"]
-    (etc / "group").write_text("\n".join([*kept, *ours, ""]), encoding="utf-8")
-    users = [line for line in (etc / "passwd").read_text(encoding="utf-8").splitlines() if f":{UID}:" not in line]
-    if not any(line.startswith("sshd:") for line in users):
-        users.append("sshd:x:75:65534::/var/empty:/usr/bin/false")
-    users.append(f"{USER}:x:{UID}:{STAFF}:Ana:/Users/{USER}:/bin/zsh")
-    (etc / "passwd").write_text("\n".join([*users, ""]), encoding="utf-8")
+def make_accounts(root: Path, etc: Path) -> None:
+    """The users and groups that macOS has, as far as they matter, and an administrator who needs a password for sudo.
+
+    Nothing of this machine's own is kept: neither its users and groups, nor where else it looks for some.
+    """
+    for name, lines in FILES.items():
+        (etc / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     secret = run("openssl", "passwd", "-6", "-stdin", text=PASSWORD).strip()
-    with (etc / "shadow").open("a", encoding="utf-8") as file:
-        file.write(f"{USER}:{secret}:20000:0:99999:7:::\n")
-    sudoers = etc / "sudoers"
-    # macOS 15's own line for administrators; no ticket is kept, so that every sudo shows its password was given.
-    sudoers.write_text("Defaults timestamp_timeout=0\nroot ALL=(ALL) ALL\n%admin ALL=(ALL) ALL\n", encoding="utf-8")
-    sudoers.chmod(0o440)
-    shutil.rmtree(etc / "sudoers.d", ignore_errors=True)
+    (etc / "shadow").write_text(f"root:*:20000::::::\n{USER}:{secret}:20000::::::\n", encoding="utf-8")
+    (etc / "shadow").chmod(0o600)
+    (etc / "sudoers").chmod(0o440)
+    (root / "var" / "root").mkdir(mode=0o700)
     home = root / "Users" / USER
     (home / ".ssh").mkdir(parents=True)
     (home / ".zshrc").touch()

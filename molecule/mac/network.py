@@ -15,8 +15,9 @@ from pathlib import Path
 
 from machine import SimulationError, run
 
-LOOPBACK, LAB = "127.0.0", os.environ.get("METAL_LAB_NETWORK", "10.77.0")
-"""The first three numbers of addresses. The variable gives a second simulation on this machine a lab of its own."""
+LOOPBACK = os.environ.get("METAL_LAB_LOOPBACK", "127.0.0")
+LAB = os.environ.get("METAL_LAB_NETWORK", "10.77.0")
+"""The first three numbers of addresses. The variables give a second simulation on this machine its own."""
 _OWN = f"mlab{LAB.split('.')[1]}"
 BRIDGE = f"{_OWN}-lab"
 FIRST = 11
@@ -66,6 +67,21 @@ def remove() -> None:
         run("ip", "netns", "delete", space.name)
     if Path(f"/sys/class/net/{BRIDGE}").exists():
         run("ip", "link", "delete", BRIDGE)
+
+
+def must_be_free(where: str, port: int) -> None:
+    """Refuse an address that somebody else serves, who would be taken for what is started there.
+
+    Raises:
+        SimulationError: it cannot be had.
+    """
+    with socket.socket() as mine:
+        mine.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            mine.bind((where, port))
+            mine.listen()
+        except OSError as error:
+            raise SimulationError(f"{where}:{port} is needed, and cannot be had: {error.strerror}") from error
 
 
 def wait_for(where: str, port: int, log: Path) -> None:

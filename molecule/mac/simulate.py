@@ -31,18 +31,12 @@ from pathlib import Path
 
 import network
 from dressing import STANDINS, address_to, dress
-from machine import PASSWORD, PORT, USER, Mac, SimulationError, run
+from machine import LIMIT_S, PASSWORD, PORT, USER, Mac, SimulationError, missing_packages, run, settle
 from served import make_served
 
 HERE = Path(__file__).resolve().parent
 WEB_PORT = 8422
 DISK_GB = 24
-TOOLS = {
-    "unshare": "util-linux", "ip": "iproute2", "mkfs.ext4": "e2fsprogs", "sshd": "openssh-server",
-    "ssh-keygen": "openssh-client", "sudo": "sudo", "zsh": "zsh", "gcc": "gcc", "git": "git", "openssl": "openssl",
-    "perl": "perl-base",
-}  # fmt: skip
-"""Commands that are needed, and the Debian package of each."""
 
 
 def check_machine() -> None:
@@ -51,10 +45,9 @@ def check_machine() -> None:
     Raises:
         SimulationError: not root, or commands are missing.
     """
+    settle()
     problems = [] if os.geteuid() == 0 else ["it needs root, for namespaces, an overlay and a loop mount"]
-    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
-    missing = sorted({package for tool, package in TOOLS.items() if shutil.which(tool, path=path) is None})
-    if missing:
+    if missing := missing_packages("molecule-mac"):
         problems.append(f"it needs Debian's packages: apt-get install {' '.join(missing)}")
     if problems:
         raise SimulationError(f"Simulated Macs cannot run here: {'; '.join(problems)}.")
@@ -89,7 +82,7 @@ def make_shared(folder: Path, macs: list[Mac], *, isolated: bool) -> None:
     run("gcc", "-shared", "-fPIC", "-O2", "-o", folder / "uname.so", STANDINS / "uname.c")
     installer, commit = make_served(folder)
     web = f"http://{network.server_address(isolated=isolated)}:{WEB_PORT}"
-    common = f"-o UserKnownHostsFile={folder}/known_hosts -o IdentitiesOnly=yes"
+    common = f"-F none -o UserKnownHostsFile={folder}/known_hosts -o IdentitiesOnly=yes"
     inventory = {
         "all": {
             "hosts": {mac.name: {"ansible_host": mac.address} for mac in macs},
@@ -127,6 +120,9 @@ def inside(folder: Path, mac: Mac) -> None:
     run("mount", "-t", "overlay", "-o", f"lowerdir={lower},upperdir={disk}/upper,workdir={disk}/work", "overlay", root)
     for part in ("tmp", "run", "var/tmp"):
         run("mount", "-t", "tmpfs", "-o", "size=1g,mode=1777", "tmpfs", root / part)
+    # What this machine's administrator and its users have put there is not seen.
+    for part in ("usr/local", "home", "root"):
+        run("mount", "-t", "tmpfs", "-o", "size=1m,mode=755", "tmpfs", root / part)
     for part in ("dev", "sys"):
         run("mount", "--rbind", f"/{part}", root / part)
     if lower == "/":
@@ -171,6 +167,8 @@ def up(folder: Path, macs: list[Mac], *, isolated: bool, base: Path | None) -> N
     make_shared(folder, macs, isolated=isolated)
     serve(folder, network.server_address(isolated=isolated))
     for mac in macs:
+        if not isolated:
+            network.must_be_free(mac.address, PORT)
         start(folder, mac, isolated=isolated)
     for mac in macs:
         network.wait_for(mac.address, PORT, folder / mac.name / "log")
@@ -182,6 +180,7 @@ def up(folder: Path, macs: list[Mac], *, isolated: bool, base: Path | None) -> N
 
 def serve(folder: Path, where: str) -> None:
     """Serve FOLDER/web."""
+    network.must_be_free(where, WEB_PORT)
     line = [sys.executable, "-m", "http.server", "--bind", where, "--directory", str(folder / "web"), str(WEB_PORT)]
     with (folder / "web.log").open("wb") as log:
         server = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
@@ -197,7 +196,8 @@ def ssh(folder: Path, mac: Mac) -> list[str]:
         "IdentitiesOnly=yes",
         "ControlPath=none",
     ]
-    line = ["ssh", "-p", str(PORT), "-i", str(folder / "key")]
+    # Whoever runs this may have settings for all hosts in ~/.ssh/config.
+    line = ["ssh", "-F", "none", "-p", str(PORT), "-i", str(folder / "key")]
     return [*line, *(part for one in options for part in ("-o", one)), f"{USER}@{mac.address}"]
 
 
@@ -213,6 +213,7 @@ def seed_uv(folder: Path, mac: Mac) -> None:
         ],
         input=uv.read_bytes(),
         check=False,
+        timeout=LIMIT_S,
     )
     if copied.returncode != 0:
         raise SimulationError(f"uv could not be put on {mac.name}")
@@ -226,7 +227,9 @@ def end(folder: Path, name: str) -> None:
         if str(folder) in Path(f"/proc/{number}/cmdline").read_text(encoding="utf-8"):
             # unshare ignores TERM; --kill-child takes everything inside with it.
             os.kill(number, signal.SIGKILL)
-            while "(zombie)" not in Path(f"/proc/{number}/status").read_text(encoding="utf-8"):
+            for _ in range(200):
+                if "(zombie)" in Path(f"/proc/{number}/status").read_text(encoding="utf-8"):
+                    break
                 time.sleep(0.05)
     image = folder / name / "image"
     for _ in range(100):
@@ -245,6 +248,7 @@ def save(folder: Path, name: str, image: Path) -> None:
 
 def down(folder: Path) -> None:
     """End what `up` started. The namespaces go with their processes; the files are removed."""
+    settle()
     for note in sorted(folder.glob("*.pid")):
         end(folder, note.stem)
     network.remove()

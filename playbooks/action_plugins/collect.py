@@ -19,7 +19,7 @@ from ansible.plugins.action import ActionBase
 # The project's own modules, wherever Ansible is started from.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from verify import ROOT
+from verify import ROOT, documents
 from verify.documents import MalformedError
 from verify.results import files
 
@@ -52,14 +52,18 @@ def judge(note: str, now: datetime, max_age_hours: float) -> str:
     if not note.strip():
         return f"It has not run yet, or does not converge itself (playbooks/pull.yml). {LOGS}"
     try:
-        last = json.loads(note)
-        ended = datetime.fromisoformat(last["ended"])
-        age = (now - ended).total_seconds() / SECONDS_PER_HOUR
-        step, code, ref = last["step"], int(last["exit_code"]), last["ref"]
+        last = documents.parse(note)
+        ended = documents.time_of(last["ended"])
+        step, code, ref = str(last["step"]), int(last["exit_code"]), str(last["ref"])
     except (ValueError, KeyError, TypeError) as error:
         return f"Its note of the last run cannot be read ({error!r}): {note.strip()[:200]!r}. {LOGS}"
+    if ended > now + files.SKEW:
+        return (
+            f"Its last run ended at {last['ended']}, which has not been yet: the clock was wrong, there or here. {LOGS}"
+        )
     if code != 0:
         return f"Its run of {last['ended']} at {ref}: {STEPS.get(step, step)} (exit code {code}). {LOGS}"
+    age = (now - ended).total_seconds() / SECONDS_PER_HOUR
     if age > max_age_hours:
         return f"Its last run ended {age:.0f} hours ago, at {ref}. Is it switched off at night? {LOGS}"
     return ""
@@ -67,9 +71,6 @@ def judge(note: str, now: datetime, max_age_hours: float) -> str:
 
 class ActionModule(ActionBase):  # type: ignore[misc]
     """The action plugin; see the module's docstring."""
-
-    _supports_check_mode = True
-    _supports_async = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Fetch, judge, and keep the result."""
@@ -82,19 +83,26 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         parts = str(done["stdout"]).replace("\r\n", "\n").split(f"\n--{name}\n")
         if done["rc"] != 0 or len(parts) != 2 or "\n--end" not in parts[1]:  # noqa: PLR2004 (the note and the result)
             raise AnsibleActionFail(f"The machine's answer is not complete: {done['stdout']}{done['stderr']}")
-        self._keep(host, parts[1].split("\n--end")[0].strip())
-        if problem := judge(parts[0], datetime.now(UTC), options["max_age_hours"]):
+        verdict = self._keep(host, parts[1].split("\n--end")[0].strip())
+        problem = judge(parts[0], datetime.now(UTC), options["max_age_hours"])
+        if not problem and verdict != "healthy":
+            problem = f"Its last run went well, but its result says that it is {verdict}. {LOGS}"
+        if problem:
             result.update(failed=True, msg=problem)
         else:
-            result["verdict"] = "healthy"
+            result["verdict"] = verdict
         result["changed"] = False
         return result
 
     @staticmethod
-    def _keep(host: str, text: str) -> None:
-        """Put a machine's result into results/, if it is one: it comes from a machine that could be anybody's."""
+    def _keep(host: str, text: str) -> str:
+        """Put a machine's result into results/, if it is one: it comes from a machine that could be anybody's.
+
+        Returns:
+            its verdict; unverified where there is no result.
+        """
         if not text:
-            return
+            return "unverified"
         try:
             data = files.understand(text, datetime.now(UTC))
             if data["host"] != host:
@@ -106,3 +114,4 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         # JUnit tells of verifications that were made from here.
         (folder / "junit" / files.file_name(host)).with_suffix(".xml").unlink(missing_ok=True)
         files.replace(folder / files.file_name(host), f"{json.dumps(data, indent=2, ensure_ascii=False)}\n".encode())
+        return str(data["verdict"])

@@ -52,9 +52,6 @@ def specification(role: str) -> dict[str, dict[str, Any]]:
 class ActionModule(ActionBase):  # type: ignore[misc]
     """The action plugin; see the module's docstring."""
 
-    _supports_check_mode = True
-    _supports_async = False
-
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Check them; fails with everything that is wrong."""
         result: dict[str, Any] = super().run(tmp, task_vars)

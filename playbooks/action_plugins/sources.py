@@ -166,9 +166,6 @@ def _for_http(base: str, given: dict[str, str]) -> dict[str, str]:
 class ActionModule(ActionBase):  # type: ignore[misc]
     """The action plugin; see the module's docstring."""
 
-    _supports_check_mode = True
-    _supports_async = False
-
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Decide, and say so where it is not what the inventory asks for."""
         result: dict[str, Any] = super().run(tmp, task_vars)

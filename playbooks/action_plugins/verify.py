@@ -26,10 +26,10 @@ from verify.documents import MalformedError
 from verify.results.files import file_name, load
 
 MEANING = {
-    1: "The machine is unhealthy: the lines above say why, and what to do.",
-    2: "The machine could not be verified: the lines above say why.",
+    "unhealthy": "The machine is unhealthy: the lines above say why, and what to do.",
+    "unverified": "The machine could not be verified: the lines above say why.",
 }
-VERDICTS = {0: "healthy", 1: "unhealthy"}
+VERDICTS = {0: "healthy", 1: "unhealthy", 2: "unverified"}
 CONNECTION = (
     *("ansible_connection", "ansible_host", "ansible_port", "ansible_user", "ansible_ssh_private_key_file"),
     *("ansible_private_key_file", "ansible_ssh_common_args", "ansible_ssh_extra_args"),
@@ -37,21 +37,28 @@ CONNECTION = (
 """How a host is reached; no secret is among them, and verify needs no more of an inventory."""
 
 
-def reasons(result: Path) -> str:
-    """The failures in a host's result, in one line; "" where there is no result that can be read."""
+def judge(code: int, result: Path) -> tuple[str, str]:
+    """A host's verdict, and why it is not healthy, in one line.
+
+    Args:
+        code: with which `python -m verify` ended.
+        result: the file of the host's result, which has to say the same.
+    """
     try:
-        checks = load(result).data["checks"]
-    except MalformedError:
-        return ""
-    failed = [f"{one['check']}: {one['message']}" for one in checks if one["result"] == "fail"]
-    return "; ".join(" ".join(one.split()) for one in failed)
+        data = load(result).data
+    except MalformedError as error:
+        return "unverified", f"{MEANING['unverified']} Exit code {code}; its result: {error}"
+    failed = [f"{one['check']}: {one['message']}" for one in data["checks"] if one["result"] == "fail"]
+    why = "; ".join(" ".join(one.split()) for one in failed)
+    if VERDICTS.get(code) != data["verdict"]:
+        why = f"exit code {code}, its result says {data['verdict']}. {why}"
+        return "unverified", f"{MEANING['unverified']} {why}".strip()
+    verdict = str(data["verdict"])
+    return verdict, f"{MEANING[verdict]} {why}" if verdict in MEANING else ""
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
     """The action plugin; see the module's docstring."""
-
-    _supports_check_mode = True
-    _supports_async = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run it; fails where its exit code is not 0."""
@@ -80,10 +87,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 command += ["--lang", options["lang"]]
             where = f"ansible://{host}?ansible_inventory={quote(str(inventory))}"
             code = self._show([*command, "--hosts", where], host)
-        if code != 0:
-            said = MEANING.get(code, f"python -m verify ended with exit code {code}.")
-            result.update(failed=True, rc=code, msg=f"{said} {reasons(found)}".strip())
-        result.update(changed=False, verdict=VERDICTS.get(code, "unverified"), lang=options["lang"])
+        verdict, why = judge(code, found)
+        if verdict != "healthy":
+            result.update(failed=True, rc=code, msg=why)
+        result.update(changed=False, verdict=verdict, lang=options["lang"])
         return result
 
     def _connection_of(self, variables: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A conda installation (the stand-in) in a home of its own, and the module run in its own process."""
+"""A conda installation (the stand-in) in a home of its own, and the module run on it."""
 
 import json
 import os
@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from pack_installer import pack
 
+from roles.conda_env.library import conda_env
+from tests.plugins import run_module
 from verify import ROOT
 
 MODULE = ROOT / "roles" / "conda_env" / "library" / "conda_env.py"
@@ -46,16 +48,10 @@ class Lab:
         return lines
 
     def run(self, *, check: bool = False, **options: Any) -> dict[str, Any]:
-        """Run the module as Ansible would."""
+        """Run the module as Ansible would; an option that is None is left out."""
         base = {"conda_root": str(self.root), "prefix": str(self.prefix), "profile": "ml-m1", "python": "3.11"}
-        arguments = {"ANSIBLE_MODULE_ARGS": {**base, "packages": ["pip"], "_ansible_check_mode": check, **options}}
-        done = subprocess.run(
-            [sys.executable, str(MODULE)],
-            input=json.dumps(arguments), capture_output=True, text=True, env=self.environment, check=False,
-        )  # fmt: skip
-        assert done.stdout, done.stderr
-        answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-        return answer
+        given = {**base, "packages": ["pip"], **options}
+        return run_module(conda_env.main, {key: one for key, one in given.items() if one is not None}, check=check)
 
     def installed(self) -> dict[str, str]:
         """Versions by name, read from conda-meta."""
@@ -75,7 +71,7 @@ class Lab:
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Lab:
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     home, room = tmp_path / "home", tmp_path / "room"
     home.mkdir()
     room.mkdir()
@@ -85,6 +81,9 @@ def lab(tmp_path: Path) -> Lab:
         **os.environ, "HOME": str(home), "STANDIN_ROOM": str(room), "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"
     }  # fmt: skip
     environment.pop("XDG_DATA_HOME", None)
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    for name in ("HOME", "STANDIN_ROOM", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE"):
+        monkeypatch.setenv(name, environment[name])
     installer = tmp_path / "installer.sh"
     pack(installer)
     subprocess.run(

@@ -1,14 +1,18 @@
 """The lock that keeps two runs apart on a machine: one gets it, a live holder keeps it, what is over is taken over."""
 
 import os
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from roles.preflight.action_plugins import run_lock
 from roles.preflight.action_plugins.run_lock import SCRIPT, commands, is_over, machine, obstacle, parse
+from tests.plugins import connection, run_action
 from verify.errors import UserError
 
 
@@ -129,6 +133,114 @@ def test_what_is_given_on_is_text_to_the_shell(tmp_path: Path, monkeypatch: pyte
     assert not (tmp_path / "harm").exists()
 
 
-def test_an_answer_that_is_cut_off_is_an_error_that_shows_it() -> None:
-    with pytest.raises(UserError, match="not complete"):
-        parse("lock=taken\n")
+@pytest.mark.parametrize("spoiled", ["", "lock=taken\n", "lock=taken\nlock_end=0\n", "lock_at=/l\nlock_end=1\n"])
+def test_an_answer_that_is_cut_off_is_an_error_that_shows_it(spoiled: str) -> None:
+    with pytest.raises(UserError, match=f"not complete. It said:\n{spoiled}"):
+        parse(spoiled)
+
+
+def test_an_answer_is_read_among_other_lines() -> None:
+    said = "user=ana\nlock=held\nlock_id=a=b\nlocksmith=x\nlock_1=x\nlock_end=1\n"
+    assert parse(said) == {"lock": "held", "lock_id": "a=b", "lock_end": "1"}
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("taken", ""),
+        ("free", ""),
+        ("held", "Another run is at work on this machine: that of ana, since noon."),
+        ("busy", "rm -r '/h/it/run.lock' '/h/it/run.lock.over'"),
+        ("unwritable", "Look at it with: df -h ~; ls -ld '/h/it'"),
+    ],
+)
+def test_a_run_begins_where_the_lock_is_its_own(state: str, said: str) -> None:
+    found = obstacle({"lock": state, "lock_at": "/h/it/run.lock", "lock_who": "ana", "lock_since": "noon"})
+    assert (found == "") is (said == "")
+    assert said in found
+
+
+def test_another_users_process_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refuse)
+    assert not is_over(f"{machine()}/1")
+
+
+def test_a_mac_is_known_by_its_boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sysctl, run = tmp_path / "sysctl", subprocess.run
+    sysctl.write_text("#!/bin/sh\n[ \"$*\" = '-n kern.bootsessionuuid' ] && echo 1F-2E\n")
+    sysctl.chmod(0o755)
+
+    def as_on_a_mac(line: list[str], **options: Any) -> Any:
+        assert line[0] == "/usr/sbin/sysctl"
+        return run([str(sysctl), *line[1:]], **options)
+
+    monkeypatch.setattr(subprocess, "run", as_on_a_mac)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert machine() == f"{os.uname().nodename}/1F-2E"
+    sysctl.write_text("#!/bin/sh\nexit 1\n")
+    with pytest.raises(subprocess.CalledProcessError):
+        machine()
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the lock is of the machine that the action works on: this one, under another name."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "uname").write_text("#!/bin/sh\n[ $1 = -n ] && echo target || echo Linux\n")
+    (tmp_path / "bin" / "uname").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    return tmp_path / ".local" / "share" / "metal-lab" / "run.lock"
+
+
+def run(state: str = "", **options: Any) -> dict[str, Any]:
+    return run_action(run_lock.ActionModule, {"state": state} if state else {}, **options)
+
+
+def test_the_action_takes_it_and_gives_it_back(place: Path) -> None:
+    assert run("taken", check=True) == {"changed": False}
+    assert not place.exists()
+    assert run("taken") == run("taken") == {"changed": False}
+    kept = dict(line.split("=", 1) for line in place.read_text(encoding="utf-8").splitlines())
+    assert kept["id"] == f"{machine()}/{os.getppid()}"
+    assert kept["who"].endswith(f" on {os.uname().nodename} (process {os.getppid()})")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", kept["since"])
+    assert run("released", check=True) == {"changed": False}
+    assert place.exists()
+    assert run() == {"changed": False}
+    assert not place.exists()
+
+
+def test_the_action_keeps_off_a_machine_that_is_another_runs(place: Path) -> None:
+    lock(place.parents[3], "take", "elsewhere/1/7")
+    for check in (True, False):
+        refused = run("taken", check=check)
+        assert refused["msg"].startswith("Nothing was changed. Another run is at work on this machine: that of who")
+        run("released", check=check)
+        assert "id=elsewhere/1/7\n" in place.read_text(encoding="utf-8")
+
+
+def test_what_a_run_of_this_machine_left_is_taken_over(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    over = f"{machine()}/{ended()}"
+    lock(place.parents[3], "take", over)
+    assert "Another run is at work" in run("taken", check=True)["msg"]
+    assert run("taken") == {"changed": False}
+    said = f"Took over the lock of a run that has ended without giving it back: who {over}, since noon."
+    assert capsys.readouterr().out == f"{said}\n"
+    assert f"id={machine()}/{os.getppid()}\n" in place.read_text(encoding="utf-8")
+
+
+def test_a_machine_that_fails_is_shown_with_what_it_said() -> None:
+    for state in ("taken", "released"):
+        refused = run(state, over=connection((3, "out", "err")))
+        assert refused["msg"] == "A script on the machine ended with exit code 3. It said:\nout\nerr"
+    assert "not complete" in run("taken", over=connection((0, "motd", "")))["msg"]
+
+
+def test_the_plays_environment_reaches_the_script(place: Path) -> None:
+    assert run("taken", environment=[{"XDG_DATA_HOME": str(place.parents[3] / "a folder")}]) == {"changed": False}
+    assert (place.parents[3] / "a folder" / "metal-lab" / "run.lock").exists()

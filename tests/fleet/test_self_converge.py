@@ -6,11 +6,15 @@ import plistlib
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jinja2 import Environment
 
+from playbooks.action_plugins import collect
 from playbooks.action_plugins.collect import judge
+from tests.plugins import connection, run_action
+from tests.report.samples import measured
 from verify import ROOT
 
 ROLE = ROOT / "roles" / "self_converge"
@@ -212,6 +216,14 @@ def note(hours: float = 5, code: int = 0, step: str = "converge") -> str:
     [
         (note(), ""),
         (note(hours=100), "ended 100 hours ago"),
+        (note(hours=48), ""),
+        (note(hours=48 + 1 / 3600), "Its last run ended 48 hours ago, at v1."),
+        (note(hours=100, code=1), "./converge failed (exit code 1)"),
+        (note(code=3, step="tea"), "Its run of 2026-11-21T03:00:00Z at v1: tea (exit code 3)."),
+        (note().replace("2026-11-21T03:00:00Z", "2026-11-21T03:00:00"), "cannot be read"),
+        (note().replace('"ref"', '"reff"'), "cannot be read"),
+        (note().replace('"exit_code": 0', '"exit_code": null'), "cannot be read"),
+        ("x" * 300, f": '{'x' * 200}'. Its logs"),
         (note(code=2, step="signature"), "not signed as it should be"),
         (note(code=1), "./converge failed (exit code 1)"),
         ("\n", "has not run yet"),
@@ -223,3 +235,93 @@ def test_the_last_run_is_judged(last: str, said: str) -> None:
     found = judge(last, NOW, 48)
     assert (found == "") is (said == "")
     assert said in found
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a machine that converges itself, this one, has its notes; results/ is another folder."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    (tmp_path / "project").mkdir()
+    monkeypatch.setattr(collect, "ROOT", tmp_path / "project")
+    place = tmp_path / ".local" / "share" / "metal-lab" / "pull"
+    (place / "checkout" / "results").mkdir(parents=True)
+    return place
+
+
+def results_of(machine: Path) -> Path:
+    """The project's folder of results, on the controller."""
+    return machine.parents[3] / "project" / "results"
+
+
+def fetch(over: Any = None, hours: float = 48) -> dict[str, Any]:
+    variables = {"inventory_hostname": "lab-07"}
+    return run_action(collect.ActionModule, {"max_age_hours": hours}, check=True, variables=variables, over=over)
+
+
+def put(machine: Path, text: str, *, code: int = 0) -> None:
+    """Have a machine's last run end now, with this result."""
+    ended = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    last = {"schema": 1, "ended": ended, "ref": "v1", "commit": "", "step": "converge", "exit_code": code}
+    (machine / "last.json").write_text(json.dumps(last), encoding="utf-8")
+    (machine / "checkout" / "results" / "lab-07.json").write_text(text, encoding="utf-8")
+
+
+def test_a_machines_result_is_kept_here_in_place_of_an_older_one(machine: Path) -> None:
+    results = results_of(machine)
+    assert "has not run yet" in fetch()["msg"]
+    assert not results.exists()
+    result = measured(host="lab-07", started="2026-11-21T02:00:00Z")
+    result["checks"][0]["message"] = "é"
+    put(machine, json.dumps(result))
+    for _ in range(2):
+        assert fetch() == {"changed": False, "verdict": "healthy"}
+        text = (results / "lab-07.json").read_text(encoding="utf-8")
+        assert text == f"{json.dumps(result, indent=2, ensure_ascii=False)}\n"
+        # JUnit's is of a verification that was made from here.
+        (results / "junit").mkdir(exist_ok=True)
+        (results / "junit" / "lab-07.xml").touch()
+    fetch()
+    assert list((results / "junit").iterdir()) == []
+    put(machine, json.dumps({**result, "started": "2026-11-21T03:00:00Z"}), code=1)
+    refused = fetch()
+    assert (refused["failed"], refused["changed"], "verdict" in refused) == (True, False, False)
+    assert "./converge failed (exit code 1)" in refused["msg"]
+    assert '"2026-11-21T03:00:00Z"' in (results / "lab-07.json").read_text(encoding="utf-8")
+    put(machine, "")
+    assert fetch()["verdict"] == "healthy"
+    assert "ended 0 hours ago" in fetch(hours=-1)["msg"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "it is not JSON"),
+        (json.dumps(measured(host="lab-08")), "it names the machine 'lab-08'"),
+        (json.dumps(measured(host="lab-07", started="2999-01-01T00:00:00Z")), "has not been yet"),
+    ],
+)
+def test_what_is_not_the_machines_result_is_not_kept(machine: Path, text: str, said: str) -> None:
+    put(machine, text)
+    refused = fetch()
+    assert refused["msg"].startswith("The result of lab-07 cannot be used: ")
+    assert said in refused["msg"]
+    assert not results_of(machine).exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "out", "whole"),
+    [
+        (0, "\n--lab-07.json\n\n--end\n", True),
+        (0, "\r\n--lab-07.json\r\n\r\n--end\r\n", True),
+        (1, "\n--lab-07.json\n\n--end\n", False),
+        (0, "\n--lab-07.json\n", False),
+        (0, "\n--end\n", False),
+        (0, "\n--lab-07.json\n\n--lab-07.json\n\n--end\n", False),
+    ],
+)
+def test_an_answer_that_is_cut_off_is_shown(machine: Path, code: int, out: str, whole: bool) -> None:
+    del machine
+    refused = fetch(connection((code, out, "err")))
+    assert ("has not run yet" in refused["msg"]) is whole
+    assert (refused["msg"] == f"The machine's answer is not complete: {out}err") is not whole

@@ -197,8 +197,9 @@ def test_compat_wants_a_name_and_versions(text: str) -> None:
 
 
 def test_a_report_that_the_check_contradicts_stands_out() -> None:
-    row = compat.Row({"jaxlib": "0.5.1"}, True, (), ())
-    broken = compat.Row({"jaxlib": "0.5.2"}, True, (Finding("missing-symbol", "x", "y", ("a", "b"), ("_s", "_t")),), ())
+    row = document.Row({"jaxlib": "0.5.1"}, True, (), ())
+    finding = Finding("missing-symbol", "x", "y", ("a", "b"), ("_s", "_t"))
+    broken = document.Row({"jaxlib": "0.5.2"}, True, (finding,), ())
     matrix = {
         "title": "JAX",
         "reports": [
@@ -579,8 +580,8 @@ def test_compat_looks_at_neither_hashes_nor_what_does_not_concern_it(
     assert "| 1 | 1 | no | yes | one 1.0 is a wheel for py2-none-any" in capsys.readouterr().out
 
 
-def row(*findings: Finding, notes: tuple[str, ...] = ()) -> compat.Row:
-    return compat.Row({"a": "1|2"}, True, findings, notes)
+def row(*findings: Finding, notes: tuple[str, ...] = ()) -> document.Row:
+    return document.Row({"a": "1|2"}, True, findings, notes)
 
 
 @pytest.mark.parametrize(
@@ -604,7 +605,7 @@ def row(*findings: Finding, notes: tuple[str, ...] = ()) -> compat.Row:
         ),
     ],
 )
-def test_why_a_choice_loads_or_not(given: compat.Row, loads: str, why: str) -> None:
+def test_why_a_choice_loads_or_not(given: document.Row, loads: str, why: str) -> None:
     assert document.table([given]).splitlines() == [
         "| a | loads | declared | why |",
         "|---|---|---|---|",

@@ -84,7 +84,7 @@ class OptionLeftOut(_Replaced):
             among = node.parent.children if node.parent.type in {"testlist_comp", "arglist"} else []
             in_list = bool(among) and node.parent.parent.children[0] == "["
             if _OPTION.match(node.value):
-                yield node, "*()" if among else re.sub("-", "---", node.value, count=1)
+                yield node, "*()" if among else node.value.replace("-", "--", 1)
             elif in_list and any(one.type == "string" and _OPTION.match(one.value) for one in among):
                 yield node, "*()"
 
@@ -175,6 +175,8 @@ def _meaningless(node: Any, operator: str) -> bool:
         among = node.parent.children
         if node.parent.type not in _BINARY_PARENTS or any(one.type in _STRINGS or one == "None" for one in among):
             return True
+    if node.type == "if_stmt" and _code(node.children[1]) == "TYPE_CHECKING":
+        return True
     child, parent = node, node.parent
     while parent is not None:
         if _unjudged(child, parent):

@@ -22,6 +22,7 @@ from tests.mutants import watch
 from tests.mutants.workers import rooms, share, watched
 
 CACHE = Path(".mutants_cache") / "reach.json"
+_HERE = Path(__file__).parent
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -109,30 +110,24 @@ class Reach:
             return self._of(path, lines)
         if isinstance(statement, _Function):
             return self._of(path, range(statement.lineno, (statement.end_lineno or 0) + 1), source.inner)
-        targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-        names = [one.id for one in targets if isinstance(one, ast.Name)]
-        if isinstance(statement, ast.ClassDef):
-            names = [statement.name]
-        found = self._using(names, set()) if names else self._of(path, lines)
+        patterns = _patterns(statement)
+        found = self._using(patterns, set()) if patterns else self._of(path, lines)
         return found or self._of(path, source.inner)
 
-    def _using(self, names: Sequence[str], known: set[str]) -> set[str]:
-        """The tests that run a line with one of these names, or of constants that are made with them."""
-        known.update(names)
-        word = re.compile(r"\b(?:" + "|".join(map(re.escape, names)) + r")\b")
+    def _using(self, patterns: set[str], known: set[str]) -> set[str]:
+        """The tests that run a line in which one of these is found, or use a constant that is made with it."""
+        word = re.compile("|".join(patterns))
         found: set[str] = set()
         further: set[str] = set()
         for path, source in self._sources.items():
-            for line, text in enumerate(source.texts, 1):
-                if not word.search(text):
-                    continue
+            for line in (number for number, text in enumerate(source.texts, 1) if word.search(text)):
+                statement, lines = source.statement(line)
                 if line in source.inner:
-                    found |= self._of(path, source.statement(line)[1])
-                elif isinstance(statement := source.statement(line)[0], ast.Assign | ast.AnnAssign):
-                    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-                    further |= {one.id for one in targets if isinstance(one, ast.Name)}
-        further -= known
-        return found | (self._using(sorted(further), known) if further else set())
+                    found |= self._of(path, lines)
+                elif not isinstance(statement, ast.ClassDef):
+                    further |= _patterns(statement)
+        further -= known | patterns
+        return found | (self._using(further, known | patterns) if further else set())
 
     def _of(self, path: str, lines: Sequence[int] | set[int], among: set[int] | None = None) -> set[str]:
         reached = self._lines.get(path, {})
@@ -140,6 +135,15 @@ class Reach:
 
     def _fastest(self, tests: set[str]) -> list[str]:
         return sorted(tests, key=lambda test: (self.seconds[test], test))
+
+
+def _patterns(statement: ast.AST | None) -> set[str]:
+    """How a line looks that uses what a statement defines for others: a constant, a class, or a class's field."""
+    if isinstance(statement, ast.ClassDef):
+        return {rf"\b{statement.name}\b"}
+    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+    names = [one for one in targets if isinstance(one, ast.Name)]
+    return {rf"\.{one.id}\b|\b{one.id}=" if one.col_offset else rf"\b{one.id}\b" for one in names}
 
 
 def learn(root: Path, files: Sequence[str], tests: Sequence[str], workers: int) -> tuple[dict[str, Learned], list[str]]:
@@ -162,21 +166,21 @@ def learn(root: Path, files: Sequence[str], tests: Sequence[str], workers: int) 
     if stale:
         print(f"learning what the tests of {len(stale)} files reach ...", flush=True)
         stale.sort(key=lambda path: -(root / path).stat().st_size)
-        ran: dict[str, dict[str, Any]] = {}
+        place.parent.mkdir(exist_ok=True)
 
         def done(number: int, answer: dict[str, Any]) -> None:
+            path = stale[number]
             if "tests" not in answer or answer["code"] not in (0, 1):
-                raise RuntimeError(f"{stale[number]} cannot be run:\n{answer['output']}")
-            ran.update(answer["tests"])
+                raise RuntimeError(f"{path} cannot be run:\n{answer['output']}")
+            found = _gather(Path(answer["data"]), Path(answer["tree"]), answer["tests"])
+            known[path] = replace(found, digest=_digest(root, path, found))
             modules.update(answer["modules"])
+            # After every file: a run that is ended has learned something.
+            shown = {"files": {path: vars(one) for path, one in known.items()}, "modules": sorted(modules)}
+            place.write_text(json.dumps(shown), encoding="utf-8")
 
         with rooms(root, files, workers) as places, watched():
             share(places, sorted(modules), [{"files": [path]} for path in stale], done)
-            found = _gather(places, ran)
-        known.update({path: replace(one, digest=_digest(root, path, one)) for path, one in found.items()})
-        place.parent.mkdir(exist_ok=True)
-        shown = {"files": {path: vars(one) for path, one in known.items()}, "modules": sorted(modules)}
-        place.write_text(json.dumps(shown), encoding="utf-8")
     return {path: known[path] for path in tests if path in known}, sorted(modules)
 
 
@@ -185,37 +189,37 @@ def _loaded(data: dict[str, Any]) -> Learned:
     return Learned(**data, lines=lines)
 
 
-def _gather(places: Sequence[Path], tests: dict[str, dict[str, Any]]) -> dict[str, Learned]:
-    """What was seen in the rooms, by test file."""
+def _gather(data: Path, tree: Path, tests: dict[str, dict[str, Any]]) -> Learned:
+    """What was seen of the tests of one file."""
     seen: dict[str, dict[str, set[int]]] = {}
-    for place in places:
-        for file in (place / "data").iterdir():
-            data = CoverageData(str(file))
-            data.read()
-            for path in data.measured_files():
-                shown = str(Path(path).relative_to(place / "tree"))
-                for line, contexts in data.contexts_by_lineno(path).items():
-                    for context in contexts:
-                        seen.setdefault(context, {}).setdefault(shown, set()).add(line)
-    found: dict[str, Learned] = {}
+    for file in data.iterdir():
+        one = CoverageData(str(file))
+        one.read()
+        for path in one.measured_files():
+            shown = str(Path(path).relative_to(tree))
+            for line, contexts in one.contexts_by_lineno(path).items():
+                for context in contexts:
+                    seen.setdefault(context, {}).setdefault(shown, set()).add(line)
+    found = Learned("")
     for test, about in tests.items():
-        one = found.setdefault(test.split("::")[0], Learned(""))
-        one.seconds[test] = round(about["seconds"], 3)
+        found.seconds[test] = round(about["seconds"], 3)
         if not about["passed"]:
-            one.failing.append(test)
+            found.failing.append(test)
         for path, lines in (item for context in about["contexts"] for item in seen.get(context, {}).items()):
             for line in lines:
-                one.lines.setdefault(path, {}).setdefault(line, []).append(test)
+                found.lines.setdefault(path, {}).setdefault(line, []).append(test)
     return found
 
 
 def _digest(root: Path, test: str, learned: Learned) -> str:
-    """Of what a test file's reach depends on."""
+    """Of what a test file's reach depends on, and of how it is learned."""
     folder = (root / test).parent
-    helpers = {one for place in {folder, root / "tests"} for one in place.glob("*.py") if one.name[:5] != "test_"}
+    helpers = {
+        one for place in {folder, root / "tests", _HERE} for one in place.glob("*.py") if one.name[:5] != "test_"
+    }
     reached = {root / path for path in learned.lines}
     digest = hashlib.sha256()
     for path in sorted({root / test, *helpers, *reached}):
-        digest.update(f"{path.relative_to(root)}\n".encode())
+        digest.update(f"{path}\n".encode())
         digest.update(path.read_bytes() if path.exists() else b"")
     return digest.hexdigest()

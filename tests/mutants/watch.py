@@ -14,7 +14,6 @@ import coverage
 TREE = "METAL_LAB_WATCHED_TREE"
 DATA = "METAL_LAB_WATCHED_DATA"
 TEST = "METAL_LAB_WATCHED_TEST"
-PTH = f"import os; exec(os.environ.get('{TREE}') and open({__file__!r}).read() or '', {{'__name__': '__main__'}})\n"
 READ = 0
 """The line under which a file counts as read: a probe is sent as text, and so are Ansible's modules."""
 
@@ -31,8 +30,11 @@ class Watch:
             data_suffix=True,
             config_file=False,
             include=[self._tree + "*"],
+            omit=[self._tree + ".venv/*"],
             messages=False,
         )
+        # It would be said on the stderr of the process, which a test may look at.
+        self._coverage.set_option("run:disable_warnings", ["no-data-collected"])
         sys.addaudithook(self._note)
         self._coverage.start()
         self.switch(self.test)

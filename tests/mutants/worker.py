@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,8 +21,8 @@ from typing import Any
 import pytest
 from watch import DATA, TEST, TREE, Watch  # type: ignore[import-not-found]  # a script finds its neighbours
 
-COLLECT_S = 60
-"""For collecting the tests; generous, because both processors may be busy."""
+AROUND_S = 60
+"""For collecting the tests, and for what comes after one; generous, because the processors may be busy."""
 _ROOM = Path.cwd().parent
 _RUN = _ROOM / "run.json"
 _COMMON = ["-q", "-p", "no:cacheprovider", "--basetemp", str(_ROOM / "tmp")]
@@ -37,8 +38,13 @@ class Judge:
         order = {test: place for place, test in enumerate(self._limits)}
         items[:] = sorted((one for one in items if one.nodeid in order), key=lambda one: order[one.nodeid])
 
-    def pytest_runtest_protocol(self, item: pytest.Item) -> None:
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         signal.alarm(int(self._limits[item.nodeid]) + 1)
+        try:
+            return (yield)
+        finally:
+            signal.alarm(AROUND_S)
 
 
 class Learner:
@@ -82,17 +88,19 @@ class Learner:
 
 
 def _learn(order: dict[str, Any]) -> int:
-    os.environ.update({TREE: str(Path.cwd()), DATA: str(_ROOM / "data"), TEST: ""})
+    data = tempfile.mkdtemp(prefix="data-", dir=_ROOM)
+    os.environ.update({TREE: str(Path.cwd()), DATA: data, TEST: ""})
     watch = Watch()
     learner = Learner(watch)
     code = pytest.main([*_COMMON, *order["files"]], plugins=[learner])
     watch.end()
-    _RUN.write_text(json.dumps({"tests": learner.tests, "modules": learner.modules}), encoding="utf-8")
+    seen = {"tests": learner.tests, "modules": learner.modules, "data": data, "tree": os.environ[TREE]}
+    _RUN.write_text(json.dumps(seen), encoding="utf-8")
     return int(code)
 
 
 def _judge(order: dict[str, Any]) -> int:
-    signal.alarm(COLLECT_S)
+    signal.alarm(AROUND_S)
     files = dict.fromkeys(test.split("::")[0] for test in order["limits"])
     return int(pytest.main([*_COMMON, "-x", "--tb=no", *files], plugins=[Judge(order["limits"])]))
 
@@ -100,6 +108,7 @@ def _judge(order: dict[str, Any]) -> int:
 def _run(order: dict[str, Any]) -> dict[str, Any]:
     """Run an order in a fork: {"code": pytest's exit code, or minus the signal that ended it}, and its output."""
     log = _ROOM / "output.txt"
+    _RUN.unlink(missing_ok=True)
     started = time.monotonic()
     child = os.fork()
     if child == 0:
@@ -118,7 +127,7 @@ def _run(order: dict[str, Any]) -> dict[str, Any]:
         "code": os.waitstatus_to_exitcode(status),
         "seconds": time.monotonic() - started,
         "output": log.read_text(encoding="utf-8", errors="replace")[-20000:],
-        **(json.loads(_RUN.read_text(encoding="utf-8")) if "files" in order and _RUN.exists() else {}),
+        **(json.loads(_RUN.read_text(encoding="utf-8")) if _RUN.exists() else {}),
     }
 
 

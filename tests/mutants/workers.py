@@ -16,6 +16,10 @@ from typing import Any
 
 from tests.mutants import watch
 
+_WATCH = Path(watch.__file__)
+_RUN = f"exec(open({str(_WATCH)!r}).read(), {{'__name__': '__main__'}})"
+# Python may come by such a file twice: under two names of its folder, or because two learn at once.
+_PTH = f"import os, sys; exec({_RUN!r} if '{watch.TREE}' in os.environ and 'coverage' not in sys.modules else '')\n"
 _WORKER = Path(__file__).with_name("worker.py")
 _NAMESPACE = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
 """A mutant may kill the wrong process; with root's rights, in the wrong place, that would be any process."""
@@ -26,7 +30,7 @@ class Worker:
 
     def __init__(self, room: Path, modules: Sequence[str]) -> None:
         self.tree = room / "tree"
-        for name in ("home", "temp", "data"):
+        for name in ("home", "temp"):
             (room / name).mkdir(exist_ok=True)
         self._process = subprocess.Popen(
             [*_namespace(), sys.executable, str(_WORKER), json.dumps(modules)],
@@ -62,7 +66,9 @@ def rooms(root: Path, files: Sequence[str], count: int) -> Iterator[list[Path]]:
                 shutil.copy2(root / file, room / "tree" / file, follow_symlinks=False)
             (room / "tree" / ".venv").symlink_to(root / ".venv")
             # Or the first import of a file would look as if a test had read its text.
-            subprocess.run([sys.executable, "-m", "compileall", "-q", room / "tree"], stdout=-3, check=False)
+            subprocess.run(
+                [sys.executable, "-m", "compileall", "-q", room / "tree"], stdout=subprocess.DEVNULL, check=False
+            )
         yield made
 
 
@@ -107,12 +113,10 @@ def share(
 @contextmanager
 def watched() -> Iterator[None]:
     """Python processes of this toolchain look out for whether they are to be watched."""
-    place = Path(site.getsitepackages()[0]) / "metal_lab_watch.pth"
-    place.write_text(watch.PTH, encoding="utf-8")
-    try:
+    with tempfile.NamedTemporaryFile("w", prefix="watch-", suffix=".pth", dir=site.getsitepackages()[0]) as file:
+        file.write(_PTH)
+        file.flush()
         yield
-    finally:
-        place.unlink(missing_ok=True)
 
 
 def _namespace() -> list[str]:

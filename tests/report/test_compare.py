@@ -74,6 +74,7 @@ def test_a_check_that_fails_now_is_a_regression_and_one_that_was_skipped_is_not(
         if check["check"] == "jax.value":
             check.update(result="skip", message="not reached")
     new["verdict"] = "unhealthy"
+    new["frameworks"]["mlx"]["result"] = "fail"
     found = compared(tmp_path, measured(), new)
     assert [(one.check, one.fault) for one in found.worse] == [("mlx.value", "wrong-value")]
     assert not compared(tmp_path, new, measured()).worse

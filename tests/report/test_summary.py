@@ -14,7 +14,7 @@ SPOKEN = language.choose("en")
 
 def told(report: HostReport, *, colour: bool = False) -> list[str]:
     """The lines about a host, without those about files."""
-    text = summary.render([report], [], None, SPOKEN, colour=colour)
+    text = summary.host(report, SPOKEN, colour=colour)
     return [line.rstrip() for line in text.splitlines() if line.strip() and not line.startswith("Results:")]
 
 

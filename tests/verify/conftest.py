@@ -1,6 +1,5 @@
 """A machine for the health check whose frameworks are small fakes, so that it can be broken in every way."""
 
-import hashlib
 import json
 import os
 import platform
@@ -15,6 +14,7 @@ import numpy
 import pytest
 from uv import find_uv_bin
 
+from tests.distributions.environment import digest
 from verify import ROOT
 from verify.profile import model as profiles
 from verify.profile.model import Profile
@@ -143,8 +143,13 @@ def _install(site: Path, name: str, version: str) -> None:
         for path in sorted(target.rglob("*.py")) if target.is_dir() else [target]:
             text = path.read_text(encoding="utf-8").replace('__version__ = "0"', f'__version__ = "{version}"')
             path.write_text(text, encoding="utf-8")
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            rows.append(f"{path.relative_to(site)},sha256={digest},{path.stat().st_size}")
+            rows.append(_row(site, path))
     folder = site / f"{name.replace('-', '_')}-{version}.dist-info"
     folder.mkdir()
+    (folder / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n", encoding="utf-8")
+    rows.append(_row(site, folder / "METADATA"))
     (folder / "RECORD").write_text("\n".join([*rows, f"{folder.name}/RECORD,,"]) + "\n", encoding="utf-8")
+
+
+def _row(site: Path, path: Path) -> str:
+    return f"{path.relative_to(site)},sha256={digest(path.read_bytes())},{path.stat().st_size}"

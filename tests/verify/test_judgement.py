@@ -6,46 +6,13 @@ from typing import Any
 import pytest
 
 from tests.verify import told
+from tests.verify.told import CASE, GOOD, PRODUCT, SAMPLES
 from verify.checks import chips, speed, stages
 from verify.checks.framework import FrameworkJudge, exact_operands, exact_result
 from verify.checks.speed import SpeedJudge
-from verify.probes.units import ROUNDING
 from verify.results.model import CheckResult, FrameworkReport
 
 M1 = chips.find("Apple M1", 8)
-SAMPLES = [0.010 + 0.0001 * (one % 3) for one in range(20)]
-PRODUCT: dict[str, Any] = {
-    "n": 1000,
-    "dtype": "float32",
-    "seed": 1,
-    "first_s": 0.5,
-    "samples": SAMPLES,
-    "device": "gpu:0",
-    "drain_s": 0.001,
-    "residuals": [0.3, 0.2],
-}
-CASE = {
-    "case": "sum",
-    "operation": "sum",
-    "dtype": "float32",
-    "k": 100,
-    "unit": ROUNDING,
-    "error": 0.5,
-    "finite": True,
-    "said": "",
-}
-GOOD: dict[str, dict[str, Any]] = {
-    "import": {"version": "1.0"},
-    "device": {"present": ["cpu", "gpu"], "default": "gpu", "settings": {}, "asked": "gpu:0"},
-    "execute": {"asked": "gpu:0", "ran_on": "gpu:0", "result": exact_result()},
-    "numbers": {"cases": [CASE]},
-    "matmul": {"asked": "gpu:0", "products": [PRODUCT], "lacking": {}, "numpy_tflops": 0.1},
-    "bandwidth": {"bytes": 5 * 10**8, "samples": SAMPLES},
-    "course": {"n": 10000, "samples": [1.3, 1.2], "reason": ""},
-    "training": {"seed": 1, "losses": [1.0, 0.5, 0.1], "cpu_losses": [1.0, 0.5, 0.1]},
-    "memory": {"asked": "gpu:0", "before": 1000, "after": 1000, "array": 4000000, "times": 5},
-    "libraries": {"openmp": ["/env/libomp.dylib"]},
-}
 
 
 def without_relu() -> list[list[int]]:
@@ -121,6 +88,7 @@ def product(**changes: Any) -> dict[str, dict[str, Any]]:
         (product(residuals=[0.2, "nan"]), "matmul.value", "wrong-value"),
         (product(residuals=["nan", 0.2]), "matmul.value", "wrong-value"),
         (product(residuals=[]), "matmul.value", "malformed"),
+        (product(residuals=[-0.1]), "matmul.value", "malformed"),
         (product(samples=[0.0] * 20), "matmul.value", "malformed"),
         (product(samples=SAMPLES[:4]), "matmul.value", "malformed"),
         (product(dtype="float16"), "matmul.value", "malformed"),
@@ -131,6 +99,8 @@ def product(**changes: Any) -> dict[str, dict[str, Any]]:
         ({"training": {"losses": [1.0, 0.9]}}, "training", "no-learning"),
         ({"training": {"losses": [1.0, "nan", 0.1]}}, "training", "no-learning"),
         ({"training": {"losses": []}}, "training", "malformed"),
+        ({"training": {"losses": [0.0, 0.0]}}, "training", "no-learning"),
+        ({"training": {"losses": [-1.0, -1.0]}}, "training", "malformed"),
         ({"training": {"losses": [0.1, 0.5, 1.0]}}, "training", "no-learning"),
         ({"training": {"cpu_losses": [1.0, 0.5, 0.2]}}, "training.cpu", "diverges"),
         ({"training": {"cpu_losses": [1.0, 0.5, "nan"]}}, "training.cpu", "diverges"),
@@ -140,6 +110,7 @@ def product(**changes: Any) -> dict[str, dict[str, Any]]:
         ({"numbers": {"cases": [{**CASE, "error": 4.5}]}}, "numbers", "wrong-value"),
         ({"numbers": {"cases": [{**CASE, "error": "inf", "finite": False}]}}, "numbers", "not-finite"),
         ({"numbers": {"cases": [{**CASE, "error": None, "said": "raised E: no"}]}}, "numbers", "exception"),
+        ({"numbers": {"cases": [{**CASE, "error": None, "said": "not there"}]}}, "numbers", "malformed"),
         ({"memory": {"after": 4001000}}, "memory", "memory-kept"),
         ({"memory": {"after": "much"}}, "memory", "malformed"),
         ({"libraries": {"openmp": None}}, "openmp", "malformed"),

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.verify import told
+from tests.verify.told import GIB, MACHINE, SAID
 from verify.checks import chips, machine
 from verify.checks import state as host_state
 from verify.checks.environment import EnvironmentJudge
@@ -12,32 +13,6 @@ from verify.checks.state import State
 from verify.profile import model as profiles
 from verify.results.model import CheckResult, HostReport
 from verify.target.record import Record
-
-GIB = 2**30
-# What the tools print on a MacBook Pro M1 with macOS 15.6 (forms: see verify/checks/state.py).
-SAID = {
-    "battery": "Now drawing from 'AC Power'\n -InternalBattery-0 (id=4653155)\t100%; charged; 0:00 remaining\n",
-    "power": "System-wide power settings:\nCurrently in use:\n standby              1\n lowpowermode         0\n",
-    "thermal": "com.apple.system.thermalpressurelevel 0\n",
-    "memory": "The system has 17179869184 (1048576 pages with a page size of 16384).\n"
-    "System-wide memory free percentage: 78%\n",
-    "pressure": "1\n",
-    "swap": "total = 2048.00M  used = 1024.50M  free = 1023.50M  (encrypted)\n",
-    "wired": "0\n",
-    "virtual": "0\n",
-    "boot": "{ sec = 1763600000, usec = 0 } Thu Nov 20 00:53:20 2025\n",
-    "gpu": '{"SPDisplaysDataType": [{"_name": "x"}, {"sppci_cores": "8", "sppci_model": "Apple M1"}]}',
-    "model": "MacBookPro17,1\n",
-}
-MACHINE = {
-    "system": "Darwin",
-    "machine": "arm64",
-    "os_version": "15.6.1",
-    "cpu": "Apple M1",
-    "cores": 8,
-    "memory_bytes": 16 * GIB,
-    "translated": False,
-}
 
 
 def mac(**said: str) -> dict[str, Any]:

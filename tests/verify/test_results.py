@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from verify.checks.advice import ADVICE
 from verify.documents import MalformedError
-from verify.results.files import file_name, write
+from verify.results.files import SCHEMA, file_name, write
 from verify.results.model import INTERNAL, CheckResult, FrameworkReport, HostReport, Matmul
 
 
@@ -48,6 +49,11 @@ def test_what_breaks_the_schema_is_not_written(tmp_path: Path, check: CheckResul
     assert list(tmp_path.iterdir()) == []
 
 
+def test_every_fault_can_be_written() -> None:
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    assert set(schema["$defs"]["check"]["properties"]["fault"]["enum"]) == {"", *ADVICE}
+
+
 def test_a_report_without_checks_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(MalformedError):
         write(report(), tmp_path)
@@ -65,6 +71,6 @@ def test_file_names() -> None:
         assert name.isascii()
 
 
-@pytest.mark.parametrize(("result", "verdict"), [("fail", "unhealthy"), ("warn", "healthy"), ("skip", "healthy")])
+@pytest.mark.parametrize(("result", "verdict"), [("fail", "unhealthy"), ("warn", "healthy"), ("skip", "unverified")])
 def test_the_verdict(result: str, verdict: str) -> None:
     assert report(CheckResult("mlx.value", result, "x"), SOUND).verdict == verdict  # type: ignore[arg-type]

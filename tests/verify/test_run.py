@@ -65,7 +65,7 @@ def test_four_faults_are_four_different_failures_and_the_run_goes_on(machine: Ma
     if "pytorch" in machine.profile.frameworks_on(machine.platform):
         planted["pytorch"] = "crash"
     faults.plant(machine.prefix, planted)
-    done = machine.verify("--timeout", "5")
+    done = machine.verify("--timeout", "15")
     assert done.code == 1
     expected = {
         "tensorflow.value": ("fail", "wrong-value"),
@@ -247,6 +247,19 @@ def test_a_file_of_another_size_and_a_missing_one(machine: Machine) -> None:
     assert "mlx/nn.py is missing" in done.message("packages.mlx")
 
 
+def test_a_file_of_other_content_is_found_at_level_full(machine: Machine) -> None:
+    file = machine.site / "mlx" / "core.py"
+    file.write_text(file.read_text(encoding="utf-8").replace("MLX", "mlx", 1), encoding="utf-8")
+    assert machine.verify("--level", "setup").bad() == {}
+    # The rest of the level is spared.
+    faults.plant(machine.prefix, {"mlx": "crash"})
+    done = machine.verify("--level", "full", "--frameworks", "mlx")
+    assert done.bad() == {"mlx.value": ("fail", "crash"), "packages.mlx": ("fail", "altered")}
+    assert "mlx/core.py has other content than its sha256 in RECORD" in done.message("packages.mlx")
+    assert done.message("packages.base").endswith("files with their recorded content (SHA-256)")
+    assert "./converge -e compare_content=true" in done.output
+
+
 @pytest.mark.parametrize(
     ("package", "check"),
     [("numpy", "base"), ("ml-dtypes", "tensorflow"), ("torch", "pytorch"), ("jaxlib", "jax"), ("mlx", "mlx")],
@@ -419,7 +432,7 @@ def test_a_shell_that_does_not_answer(mac: Machine) -> None:
 )
 def test_a_tool_that_does_not_say_its_version(mac: Machine, script: str, said: str) -> None:
     (mac.home / "höme brew/bin/brew").write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
-    done = mac.verify("--level", "setup", "--timeout", "2")
+    done = mac.verify("--level", "setup", "--timeout", "10")
     assert done.bad() == {"system.homebrew": ("fail", "no-answer")}
     assert said in done.message("system.homebrew")
 

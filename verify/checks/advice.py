@@ -12,6 +12,7 @@ ADVICE = {
     "wrong-python": "Run ./converge; see also whether somebody made the environment by hand.",
     "wrong-versions": "Run ./converge: it lays down anew what differs from the lock.",
     "damaged": "Run ./converge: it lays down anew what differs from the lock.",
+    "altered": "Run ./converge -e compare_content=true: it reads every file, and lays down anew what differs.",
     "wrong-variables": "Run ./converge.",
     "not-on-path": "Run ./converge, and look in the shell's files for lines that undo what comes before them.",
     "not-installed": "Run ./converge: it installs what is missing of what was asked for.",

@@ -37,14 +37,14 @@ class Chip:
 
 
 @functools.cache
-def load() -> dict[tuple[str, int], Chip]:
+def load() -> dict[tuple[str, int | None], Chip]:
     """All chips, by name and GPU cores.
 
     Raises:
         KeyError, TypeError, ValueError: chips.yml is not what it must be, a fault of this program.
     """
     data = yaml.safe_load(DATA.read_text(encoding="utf-8"))
-    found: dict[tuple[str, int], Chip] = {}
+    found: dict[tuple[str, int | None], Chip] = {}
     for entry in data["chips"]:
         if not set(entry["sources"]) <= set(data["sources"]):
             raise ValueError(f"{entry['name']}: a source that is not listed")
@@ -78,7 +78,7 @@ def _range(value: float | list[float]) -> Range:
 
 def find(name: str, gpu_cores: int | None) -> Chip | None:
     """The chip of a machine, None where it is not known."""
-    return load().get((name, gpu_cores or 0))
+    return load().get((name, gpu_cores))
 
 
 def judge(system: str, name: str, gpu_cores: int | None, os_version: str) -> CheckResult:

@@ -127,7 +127,7 @@ class FrameworkJudge:
             return [self._fail("training", "no-learning", "the loss became a number that is not finite")]
         self._report.training = Training(data["seed"], losses)
         message = f"loss {losses[0]:.3g} to {losses[-1]:.3g} in {len(losses)} steps, {report.seconds:.1f} s"
-        if losses[-1] > LEARNED * losses[0]:
+        if losses[-1] >= LEARNED * losses[0]:
             return [self._fail("training", "no-learning", f"it did not learn: {message}")]
         return [self._pass("training", message), self._beside_cpu(losses, data["cpu_losses"])]
 

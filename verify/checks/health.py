@@ -18,7 +18,7 @@ from verify.checks import coreml, framework, machine, packages, shell, speed, st
 from verify.checks.advice import failed
 from verify.checks.environment import EnvironmentJudge
 from verify.checks.framework import FrameworkJudge
-from verify.checks.plan import MEASURE_S, SEED, SETUP, SOAK_WINDOWS, Plan
+from verify.checks.plan import MEASURE_S, MEASURED, SEED, SETUP, SOAK_WINDOWS, Plan
 from verify.checks.reach import ReachJudge
 from verify.checks.walk import LOST, NOT_JUDGED, Asked, walk
 from verify.errors import UserError
@@ -32,6 +32,8 @@ from verify.target.remote import COREML, ENVIRONMENT, FRAMEWORK, LOOK, SYSTEM
 
 ENVIRONMENT_TIMEOUT_S = 120.0
 SYSTEM_TIMEOUT_S = 60.0
+MAX_MESSAGE = 2000
+"""Characters of a check's message: a result must be small enough to be read back, whatever a machine says."""
 _SETUP = "setup"
 _DISTRIBUTIONS = {
     "tensorflow": ("tensorflow", "tensorflow-cpu"),
@@ -88,9 +90,11 @@ class HostHealth:
         if group == coreml.PREFIX:
             self._look_at(group, self._check_coreml)
         if name == INTERNAL:
+            self._note_unasked()
             answer = self._internal()
         else:
             answer = self._answers.get(name) or CheckResult(name, "skip", self._obstacle or NOT_JUDGED)
+        answer = dataclasses.replace(answer, message=answer.message[:MAX_MESSAGE])
         self.report.checks.append(answer)
         self.report.seconds = round(time.monotonic() - self._started, 3)
         return answer
@@ -116,6 +120,13 @@ class HostHealth:
         if INTERNAL not in {one.check for one in self.report.checks}:
             self._problems["incomplete", "the run ended before everything was looked at"] = None
         self.report.checks = [one for one in self.report.checks if one.check != INTERNAL] + [self._internal()]
+
+    def _note_unasked(self) -> None:
+        """Who chose some checks only (pytest's -k) learns nothing of the machine as a whole."""
+        asked = {one.check for one in self.report.checks}
+        wanted = [one for one in stages.check_names(self._plan.candidates, self._plan.level) if one != INTERNAL]
+        if left_out := [one for one in wanted if one not in asked]:
+            self._problems["incomplete", f"{len(left_out)} of {len(wanted)} checks were left out"] = None
 
     def _internal(self) -> CheckResult:
         if not self._problems:
@@ -186,6 +197,7 @@ class HostHealth:
         parameters = {
             "prefix": record.prefix,
             "packages": sorted(name for one in shares.values() for name in one.versions),
+            "content": level in MEASURED,
             "provider": record.provider,
             "sets": record.sets,
             "state": level != SETUP,

@@ -54,8 +54,10 @@ def verdict(judged: list[dict[str, Any]]) -> tuple[str, str]:
     bad = [one for one in judged if one["result"] == "fail"]
     ran = [one for one in judged if one["result"] != "skip"]
     if not bad:
+        # Where none ran, nothing is known.
+        fault = "" if ran else "malformed"
         left_out = ", ".join(one["case"] for one in judged if one["result"] == "skip")
-        return "", f"{len(ran)} cases within their limits" + (f"; not there: {left_out}" if left_out else "")
+        return fault, f"{len(ran)} cases within their limits" + (f"; not there: {left_out}" if left_out else "")
     named = "; ".join(f"{one['case']}: {one['message']}" for one in bad)
     message = f"{len(bad)} of {len(ran)} cases are wrong: {named}"
     if any(one["message"] == NOT_FINITE for one in bad):

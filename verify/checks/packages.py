@@ -62,14 +62,17 @@ def judge(name: str, share: Share, data: dict[str, Any]) -> CheckResult:
     check, versions = f"{PREFIX}.{name}", share.versions
     wrong = [problem for one, version in sorted(versions.items()) if (problem := _version(one, version, data))]
     broken = {one: data["problems"][one] for one in sorted(versions) if one in data["problems"]}
-    count = len(wrong) + sum(int(one["count"]) for one in broken.values())
+    count = len(wrong) + sum(one["count"] for one in broken.values())
     if count:
         problems = [*wrong, *(f"{one}: {problem}" for one, found in broken.items() for problem in found["first"])]
-        return failed(check, "wrong-versions" if wrong else "damaged", _some(problems, count))
-    files = sum(int(data["files"][one]) for one in versions)
+        # Its advice covers the others'.
+        altered = any(one["altered"] for one in broken.values())
+        return failed(check, "altered" if altered else "wrong-versions" if wrong else "damaged", _some(problems, count))
+    files = sum(data["files"][one] for one in versions)
     named = ", ".join(f"{one} {versions[one]}" for one in share.named)
+    recorded = "content (SHA-256)" if data["content"] else "size"
     return CheckResult(
-        check, "pass", f"{named}; {len(versions)} packages as locked, {files} files in their recorded size"
+        check, "pass", f"{named}; {len(versions)} packages as locked, {files} files with their recorded {recorded}"
     )
 
 
@@ -79,7 +82,9 @@ def _version(name: str, wanted: str, data: dict[str, Any]) -> str:
         return f"{name} {wanted} is missing"
     if len(found) > 1:
         return f"{name} is there {len(found)} times ({', '.join(found)}), locked is {wanted}"
-    return "" if _same(found[0], wanted) else f"{name} is {found[0]}, locked is {wanted}"
+    if not _same(found[0], wanted):
+        return f"{name} is {found[0]}, locked is {wanted}"
+    return "" if name in data["files"] else f"nothing was said of the files of {name}"
 
 
 def _same(found: str, wanted: str) -> bool:

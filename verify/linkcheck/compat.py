@@ -9,7 +9,6 @@ import itertools
 import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,34 +18,12 @@ from verify import ROOT
 from verify.errors import UserError
 from verify.linkcheck import document, staging
 from verify.linkcheck.command import PLATFORM, check_folder, say, target_of
-from verify.linkcheck.findings import Finding
+from verify.linkcheck.document import Row
 from verify.profile import model as profiles
 from verify.profile.model import Profile
 
 MATRICES = Path(__file__).with_name("matrices.yml")
 DOCUMENT = ROOT / "docs" / "compatibility.md"
-
-
-@dataclass(frozen=True)
-class Row:
-    """What one choice of versions came to.
-
-    Attributes:
-        versions: by package name.
-        declared: whether the packages' own requirements allow the choice.
-        findings: what keeps the packages, or what they link to, from loading.
-        notes: what was read about them that is no finding.
-    """
-
-    versions: dict[str, str]
-    declared: bool
-    findings: tuple[Finding, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def loads(self) -> bool:
-        """Whether the packages load together, whatever they declare."""
-        return not [one for one in self.findings if one.kind != "requirement"]
 
 
 def main(arguments: list[str]) -> int:

@@ -1,13 +1,10 @@
 """docs/compatibility.md and the tables in it."""
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from verify.linkcheck.findings import Finding
 from verify.profile.model import Profile
-
-if TYPE_CHECKING:
-    from verify.linkcheck.compat import Row
 
 _LOADING = {
     "damaged",
@@ -24,6 +21,28 @@ _LOADING = {
 _BAR = "&#124;"
 
 
+@dataclass(frozen=True)
+class Row:
+    """What one choice of versions came to.
+
+    Attributes:
+        versions: by package name.
+        declared: whether the packages' own requirements allow the choice.
+        findings: what keeps the packages, or what they link to, from loading.
+        notes: what was read about them that is no finding.
+    """
+
+    versions: dict[str, str]
+    declared: bool
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def loads(self) -> bool:
+        """Whether the packages load together, whatever they declare."""
+        return not [one for one in self.findings if one.kind != "requirement"]
+
+
 def concerns(finding: Finding, names: set[str]) -> bool:
     """Whether a finding says something about how the named packages load together."""
     if finding.kind == "requirement":
@@ -31,12 +50,12 @@ def concerns(finding: Finding, names: set[str]) -> bool:
     return finding.kind in _LOADING
 
 
-def as_data(row: "Row") -> dict[str, Any]:
+def as_data(row: Row) -> dict[str, Any]:
     """A row as plain data, for JSON."""
     return {"loads": row.loads, **asdict(row)}
 
 
-def table(rows: list["Row"]) -> str:
+def table(rows: list[Row]) -> str:
     """Rows as a Markdown table: a column for each package, then the verdict."""
     names = list(rows[0].versions)
     lines = [
@@ -53,7 +72,7 @@ def _yes(value: bool) -> str:
     return "yes" if value else "no"
 
 
-def _why(row: "Row") -> str:
+def _why(row: Row) -> str:
     said = [finding.message.rstrip(".") for finding in row.findings if not finding.chain]
     by_chain: dict[tuple[str, ...], list[Finding]] = {}
     for finding in row.findings:
@@ -76,7 +95,7 @@ def _reasons(findings: list[Finding]) -> str:
     return "; ".join(said)
 
 
-def render(checked: list[tuple[dict[str, Any], list["Row"]]], loaded: Profile, today: str) -> str:
+def render(checked: list[tuple[dict[str, Any], list[Row]]], loaded: Profile, today: str) -> str:
     """The document.
 
     Args:
@@ -115,7 +134,7 @@ def render(checked: list[tuple[dict[str, Any], list["Row"]]], loaded: Profile, t
     return "\n".join(parts) + "\n"
 
 
-def _report(report: dict[str, Any], rows: list["Row"]) -> str:
+def _report(report: dict[str, Any], rows: list[Row]) -> str:
     """A report from the field beside what the check says of the same versions."""
     wanted = report["versions"]
     row = next((one for one in rows if all(one.versions.get(name) == v for name, v in wanted.items())), None)

@@ -5,7 +5,6 @@ Standard library only: it must tell what is wrong with an environment in which e
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import platform
@@ -18,27 +17,27 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
-from verify.probes import state
+from verify.probes import distributions, state
 from verify.probes.reporting import Stage
 
 MAX_PROBLEMS = 5
 """Named for each package."""
 SHELL_TIMEOUT_S = 20
-_DIST_INFO = re.compile(r"^(?P<name>.+)-(?P<version>[^-]+)\.dist-info$")
 
 
 def stages(parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
     """List the stages of this probe.
 
     Args:
-        parameters: prefix (of the environment); packages (names, canonical, whose files are checked); provider, and
-            sets (whose stored variables are read); state (whether to look at the machine's state); shell (whether to
-            ask a new shell what it finds); conda (the folder whose `conda init` is looked for, or "").
+        parameters: prefix (of the environment); packages (names, canonical, whose files are checked); content
+            (whether the files are read and compared with their hashes); provider, and sets (whose stored variables
+            are read); state (whether to look at the machine's state); shell (whether to ask a new shell what it
+            finds); conda (the folder whose `conda init` is looked for, or "").
     """
     found: list[tuple[str, Stage]] = [
         ("python", lambda: python(parameters["prefix"])),
         ("machine", machine),
-        ("packages", lambda: packages(parameters["packages"])),
+        ("packages", lambda: packages(parameters["packages"], parameters["content"])),
         ("variables", lambda: variables(Path(parameters["prefix"]), parameters["provider"], parameters["sets"])),
     ]
     if parameters["shell"]:
@@ -83,54 +82,35 @@ def python(prefix: str) -> dict[str, Any]:
     }
 
 
-def packages(names: list[str]) -> dict[str, Any]:
+def packages(names: list[str], content: bool) -> dict[str, Any]:
     """What is installed.
 
     Args:
         names: canonical names of the packages whose files are checked.
+        content: whether the files are read and compared with their hashes.
 
     Returns:
-        installed: canonical name to the versions of its dist-info folders; files: name to how many were checked;
-        problems: name to {count, first} of the files that are missing or of another size than RECORD says, at most
-        MAX_PROBLEMS of them in `first`.
+        installed: canonical name to the versions of its dist-info folders; content: as asked; files: name to how many
+        were compared; problems: name to {count, altered, first}: how many, how many of them are seen only where files
+        are read, and at most MAX_PROBLEMS of them in words.
     """
     site = Path(sysconfig.get_path("purelib"))
+    inspector = distributions.Inspector(Path(sys.prefix), site, content)
     installed: dict[str, list[str]] = {}
     problems: dict[str, dict[str, Any]] = {}
     files: dict[str, int] = {}
-    for entry in sorted(site.iterdir()):
-        match = _DIST_INFO.match(entry.name)
-        if match is None:
+    for one in distributions.installed(site):
+        installed.setdefault(one.name, []).append(one.version)
+        if one.name not in names:
             continue
-        name = re.sub(r"[-_.]+", "-", match["name"]).lower()
-        installed.setdefault(name, []).append(match["version"])
-        if name in names:
-            checked, wrong = _check_record(site, entry)
-            files[name] = files.get(name, 0) + checked
-            if wrong:
-                problems[name] = {"count": len(wrong), "first": wrong[:MAX_PROBLEMS]}
-    return {"installed": installed, "files": files, "problems": problems}
-
-
-def _check_record(site: Path, dist_info: Path) -> tuple[int, list[str]]:
-    try:
-        rows = list(csv.reader((dist_info / "RECORD").read_text(encoding="utf-8").splitlines()))
-    except OSError:
-        return 0, [dist_info.name + "/RECORD is missing"]
-    problems = []
-    for row in rows:
-        path, size = row[0], row[2] if len(row) > 2 else ""  # noqa: PLR2004 - path, hash, size
-        # Compiled anew whenever Python likes.
-        if path.endswith(".pyc"):
-            continue
-        try:
-            actual = os.stat(os.path.join(str(site), path)).st_size  # noqa: PTH116, PTH118 - 50,000 of them
-        except OSError:
-            problems.append(path + " is missing")
-            continue
-        if size and int(size) != actual:
-            problems.append(path + " has " + str(actual) + " bytes instead of " + size)
-    return len(rows), problems
+        found = inspector.inspect(one)
+        files[one.name] = files.get(one.name, 0) + found.files
+        if found.problems:
+            noted = problems.setdefault(one.name, {"count": 0, "altered": 0, "first": []})
+            noted["count"] += len(found.problems)
+            noted["altered"] += found.altered
+            noted["first"] = [*noted["first"], *found.lines()][:MAX_PROBLEMS]
+    return {"installed": installed, "content": content, "files": files, "problems": problems}
 
 
 def variables(prefix: Path, provider: str, sets: list[str]) -> dict[str, Any]:

@@ -1,21 +1,26 @@
-"""`python -m verify lock`: resolve the requirements into lock files, or check that the lock files are what they give.
+"""`python -m verify lock`: resolve the requirements into lock files, or check that the lock files still satisfy them.
 
 Three kinds of lock are written, none with the address of a package index in it:
 - profiles/NAME/PLATFORM.lock, the packages of the environment, one per platform;
 - controller.lock and controller-dev.lock, what runs the project, for every platform at once;
 - roles/locked_packages/files/uv.txt, the uv that installs everything else, and verify/bundle/solver.txt, which only a
   bundle needs.
+
+Writing resolves from nothing. The check begins with what is locked, so that a version or a file that the package index
+has gained since changes nothing: a lock is out of date when it was edited, when what it is made from has changed, or
+when it is no solution of that.
 """
 
 import argparse
 import difflib
 import os
+import re
 import subprocess
 import sys
+import tempfile
 import tomllib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from uv import find_uv_bin
@@ -23,66 +28,99 @@ from uv import find_uv_bin
 from verify import ROOT
 from verify.errors import UserError
 from verify.profile import model as profiles
-from verify.profile.lock import RENEW, SOLVER_LOCK, UV_LOCK, render
+from verify.profile.lock import RENEW, SOLVER_LOCK, SOURCE, UV_LOCK, Lock, content_digest, render
 from verify.profile.model import Profile
 
-_GENERATED = "# Written by `python -m verify lock` from pyproject.toml.\n"
+_PROJECT = "pyproject.toml"
+_UNSOLVABLE = 1
+"""uv's exit code where requirements contradict each other; another one means that it could not find out."""
+_FIRST_LINE = re.compile(r"^\S+==[^\\\n]+", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class _Target:
-    """A lock file, and how to make its text."""
+    """A lock file, and what it is made from.
+
+    Attributes:
+        path: the lock file.
+        source: where its inputs stand, as its header names it.
+        inputs: all that decides its content.
+        arguments: what uv is to resolve, and for which platform.
+        date: nothing uploaded after it counts.
+        folder: uv works in it.
+        environment: variables for uv.
+        stdin: requirements, where they are not in a file.
+    """
 
     path: Path
-    make: Callable[[], str]
+    source: str
+    inputs: bytes
+    arguments: list[str]
+    date: str
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    stdin: str | None = None
+
+    def text(self, seed: str = "") -> str:
+        """The lock's text as it resolves.
+
+        Args:
+            seed: a lock whose versions, and their hashes, are kept as far as they satisfy the requirements.
+        """
+        return render(_compile(self, seed), inputs=self.inputs, source=self.source)
+
+
+class _NoSolutionError(UserError):
+    """The requirements contradict each other."""
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command; returns the exit code: 0 written or in agreement, 1 a lock disagrees."""
+    """Run the command; returns the exit code: 0 written or in agreement, 1 a lock is out of date."""
     parser = argparse.ArgumentParser(
         prog="python -m verify lock", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a lock would change")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a lock is out of date")
     options = parser.parse_args(arguments)
-    disagreeing = 0
+    outdated = 0
     for target in _targets():
         shown = target.path.relative_to(ROOT)
         before = target.path.read_text(encoding="utf-8") if target.path.exists() else ""
-        after = target.make()
-        if before == after:
+        if options.check:
+            problems = list(_problems(target, shown, before))
+            outdated += bool(problems)
+            print("\n".join(problems) or f"{shown}: satisfies its requirements", file=sys.stderr if problems else None)
+        elif before == (after := target.text()):
             print(f"{shown}: as resolved")
-        elif options.check:
-            disagreeing += 1
-            print("\n".join(_disagreements(shown, before, after)), file=sys.stderr)
         else:
             target.path.write_text(after, encoding="utf-8")
             print(f"{shown}: written")
-    if disagreeing:
-        print(f"{disagreeing} lock file(s) disagree with their requirements: {RENEW}.", file=sys.stderr)
-    return 1 if disagreeing else 0
+    if outdated:
+        print(f"{outdated} lock file(s) are out of date: {RENEW}.", file=sys.stderr)
+    return 1 if outdated else 0
 
 
 def _targets() -> Iterator[_Target]:
-    with (ROOT / "pyproject.toml").open("rb") as file:
+    with (ROOT / _PROJECT).open("rb") as file:
         project = tomllib.load(file)
     date = project["tool"]["metal-lab"]["locked-on"]
-    uv = next(one for one in project["project"]["dependencies"] if one.startswith("uv=="))
-    universal = partial(_universal, date)
-    yield _Target(UV_LOCK, partial(universal, "-", stdin=uv))
-    yield _Target(SOLVER_LOCK, partial(universal, "-", stdin="\n".join(project["dependency-groups"]["solver"])))
-    yield _Target(ROOT / "controller.lock", partial(universal, "pyproject.toml"))
-    yield _Target(ROOT / "controller-dev.lock", partial(universal, "pyproject.toml", "--group", "dev"))
+    needed, groups = project["project"]["dependencies"], project["dependency-groups"]
+    uv = [one for one in needed if one.startswith("uv==")]
+    for path, wanted, arguments in (
+        (UV_LOCK, uv, ["-"]),
+        (SOLVER_LOCK, groups["solver"], ["-"]),
+        (ROOT / "controller.lock", needed, [_PROJECT]),
+        (ROOT / "controller-dev.lock", [*needed, *groups["dev"]], [_PROJECT, "--group", "dev"]),
+    ):
+        lines = "\n".join(wanted)
+        everywhere = [*arguments, "--universal", "--python-version", "3.11"]
+        yield _Target(path, _PROJECT, f"{date}\n{lines}".encode(), everywhere, date, ROOT, stdin=lines)
     for name in profiles.names():
         loaded = profiles.load(name)
         for platform in loaded.platforms:
-            yield _Target(loaded.lock_path(platform), partial(_profile, loaded, platform))
+            yield _of_profile(loaded, platform)
 
 
-def _universal(date: str, *arguments: str, stdin: str | None = None) -> str:
-    return _GENERATED + _compile([*arguments, "--universal", "--python-version", "3.11"], date, ROOT, {}, stdin)
-
-
-def _profile(loaded: Profile, platform: str) -> str:
+def _of_profile(loaded: Profile, platform: str) -> _Target:
     target = loaded.platform(platform)
     environment = {}
     if target.macos_deployment_target:
@@ -91,9 +129,9 @@ def _profile(loaded: Profile, platform: str) -> str:
     if target.find_links:
         environment["UV_FIND_LINKS"] = find_links(target.find_links)
     files = [path.name for path in loaded.requirements_files()]
-    wanted = ["--python-platform", target.uv_platform, "--python-version", loaded.python]
-    body = _compile([*files, *wanted], loaded.locked_on, loaded.directory, environment)
-    return render(body, inputs=loaded.lock_inputs(platform))
+    arguments = [*files, "--python-platform", target.uv_platform, "--python-version", loaded.python]
+    path, inputs = loaded.lock_path(platform), loaded.lock_inputs(platform)
+    return _Target(path, SOURCE, inputs, arguments, loaded.locked_on, loaded.directory, environment)
 
 
 def find_links(default: str) -> str:
@@ -101,31 +139,64 @@ def find_links(default: str) -> str:
     return os.environ.get("UV_FIND_LINKS") or os.environ.get("PIP_FIND_LINKS") or default
 
 
-def _compile(
-    arguments: list[str], date: str, folder: Path, environment: dict[str, str], stdin: str | None = None
-) -> str:
-    """Print a resolution. It goes to stdout, so that the old lock's choices do not influence the new one."""
-    options = ["--generate-hashes", "--no-header", "--no-config", "--exclude-newer", f"{date}T00:00:00Z"]
-    done = subprocess.run(
-        [find_uv_bin(), "pip", "compile", "--quiet", *arguments, *options],
-        cwd=folder,
-        env={**os.environ, **environment},
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise UserError(f"uv could not resolve {' '.join(arguments)} in {folder}:\n{done.stderr.strip()}")
-    return done.stdout
+def _compile(target: _Target, seed: str) -> str:
+    options = ["--generate-hashes", "--no-header", "--no-config", "--exclude-newer", f"{target.date}T00:00:00Z"]
+    with tempfile.TemporaryDirectory() as folder:
+        # uv keeps the choices that it finds in the file that it writes.
+        output = Path(folder) / "lock"
+        if seed:
+            output.write_text(seed, encoding="utf-8")
+        done = subprocess.run(
+            [find_uv_bin(), "pip", "compile", "--quiet", *target.arguments, *options, "--output-file", output],
+            cwd=target.folder,
+            env={**os.environ, **target.environment},
+            input=target.stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            said = f"uv could not resolve {' '.join(target.arguments)} in {target.folder}:\n{done.stderr.strip()}"
+            raise _NoSolutionError(said) if done.returncode == _UNSOLVABLE else UserError(said)
+        return output.read_text(encoding="utf-8")
 
 
-def _disagreements(shown: Path, before: str, after: str) -> Iterator[str]:
-    """The lines that differ, each with its file and line number in the lock as it stands."""
+def _problems(target: _Target, shown: Path, before: str) -> Iterator[str]:
+    """What is wrong with a lock as it stands."""
+    intact, seed = True, before
+    try:
+        Lock.read(target.path, inputs=target.inputs, source=target.source)
+    except UserError as error:
+        intact = False
+        yield str(error)
+        if not before:
+            return
+        if f"# content sha256: {content_digest(target.path)}\n" not in before:
+            # The index is asked for all hashes again, which shows whose were edited.
+            seed = "".join(f"{line}\n" for line in _FIRST_LINE.findall(before))
+    try:
+        after = target.text(seed)
+    except UserError as error:
+        if intact and not isinstance(error, _NoSolutionError):
+            raise
+        yield f"{shown}: {error}"
+    else:
+        yield from _differences(shown, before, after)
+
+
+def _differences(shown: Path, before: str, after: str) -> Iterator[str]:
+    """The lines that differ, each with its file, its line number in the lock as it stands, and the package."""
     old, new = before.splitlines(), after.splitlines()
     for tag, start, end, new_start, new_end in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if tag != "equal":
-            for number in range(start, end):
-                yield f"{shown}:{number + 1}: stands: {old[number].strip()}"
-            for number in range(new_start, new_end):
-                yield f"{shown}:{start + 1}: resolves to: {new[number].strip()}"
+            differing = [(at + 1, "stands", _package(old, at)) for at in range(start, end)]
+            differing += [(start + 1, "resolves to", _package(new, at)) for at in range(new_start, new_end)]
+            yield from (f"{shown}:{at}: {how}: {line}" for at, how, line in differing if line)
+
+
+def _package(lines: list[str], at: int) -> str:
+    """A line of a lock, with the package that it belongs to; "" for one of the header, which follows from the rest."""
+    first = next((line for line in reversed(lines[: at + 1]) if not line.startswith(" ")), "#")
+    if first.startswith("#"):
+        return ""
+    return " ".join(part.strip(" \\") for part in dict.fromkeys((first, lines[at])))

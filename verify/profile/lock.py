@@ -22,10 +22,12 @@ SOLVER_LOCK = ROOT / "verify" / "bundle" / "solver.txt"
 """The lock of the one package that solves a conda environment for a bundle."""
 RENEW = "run `.venv/bin/python -m verify lock`"
 _HEADER = (
-    "# Written by `python -m verify lock` from the .in files beside it. Edit those and run it again.\n"
+    "# Written by `python -m verify lock` from {source}. Edit those and run it again.\n"
     "# inputs sha256: {inputs}\n"
     "# content sha256: {content}\n"
 )
+SOURCE = "the .in files beside it"
+"""What the locks of a profile are made from, as their headers name it."""
 _HEADER_LINES = _HEADER.count("\n")
 _PIN = re.compile(
     r"^(?P<name>[A-Za-z0-9._-]+)(\[[a-z,]+\])?==(?P<version>[^\s;]+)(?: ; (?P<marker>.+?))?(?P<more> \\)?$"
@@ -90,12 +92,13 @@ class Lock:
         return [pin for _, pin in sorted(self.pins.items()) if requirements in pin.roots]
 
     @classmethod
-    def read(cls, path: Path, *, inputs: bytes) -> "Lock":
+    def read(cls, path: Path, *, inputs: bytes, source: str = SOURCE) -> "Lock":
         """Read a lock file and check that it is whole and belongs to its inputs.
 
         Args:
             path: the lock file.
             inputs: what the lock is resolved from, as `Profile.lock_inputs` gives it.
+            source: where those stand, as its header names it.
 
         Raises:
             UserError: it is missing, malformed, edited or out of date; the message says which, and what to do.
@@ -107,19 +110,19 @@ class Lock:
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{path}: cannot be read: {error}") from error
         header, body = _split(text)
-        if header != _HEADER.format(inputs=_digest(inputs), content=_digest(body.encode())):
+        if header != _HEADER.format(source=source, inputs=_digest(inputs), content=_digest(body.encode())):
             if f"# content sha256: {_digest(body.encode())}\n" not in header:
                 raise UserError(
                     f"{path} was changed by something other than the lock command: its lines do not have the digest "
                     f"that its header states. Restore it (git checkout), or {RENEW}."
                 )
-            raise UserError(f"{path} is out of date: its requirements or profile.yml have changed since. {RENEW}.")
+            raise UserError(f"{path} is out of date: what it is made from ({source}) has changed since. {RENEW}.")
         return cls(path, {pin.name: pin for pin in _parse(path, body)})
 
 
-def render(body: str, *, inputs: bytes) -> str:
+def render(body: str, *, inputs: bytes, source: str = SOURCE) -> str:
     """The text of a lock file: the header over the lines that uv printed."""
-    return _HEADER.format(inputs=_digest(inputs), content=_digest(body.encode())) + body
+    return _HEADER.format(source=source, inputs=_digest(inputs), content=_digest(body.encode())) + body
 
 
 def read_pins(path: Path) -> list[Pin]:

@@ -81,7 +81,10 @@ def _with_history(path: Path) -> list[Comparison]:
             found.append(Comparison(host, obstacle=Obstacle("no-earlier", values)))
             continue
         try:
-            found.append(comparison.compare(load(earlier), one))
+            before = load(earlier)
+            if before.data["host"] != host:
+                raise MalformedError(f"it is of the machine {before.data['host']!r}")
+            found.append(comparison.compare(before, one))
         except MalformedError as error:
             found.append(Comparison(host, obstacle=Obstacle("unreadable", {"file": earlier, "reason": error})))
     return found

@@ -21,6 +21,7 @@ FAULTS = {
     "wrong-python": "Wrong Python",
     "wrong-versions": "Wrong package versions",
     "damaged": "Damaged files",
+    "altered": "Altered files",
     "wrong-variables": "Wrong variables",
     "not-on-path": "Not in new terminals",
     "not-installed": "Not installed",

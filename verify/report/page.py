@@ -92,7 +92,7 @@ def write(folder: Path, language: Language) -> tuple[Path, dict[str, Exception]]
     checked: dict[str, dict[str, Any]] = {}
     try:
         checked = drift.read(folder)
-    except MalformedError as error:
+    except (MalformedError, OSError) as error:
         refused.append(Refused(folder / drift.FILE, str(error)))
     page = render(results, refused, language, checked)
     # Surrogates, which a file's name may hold, have no UTF-8.

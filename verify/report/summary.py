@@ -17,29 +17,51 @@ _STYLE = {"pass": "green", "warn": "yellow", "fail": "bold red", "skip": "dim"}
 _WIDTH = 110
 
 
-def render(
-    reports: list[HostReport], written: list[Path], report: Path | None, spoken: Language, *, colour: bool
-) -> str:
-    """The summary of a run.
+def host(report: HostReport, spoken: Language, *, colour: bool) -> str:
+    """What is said of one host.
 
     Args:
-        reports: one per host.
-        written: the files with the results.
-        report: the page for people, None where none was made.
+        report: its report.
         spoken: the language to write it in.
         colour: whether the terminal shows colours; without, the text is plain.
     """
-    console = Console(
-        file=io.StringIO(), width=_WIDTH, force_terminal=colour, no_color=not colour, highlight=False, emoji=False
-    )
+    console = _console(colour=colour)
     with console.capture() as capture:
+        _host(console, report, spoken)
+    return capture.get()
+
+
+def unshown(report: HostReport, spoken: Language, *, colour: bool) -> str:
+    """What is said of a host of which `host` fails: that nothing is said of it, and why."""
+    console = _console(colour=colour)
+    with console.capture() as capture:
+        word = spoken.lookup(labels.VERDICTS["unverified"]).upper()
+        console.print(Text.assemble(plain(report.host), ": ", Text(word, "bold red")))
+        console.print(Text(plain(report.checks[-1].message)))
         console.print()
-        for one in reports:
-            _host(console, one, spoken)
+    return capture.get()
+
+
+def places(written: list[Path], report: Path | None, spoken: Language) -> str:
+    """Where the results are.
+
+    Args:
+        written: their files.
+        report: the page for people, None where none was made.
+        spoken: the language to write it in.
+    """
+    console = _console(colour=False)
+    with console.capture() as capture:
         console.print(Text(spoken.gettext("Results: %(paths)s", paths=", ".join(near(path) for path in written))))
         if report is not None:
             console.print(Text(spoken.gettext("Report: %(path)s", path=near(report))))
     return capture.get()
+
+
+def _console(*, colour: bool) -> Console:
+    return Console(
+        file=io.StringIO(), width=_WIDTH, force_terminal=colour, no_color=not colour, highlight=False, emoji=False
+    )
 
 
 def _host(console: Console, report: HostReport, spoken: Language) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from verify import documents
 from verify.documents import MalformedError
-from verify.results.model import INTERNAL, SCHEMA_VERSION, HostReport, verdict_of
+from verify.results.model import INTERNAL, SCHEMA_VERSION, HostReport, verdict_of, worst
 
 SCHEMA = Path(__file__).resolve().parent / "result.schema.json"
 FOLDER = "results"
@@ -114,12 +114,32 @@ def understand(text: str, now: datetime) -> dict[str, Any]:
     documents.check(data, SCHEMA)
     if documents.time_of(data["started"]) > now + SKEW:
         raise MalformedError(f"its time, {data['started']}, has not been yet: the clock was wrong, there or here")
+    if wrong := _contradiction(data):
+        raise MalformedError(wrong)
+    return data
+
+
+def _contradiction(data: dict[str, Any]) -> str:
+    """What a result says of itself that is not so: who reads only a part of it must not read something else."""
     checks = [(one["check"], one["result"]) for one in data["checks"]]
+    if len(dict(checks)) < len(checks):
+        return "one of its checks is there twice"
     if data["schema"] == _WITHOUT_INTERNAL:
         checks.append((INTERNAL, "pass"))
-    if data["verdict"] != verdict_of(checks):
-        raise MalformedError(f"its verdict is {data['verdict']}, which its checks do not say")
-    return data
+    verdict = data["verdict"]
+    if verdict != verdict_of(checks):
+        return f"its verdict is {verdict}, which its checks do not say"
+    for name, framework in data["frameworks"].items():
+        own = [result for check, result in checks if check.startswith(f"{name}.")]
+        # Where verify did not get to the end, neither did the framework's result.
+        if verdict != "unverified" and framework["result"] != worst(own):
+            return f"its result of {name} is {framework['result']}, which its checks do not say"
+        spreads = [(one["tflops_low"], one["tflops"], one["tflops_high"]) for one in framework["matmul"]]
+        if moved := framework["bandwidth"]:
+            spreads.append((moved["gb_s_low"], moved["gb_s"], moved["gb_s_high"]))
+        if any(not low <= middle <= high for low, middle, high in spreads):
+            return f"a figure of {name} lies outside of its quartiles"
+    return ""
 
 
 def load(path: Path, now: datetime | None = None) -> Stored:

@@ -40,16 +40,17 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     # Here as well as in the plugin: what is wrong is said as this program says it, not as pytest does.
     given.results = str(settings.resolve(given).results)
-    # What a user sets for tests of their own is not for this run.
+    # What a user sets or has installed for tests of their own is not for this run.
     for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
         os.environ.pop(name, None)
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     code = pytest.main(
         [
             *options.pass_on(vars(given)),
             *([f"--junit-xml={given.junit_xml}"] if given.junit_xml else []),
             # Only our lines of progress and our summary.
             *("-qq", "--tb=no", "-rN", "--no-header", "--disable-warnings", "--color=auto"),
-            *("-o", "console_output_style=classic"),
+            *("-p", "testinfra.plugin", "-o", "console_output_style=classic"),
             *("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "-p", "no:cacheprovider"),
             str(ROOT / "verify"),
         ]

@@ -16,7 +16,7 @@ from verify.documents import plain
 from verify.errors import UserError
 from verify.results.model import INTERNAL, CheckResult
 from verify.run import options
-from verify.run.run import COULD_NOT_RUN, Run
+from verify.run.run import COULD_NOT_RUN, HEALTHY, Run
 from verify.run.settings import resolve
 
 _STATE = pytest.StashKey[Run]()
@@ -130,7 +130,8 @@ def _category(report: pytest.TestReport) -> str:
     return "xfailed"
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
+# Last of the wrappers, next to what writes junit.xml: where that fails, the summary around it is still shown.
+@pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> Any:
     """Settle what was not looked at to the end, make the page, and say by the exit code what it all means."""
     run = session.config.stash.get(_STATE, None)
@@ -138,13 +139,17 @@ def pytest_sessionfinish(session: pytest.Session) -> Any:
         return (yield)
     for address, answer in run.end(page_wanted=not session.config.option.no_page):
         _log(session, address, answer)
-    session.exitstatus = run.exit_code
+    if run.exit_code == HEALTHY and session.exitstatus != pytest.ExitCode.OK:
+        run.complain(
+            f"pytest ended with exit code {int(session.exitstatus)} although no check failed: please report it"
+        )
     try:
         return (yield)
     except OSError as error:
         # pytest's own junit.xml, on a full disk.
-        run.complain(f"{session.config.option.xmlpath} could not be written: {error}")
-        session.exitstatus = COULD_NOT_RUN
+        run.complain(f"{session.config.option.xmlpath} could not be written: {error.strerror}")
+    finally:
+        session.exitstatus = run.exit_code
     return None
 
 

@@ -2,11 +2,13 @@
 
 import functools
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from testinfra.host import Host
 
 from verify.checks.health import HostHealth
+from verify.documents import plain
 from verify.errors import UserError
 from verify.report import page, summary
 from verify.results import files, history
@@ -67,13 +69,15 @@ class Run:
             path = self.settings.results / files.file_name(health.report.host)
             files.replace(path, content)
             self._written.append(path)
+        except OSError as error:
+            self._write_anew(health, UserError(f"its result could not be written: {error.strerror or error}"))
         except Exception as error:
             self._write_anew(health, error)
         self._closed.add(health.report.host)
         return health.report.checks[-1]
 
     def end(self, *, page_wanted: bool) -> Iterator[tuple[str, CheckResult]]:
-        """Settle the hosts of which not everything was looked at, and make the page.
+        """Settle the hosts of which not everything was looked at or can be shown, and make the page.
 
         Args:
             page_wanted: whether the page is to be made.
@@ -82,8 +86,10 @@ class Run:
             address of a host, and its failure that no check has told.
         """
         for address, one in self._hosts.items():
-            if one.report.host not in self._closed:
-                self._write_anew(one, None)
+            closed = one.report.host in self._closed
+            error = self._unshown(one)
+            if error is not None or not closed:
+                self._write_anew(one, error)
                 yield address, one.report.checks[-1]
         for host, error in (self._make_page() if page_wanted else {}).items():
             for address, one in self._hosts.items():
@@ -105,9 +111,23 @@ class Run:
 
     def summary(self, *, colour: bool) -> str:
         """What people read at the end."""
-        reports = [one.report for one in self._hosts.values()]
-        text = summary.render(reports, self._written, self._page, self.settings.language, colour=colour)
-        return text + "".join(f"verify: {one}\n" for one in self._complaints)
+        spoken = self.settings.language
+        sections = []
+        for one in self._hosts.values():
+            try:
+                sections.append(summary.host(one.report, spoken, colour=colour))
+            except Exception:  # noted at the end of the run
+                sections.append(summary.unshown(one.report, spoken, colour=colour))
+        places = summary.places(self._written, self._page, spoken)
+        return "\n" + "".join(sections) + places + "".join(f"verify: {one}\n" for one in self._complaints)
+
+    def _unshown(self, health: HostHealth) -> Exception | None:
+        """Why nothing can be shown of a host on the screen: a fault of verify, which keeps no other off it."""
+        try:
+            summary.host(health.report, self.settings.language, colour=False)
+        except Exception as error:
+            return error
+        return None
 
     def _write_anew(self, health: HostHealth, error: Exception | None) -> None:
         """Settle a host's report after a failure of verify, and write it if that can be."""
@@ -118,10 +138,14 @@ class Run:
         try:
             files.write(health.report, self.settings.results)
         except Exception as again:
-            # What `begin` wrote is still there, and says that nothing is said of this host.
-            health.note(again)
-            health.settle()
-            self._written = [one for one in self._written if one != path]
+            if not isinstance(again, OSError):
+                health.note(again)
+                health.settle()
+            if path in self._written:
+                # It says more than is known by now; what `begin` wrote says that nothing is.
+                self._written.remove(path)
+                with suppress(OSError):
+                    path.unlink()
             return
         if path not in self._written:
             self._written.append(path)
@@ -142,11 +166,12 @@ def _named(hosts: list[Host]) -> dict[str, tuple[Host, str]]:
     """Each host by its address, and what to call it: its bare name where that is one host's only, else its address."""
     addresses = {host.backend.get_pytest_id(): host for host in hosts}
     bare = {
-        address: "localhost" if address == "local" else host.backend.get_hostname()
+        # As it is read back from its file.
+        address: "localhost" if address == "local" else plain(host.backend.get_hostname())
         for address, host in addresses.items()
     }
     names = list(bare.values())
     return {
-        address: (host, bare[address] if names.count(bare[address]) == 1 else address)
+        address: (host, bare[address] if names.count(bare[address]) == 1 else plain(address))
         for address, host in addresses.items()
     }

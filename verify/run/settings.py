@@ -102,6 +102,16 @@ def _hosts(patterns: str, inventory: str | None) -> list[Host]:
                 "look at the inventory with ansible-inventory --list."
             )
         found.extend(hosts)
+    # What testinfra calls a machine has neither user nor port: of two that are called the same, one would not be seen.
+    names = [host.backend.get_pytest_id() for host in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(
+                f"--hosts names {name} more than once. Write it once; machines that differ by port or user only need "
+                "names of their own, in an inventory (ansible_host, ansible_port) or with --ssh-config."
+            )
+        if not name.rpartition("://")[2]:
+            raise UserError(f"--hosts: {name!r} names no host. Write ssh://USER@HOST.")
     return found
 
 

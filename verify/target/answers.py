@@ -98,8 +98,11 @@ def reports(probe: str, records: Iterable[Any]) -> dict[str, Report]:
     for record in records:
         documents.check(record, SCHEMA, "report")
         stage, event = record["stage"], record["event"]
-        if stage in found and (event == "start" or found[stage].event != "start"):
-            raise MalformedError(f"{event} of the stage {stage!r} is reported after its {found[stage].event}")
+        if not documents.defines(SCHEMA, f"{probe}.{stage}"):
+            raise MalformedError(f"there is no stage {stage!r}")
+        before = found[stage].event if stage in found else ""
+        if before != ("" if event == "start" else "start"):
+            raise MalformedError(f"{event} of the stage {stage!r} is reported after {before or 'nothing'}")
         found[stage] = _report(f"{probe}.{stage}", record)
     return found
 

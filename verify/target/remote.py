@@ -22,7 +22,7 @@ OUTER_MARGIN_S = 30
 LOOK, SYSTEM, ENVIRONMENT, FRAMEWORK, COREML = "look", "system", "environment", "framework", "coreml"
 """What is asked; FRAMEWORK stands for each framework's probe."""
 _SHARED = {
-    ENVIRONMENT: ["reporting", "state"],
+    ENVIRONMENT: ["reporting", "state", "distributions"],
     COREML: ["reporting"],
     FRAMEWORK: ["reporting", "freivalds", "benchmark", "units", "numbers", "libraries", "framework"],
 }

@@ -1,6 +1,7 @@
 """Drift is named without touching anything, and mended without touching the rest."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -78,6 +79,79 @@ def test_a_package_of_which_one_file_was_deleted_is_laid_down_again(lab: Lab) ->
     assert lab.converge("--skip-tags", "verify").changed == 1
     assert file.exists()
     subprocess.run([lab.python, "-c", "import pandas"], check=True)
+
+
+def packages(lab: Lab, results: Path, *arguments: str) -> dict[str, str]:
+    """What verify says of the packages, and its advice, where something is wrong with them."""
+    lab.verify("--results", str(results), *arguments)
+    checks = json.loads((results / "localhost.json").read_text(encoding="utf-8"))["checks"]
+    bad = [one for one in checks if one["check"].startswith("packages.") and one["result"] in ("warn", "fail")]
+    return {f"{one['check']} {one['fault']}": f"{one['message']} {one['advice']}" for one in bad}
+
+
+def test_packages_whose_record_is_lost_are_named_and_laid_down_again(lab: Lab, tmp_path: Path) -> None:
+    site = lab.prefix / "lib" / "python3.11" / "site-packages"
+    (numpy,), (pandas,) = site.glob("numpy-*.dist-info"), site.glob("pandas-*.dist-info")
+    shutil.rmtree(site / "numpy")
+    for record, content in ((numpy / "RECORD", b""), (pandas / "RECORD", bytes(range(255, -1, -1)))):
+        record.unlink()  # It may be linked to the download cache.
+        record.write_bytes(content)
+    named = [f"{numpy.name}/RECORD is empty", f"{pandas.name}/RECORD is not text"]
+
+    (found,) = packages(lab, tmp_path, "--level", "setup").items()
+    assert found[0] == "packages.base damaged"
+    checked = lab.converge("--check", "--diff", "--skip-tags", "verify")
+    assert checked.changed == 1
+    for one in named:
+        assert one in found[1]
+        assert one in checked.words
+
+    assert lab.converge("--skip-tags", "verify").changed == 1
+    subprocess.run([lab.python, "-c", "import numpy, pandas; pandas.DataFrame(numpy.eye(2))"], check=True)
+    assert packages(lab, tmp_path, "--level", "setup") == {}
+    assert lab.converge("--skip-tags", "verify").changed == 0
+
+
+def test_a_byte_changed_with_the_size_kept_is_found_at_level_full_and_mended_as_advised(
+    lab: Lab, tmp_path: Path
+) -> None:
+    file = lab.prefix / "lib" / "python3.11" / "site-packages" / "idna" / "core.py"
+    content = file.read_bytes()
+    file.unlink()  # It may be linked to the download cache.
+    file.write_bytes(content.replace(b"import", b"inport", 1))
+
+    assert packages(lab, tmp_path, "--level", "setup") == {}
+    assert lab.converge("--skip-tags", "verify").changed == 0
+    (found,) = packages(lab, tmp_path, "--level", "full", "--frameworks", "mlx").items()
+    assert found[0] == "packages.base altered"
+    assert "idna: idna/core.py has other content than its sha256 in RECORD" in found[1]
+
+    advised = re.search(r"\./converge( -e \S+=\S+):", found[1])
+    assert advised, found[1]
+    assert lab.converge(*advised[1].split(), "--skip-tags", "verify").changed == 1
+    assert file.read_bytes() == content
+    assert lab.converge(*advised[1].split(), "--skip-tags", "verify").changed == 0
+
+
+def test_a_file_altered_in_the_download_cache_does_not_reach_the_environment(lab: Lab, tmp_path: Path) -> None:
+    file = lab.prefix / "lib" / "python3.11" / "site-packages" / "idna" / "core.py"
+    content = file.read_bytes()
+    cache = {"UV_CACHE_DIR": str(tmp_path / "cache")}
+    file.unlink()
+    assert lab.converge("--skip-tags", "verify", **cache).changed == 1
+    (cached,) = tmp_path.glob("cache/archive-v*/*/idna/core.py")
+    with cached.open("r+b") as altered:
+        altered.write(b"#")
+    file.unlink()
+    assert lab.converge("--skip-tags", "verify", **cache).changed == 1
+    assert file.read_bytes() == content
+    # What the cache gives now is right too.
+    uv = str(next((lab.home / ".local" / "share" / "metal-lab" / "uv").glob("*/bin/uv")))
+    version = next(file.parents[1].glob("idna-*.dist-info")).name.split("-")[1].removesuffix(".dist")
+    target = tmp_path / "target"
+    line = [uv, "pip", "install", "--offline", "--no-deps", "--target", str(target), "--python", str(lab.python)]
+    subprocess.run([*line, f"idna=={version}"], env=lab.environment(**cache), check=True)
+    assert (target / "idna" / "core.py").read_bytes() == content
 
 
 def test_a_shell_file_without_its_block_is_missed_by_its_check_and_no_other(lab: Lab, tmp_path: Path) -> None:

@@ -2,12 +2,12 @@
 
 import json
 import subprocess
-import time
 from collections.abc import Callable
 
 import pytest
 
-from tests.lab import LIMIT_S, Lab, kill
+from tests.lab import Lab, kill
+from tests.waiting import wait_until
 
 
 def metadata(lab: Lab) -> int:
@@ -35,11 +35,7 @@ def in_tensorflow(lab: Lab) -> bool:
 )
 def test_a_killed_run_is_mended_by_the_next(fresh: Lab, moment: Callable[[Lab], bool]) -> None:
     process = fresh.start("--skip-tags", "verify")
-    end = time.monotonic() + LIMIT_S
-    while not moment(fresh):
-        assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < end
-        time.sleep(0.002)
+    wait_until(lambda: moment(fresh), process)
     kill(process)
     whole = fresh.converge("--skip-tags", "verify", "-e", json.dumps({"frameworks": ["tensorflow", "mlx"]}))
     assert whole.code == 0, whole.output

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from tests.lab import LIMIT_S, Lab
+from tests.waiting import wait_until
 
 SOAK_S = 16.0
 STARTED = '"stage": "sustained", "event": "start"'
@@ -38,11 +39,7 @@ def test_a_machine_that_slows_down_is_found_out(lab: Lab, tmp_path: Path) -> Non
         stderr=subprocess.STDOUT,
         text=True,
     )
-    end = time.monotonic() + LIMIT_S
-    while (probe := sustaining(lab.python)) is None:
-        assert run.poll() is None, run.communicate()[0]
-        assert time.monotonic() < end
-        time.sleep(0.2)
+    probe = wait_until(lambda: sustaining(lab.python), run)
     time.sleep(SOAK_S / 2)
     core = min(os.sched_getaffinity(0))
     other = subprocess.Popen([sys.executable, "-c", "while True: pass"])

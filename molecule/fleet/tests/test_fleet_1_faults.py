@@ -9,6 +9,8 @@ import pytest
 from fleet import FOLDER, HOSTS, NAMES, ROOT, Run, command, converge, environment, login
 from macs import children, freeze, thaw
 
+from tests.waiting import LIMIT_S, wait_until
+
 SITE = "/Users/ana/miniforge3/envs/ml-m1/lib/python3.11/site-packages"
 LOCK = "/Users/ana/.local/share/metal-lab/run.lock"
 FAULTS = {
@@ -20,7 +22,6 @@ FAULTS = {
         }
     }
 }
-LIMIT_S = 500
 
 
 def spoil() -> None:
@@ -52,8 +53,7 @@ def run_with_a_cut(inventory: tuple[Path, ...]) -> tuple[Run, list[int]]:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    while "bundle install" not in login("m02", "cat /opt/.sim/calls"):
-        assert process.poll() is None, process.communicate()[0]
+    wait_until(lambda: "bundle install" in login("m02", "cat /opt/.sim/calls"), process)
     # No connection is closed, and nothing answers any more.
     silent = freeze(children(int((FOLDER / "m02.pid").read_text(encoding="utf-8")))[0])
     output = process.communicate(timeout=LIMIT_S)[0]

@@ -3,13 +3,14 @@
 import os
 import re
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import lab
 import pytest
 import runs
+
+from tests.waiting import wait_until
 
 STALL, STALLED = lab.OUTSIDE / "stall", lab.OUTSIDE / "stalled"
 FILLER = lab.CACHE / "filler"
@@ -70,9 +71,7 @@ def test_killed_in_the_middle_of_a_file() -> None:
         text=True,
     )
     try:
-        while not STALLED.exists():
-            assert process.poll() is None
-            time.sleep(0.1)
+        wait_until(STALLED.exists, process)
         lab.stop_cache()
     finally:
         STALL.unlink()

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from machine import LIMIT_S
+
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = Path("/tmp/metal-lab-macs")  # noqa: S108 (molecule.yml names it)
 INVENTORY = Path(os.environ["MOLECULE_INVENTORY_FILE"]).parent
@@ -39,11 +41,15 @@ class Mac:
     def run(self, script: str, *, check: bool = True, root: bool = False) -> str:
         """Run a POSIX script over SSH and return what it printed."""
         known = f"UserKnownHostsFile={FOLDER}/known_hosts"
-        line = ["ssh", "-p", "2222", "-i", f"{FOLDER}/key", "-o", known, "-o", "IdentitiesOnly=yes"]
+        line = ["ssh", "-F", "none", "-p", "2222", "-i", f"{FOLDER}/key", "-o", known, "-o", "IdentitiesOnly=yes"]
         if root:
             script = f"echo 'sudo needs this' | sudo -S -p '' sh -c {_quote(script)}"
         done = subprocess.run(
-            [*line, f"ana@{self.address}", f"/bin/sh -c {_quote(script)}"], capture_output=True, text=True, check=False
+            [*line, f"ana@{self.address}", f"/bin/sh -c {_quote(script)}"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=LIMIT_S,
         )
         assert not check or done.returncode == 0, f"{self.name}: {script}\n{done.stdout}{done.stderr}"
         return done.stdout

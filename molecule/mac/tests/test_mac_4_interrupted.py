@@ -3,12 +3,11 @@
 import os
 import signal
 import subprocess
-import time
 
 import pytest
 from macs import BY_HAND, FRESH, ROOT, Run, command, converge, environment, freeze, server_of, thaw
 
-LIMIT_S = 300
+from tests.waiting import LIMIT_S, wait_until
 
 
 def kill_when(ready: str, *arguments: str) -> None:
@@ -21,11 +20,8 @@ def kill_when(ready: str, *arguments: str) -> None:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    end = time.monotonic() + LIMIT_S
     try:
-        while FRESH.run(f"({ready}) >/dev/null 2>&1 && echo yes", check=False) != "yes\n":
-            assert process.poll() is None, f"the run ended before: {ready}"
-            assert time.monotonic() < end, f"never: {ready}"
+        wait_until(lambda: FRESH.run(f"({ready}) >/dev/null 2>&1 && echo yes", check=False), process)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -77,8 +73,7 @@ def test_one_mac_that_loses_its_network_in_the_middle_does_not_stop_the_others()
         text=True,
     )
     # Looked for, not taken: a line that is written while lines are taken away is lost.
-    while not BY_HAND.run("grep 'brew bundle install' /opt/.sim/calls", check=False):
-        assert process.poll() is None
+    wait_until(lambda: BY_HAND.run("grep 'brew bundle install' /opt/.sim/calls", check=False), process)
     # Nothing answers any more, and no connection is closed either: what a cut cable looks like.
     silent = freeze(server_of("by-hand"))
     try:

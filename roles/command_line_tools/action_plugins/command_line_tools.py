@@ -92,9 +92,6 @@ def fetching(address: str, digest: str, place: str) -> str:
 class ActionModule(ActionBase):  # type: ignore[misc]
     """The action plugin; see the module's docstring."""
 
-    _supports_check_mode = True
-    _supports_async = False
-
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Install the tools."""
         result: dict[str, Any] = super().run(tmp, task_vars)

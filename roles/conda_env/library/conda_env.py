@@ -6,12 +6,12 @@ Runs on the target under Python 3.8 or newer (a Mac's own is 3.9), with the stan
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
 import re
 import shlex
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -208,7 +208,6 @@ def read_environment(prefix: Path) -> Environment | None:
     records = {}
     for path in sorted(meta.glob("*.json")):
         record = read_json(path)
-        record["fn"] = record.get("fn") or path.name
         records[record["name"]] = record
     state = meta / "state"
     return Environment(records, read_json(state).get("env_vars", {}) if state.is_file() else {})
@@ -298,7 +297,7 @@ class Conda:
     def _run(self, line: list[str], data: str | None = None) -> tuple[int, str, str]:
         if not os.access(line[0], os.X_OK):
             raise CondaEnvError(f"{line[0]} is not there. Needed: a conda installation; run the role miniforge.")
-        code, out, err = self._module.run_command(line, data=data, handle_exceptions=True)
+        code, out, err = self._module.run_command(line, data=data)
         return code, out, err
 
 
@@ -472,7 +471,6 @@ class CondaEnvironment:
             if not self.module.check_mode:
                 shutil.rmtree(self.prefix, ignore_errors=True)
                 self.making.unlink()
-            self.result["changed"] = True
             return None
         return read_environment(self.prefix)
 
@@ -484,10 +482,9 @@ class CondaEnvironment:
                 "was changed. Set conda_env_recreate to true to keep it aside and make a new one, or set "
                 "conda_env_prefix to another folder."
             )
-        # datetime.UTC is newer than the Python of the Command Line Tools (3.9).
-        stamp = datetime.datetime.now(tz=datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")  # noqa: UP017
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         aside = self.prefix.with_name(f"{self.prefix.name}.before-{stamp}")
-        self.result.update(changed=True, kept_aside=str(aside))
+        self.result["kept_aside"] = str(aside)
         if not self.module.check_mode:
             self.prefix.rename(aside)
 
@@ -504,9 +501,10 @@ class CondaEnvironment:
     def _amend(self, found: Environment) -> None:
         unwanted = [name for name in self.absent if name in found.records]
         missing = self._unsatisfied(found)
-        if unwanted or missing:
-            self.result["changed"] = True
-        if self.module.check_mode or not (unwanted or missing):
+        if not (unwanted or missing):
+            return
+        self.result["changed"] = True
+        if self.module.check_mode:
             return
         if unwanted:
             self.conda.change("remove", self.prefix, unwanted)
@@ -536,17 +534,15 @@ class CondaEnvironment:
             answer = self.conda.matches(unknown, list(found.records.values()))
             known.update({spec: record_identity(found.records[names[0]]) for spec, names in answer.items() if names})
         if known != remembered and not self.module.check_mode:
-            text = json.dumps({"schema": 1, "satisfied": known}, indent=2, sort_keys=True)
-            lab_record.replace(self.evidence, f"{text}\n".encode())
+            lab_record.replace(self.evidence, json.dumps(known).encode())
         return [spec for spec in self.specs if spec not in known]
 
     def _read_evidence(self) -> dict[str, str]:
         try:
             kept = json.loads(self.evidence.read_text(encoding="utf-8"))
-            satisfied: dict[str, str] = kept["satisfied"] if kept["schema"] == 1 else {}
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError):
             return {}  # Only a memory: without it conda is asked again.
-        return satisfied
+        return kept if isinstance(kept, dict) else {}
 
     def _set_variables(self, found: Environment | None) -> None:
         before = found.variables if found else {}

@@ -89,28 +89,28 @@ def clone(prefix: Path, remote: str, version: str, commit: str) -> None:
         HomebrewError: git failed, or the tag names another commit.
     """
     for arguments in (
-        ["init", "--quiet"],
+        ["init"],
         ["config", OURS, "true"],
         ["config", "remote.origin.url", remote],
         ["config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*"],
         # A Mac's own settings for line ends are not for Homebrew's files.
         ["config", "core.autocrlf", "false"],
         # Tags too: without them brew cannot tell its version.
-        ["fetch", "--quiet", "--force", "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*"],
+        ["fetch", "--force", "--tags", "origin"],
     ):
         _git(prefix, *arguments)
-    found = _git(prefix, "rev-parse", "--verify", f"refs/tags/{version}^{{commit}}").strip()
+    found = _git(prefix, "rev-parse", f"refs/tags/{version}^{{commit}}").strip()
     if found != commit:
         raise HomebrewError(
             f"The tag {version} of {remote} names commit {found}. Needed: {commit} (homebrew_commit). Nothing of it "
             "was run. Either the mirror is not to be trusted, or homebrew_version was changed without homebrew_commit."
         )
+    # Their group is the prefix's: on macOS a folder takes it from the one that it is made in (mkdir(2)).
     for name in (*FOLDERS, *ZSH_FOLDERS):
         folder = prefix / name
-        folder.mkdir(parents=True, exist_ok=True)
-        os.chown(folder, -1, prefix.stat().st_gid)
+        folder.mkdir(exist_ok=True)
         folder.chmod(USER_WRITABLE if name in ZSH_FOLDERS else GROUP_WRITABLE)
-    _git(prefix, "checkout", "--quiet", "--force", "-B", "stable", version)
+    _git(prefix, "checkout", "--force", "-B", "stable", version)
 
 
 def _git(prefix: Path, *arguments: str) -> str:
@@ -135,8 +135,8 @@ def main() -> None:
             "look": {"type": "bool", "default": False},
             "startup": {"type": "path"},
             "wanted": {"type": "dict"},
-            "version": {"type": "str", "default": ""},
-            "commit": {"type": "str", "default": ""},
+            "version": {"type": "str"},
+            "commit": {"type": "str"},
         },
         required_if=[("look", False, ["version", "commit"]), ("look", True, ["startup", "wanted"])],
         supports_check_mode=True,

@@ -5,6 +5,7 @@ Options:
     profile: name of the profile.
     env: {prefix: folder of the environment, ...}, as the fact metal_lab_env has it.
     platform: the target's platform, for example darwin-arm64; "" asks the target.
+    content: whether every file is read and compared with its hash in RECORD; by default only its size is looked at.
 
 The lock is read on the controller. The target is first asked what it lacks (one round trip, milliseconds, no pip
 and no uv); only then, and not in check mode, it is told to install just that. A package that several sets share is
@@ -45,6 +46,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "profile": {"type": "str", "required": True},
                 "env": {"type": "dict", "required": True},
                 "platform": {"type": "str", "required": True},
+                "content": {"type": "bool", "default": False},
             }
         )
         if not options["env"].get("prefix"):
@@ -74,6 +76,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "prefix": prefix,
             "packages": {pin.name: pin.version for pin in pins.values()},
             "variables": package_set.environment,
+            "content": options["content"],
         }
         others = {}
         if "metal_lab_as_locked" not in facts:

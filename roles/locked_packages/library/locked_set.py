@@ -6,19 +6,20 @@ The action plugin of the same name calls it; DOCUMENTATION stands there. Runs on
 
 from __future__ import annotations
 
-import csv
 import json
-import os
-import re
 import shlex
-from collections.abc import Iterator
-from pathlib import Path
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePath
 
 from ansible.module_utils.basic import AnsibleModule
 
 try:
-    from ansible.module_utils import lab_record, uv_tool
+    from ansible.module_utils import distributions, lab_record, uv_tool
 except ImportError:  # imported by a test, without Ansible's packaging
+    import distributions
     import lab_record
     import uv_tool
 
@@ -26,9 +27,12 @@ JOURNAL = "metal-lab-transaction.json"
 """In the env while packages are being installed: their names. Whoever finds it knows the last run was cut off."""
 
 
-def canonical(name: str) -> str:
-    """A package's canonical name (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+@dataclass(frozen=True)
+class Found:
+    """A distribution of the env, and what is wrong with it."""
+
+    distribution: distributions.Distribution
+    findings: distributions.Findings
 
 
 def site_packages(prefix: Path) -> Path:
@@ -43,61 +47,55 @@ def site_packages(prefix: Path) -> Path:
     return found[0]
 
 
-def installed(site: Path, names: set[str]) -> dict[str, list[str]]:
-    """Versions of some packages by canonical name: none, one, or, after an accident, several.
-
-    A package of which a file is gone or has another size than its RECORD says counts as not installed.
-    """
-    versions: dict[str, list[str]] = {}
-    for name, version, metadata in _described(site):
-        if name in names and _is_whole(site, metadata):
-            versions.setdefault(name, []).append(version)
-    return versions
-
-
-def damaged(site: Path, missing: list[str], found: dict[str, list[str]], interrupted: set[str]) -> list[str]:
-    """Those of the missing packages that uv would take for installed, although they are not known to be whole.
-
-    Only these are worth --reinstall-package, which fetches anew what the download cache holds (it implies
-    --refresh-package).
+def look(prefix: Path, names: set[str], content: bool) -> dict[str, list[Found]]:
+    """Some packages by canonical name: each none, one, or, after an accident, several times.
 
     Args:
-        site: the env's site-packages.
-        missing: names from `pending`.
-        found: from `installed`.
-        interrupted: names in the journal.
+        prefix: the env's folder.
+        names: canonical names of the packages that are looked for.
+        content: whether their files are read too; otherwise tens of thousands of them take a fraction of a second.
     """
-    described = {name for name, _, _ in _described(site)}
-    return [name for name in missing if name in described and (name in interrupted or name not in found)]
+    site = site_packages(prefix)
+    inspector = distributions.Inspector(prefix, site, content)
+    found: dict[str, list[Found]] = {}
+    for one in distributions.installed(site):
+        if one.name in names:
+            found.setdefault(one.name, []).append(Found(one, inspector.inspect(one)))
+    return found
 
 
-def _described(site: Path) -> Iterator[tuple[str, str, Path]]:
-    """Canonical name, version and folder of all metadata, whole or not."""
-    for entry in os.scandir(site):
-        if entry.name.endswith(".dist-info"):
-            stem, _, version = entry.name[: -len(".dist-info")].rpartition("-")
-            yield canonical(stem), version, Path(entry.path)
+def pending(wanted: dict[str, str], found: dict[str, list[Found]], interrupted: set[str]) -> list[str]:
+    """Names of the packages that are not there once, whole, at exactly their locked version, in name order."""
+    return [
+        name
+        for name, version in sorted(wanted.items())
+        if name in interrupted
+        or [one.distribution.version for one in found.get(name, [])] != [version]
+        or _is_damaged(found[name])
+    ]
 
 
-def _is_whole(site: Path, metadata: Path) -> bool:
-    """Every file of a package's RECORD is there in its size; tens of thousands of them take a fraction of a second."""
-    folder = str(site)
-    try:
-        with (metadata / "RECORD").open(encoding="utf-8", newline="") as record:
-            for path, _, size in csv.reader(record):
-                # Python compiles those anew whenever it likes.
-                if not path.endswith(".pyc"):
-                    found = os.stat(f"{folder}/{path}").st_size  # noqa: PTH116
-                    if size and found != int(size):
-                        return False
-    except (OSError, ValueError):
-        return False
-    return True
+def clear(site: Path, found: list[Found]) -> None:
+    """Take away what uv stumbles over, or what it would follow out of the env.
+
+    Where RECORD cannot be gone by, uv either refuses, or leaves the dist-info folder standing. Where a link or a file
+    stands in the place of a package's folder, it refuses half-way, after it has uninstalled what the link leads to.
+    """
+    for place in {place for one in found for place in _obstacles(site, one.findings.problems)}:
+        place.unlink()
+    for folder in (one.distribution.folder for one in found if one.findings.unrecorded):
+        if folder.is_dir() and not folder.is_symlink():
+            shutil.rmtree(folder)
+        else:
+            folder.unlink()
 
 
-def pending(wanted: dict[str, str], found: dict[str, list[str]], interrupted: set[str]) -> list[str]:
-    """Names of the packages that are not there at exactly their locked version, in name order."""
-    return [name for name, version in sorted(wanted.items()) if found.get(name) != [version] or name in interrupted]
+def _obstacles(site: Path, paths: Iterable[str]) -> Iterator[Path]:
+    """What is no folder on the way to files in site-packages. The prefix's own folders are left as they are."""
+    for parts in (PurePath(path).parts for path in paths):
+        folders = [site.joinpath(*parts[:count]) for count in range(1, len(parts))]
+        if ".." not in parts and parts[0] != "/":
+            yield from [one for one in folders if one.is_symlink() or one.is_file()][:1]
 
 
 class Journal:
@@ -181,6 +179,7 @@ def main() -> None:
             "packages": {"type": "dict", "required": True},
             "variables": {"type": "dict", "required": True},
             "apply": {"type": "bool", "required": True},
+            "content": {"type": "bool", "required": True},
             "requirements": {"type": "str", "default": ""},
             "uv_lock": {"type": "str", "default": ""},
             "find_links": {"type": "str", "default": ""},
@@ -195,11 +194,11 @@ def main() -> None:
     if not (prefix / "bin" / "python").exists():
         if not module.check_mode:
             module.fail_json(f"There is no environment at {prefix}. Run the role uv_env or conda_env first.")
-        found: dict[str, list[str]] = {}
+        found: dict[str, list[Found]] = {}
         journal_names: set[str] = set()
     else:
         try:
-            found = installed(site_packages(prefix), names)
+            found = look(prefix, names, options["content"])
         except ValueError as error:
             module.fail_json(str(error))
         journal_names = Journal(prefix).names
@@ -216,14 +215,14 @@ def main() -> None:
     }
     if options["apply"]:
         if missing:
-            _install(module, prefix, missing, damaged(site_packages(prefix), missing, found, journal_names))
+            _install(module, prefix, {name: wanted[name] for name in missing}, found)
         if before != after:
             variables.write(wanted_variables)
     module.exit_json(**result)
 
 
 def _is_as_locked(
-    prefix: Path, name: str, wanted: dict[str, dict[str, str]], found: dict[str, list[str]], interrupted: set[str]
+    prefix: Path, name: str, wanted: dict[str, dict[str, str]], found: dict[str, list[Found]], interrupted: set[str]
 ) -> bool:
     """Whether nothing is to be done for a set: its packages at their versions, its variables as they should be."""
     variables = Variables(prefix, name)
@@ -234,7 +233,7 @@ def _is_as_locked(
 def _diff(
     prefix: Path,
     wanted: dict[str, str],
-    found: dict[str, list[str]],
+    found: dict[str, list[Found]],
     missing: list[str],
     variables_path: str,
     before: str,
@@ -242,7 +241,7 @@ def _diff(
 ) -> list[dict[str, str]]:
     parts = []
     if missing:
-        old = "".join(f"{name}=={version}\n" for name in missing for version in found.get(name, []))
+        old = "".join(f"{name}=={_said(one)}\n" for name in missing for one in found.get(name, []))
         new = "".join(f"{name}=={wanted[name]}\n" for name in missing)
         parts.append(lab_record.part(f"packages in {prefix}", old, new))
     if before != after:
@@ -250,29 +249,65 @@ def _diff(
     return parts
 
 
-def _install(module: AnsibleModule, prefix: Path, missing: list[str], again: list[str]) -> None:
+def _said(one: Found) -> str:
+    """A version, with what is wrong with it as a comment."""
+    lines = one.findings.lines()
+    more = f", and {len(lines) - 1} more" if len(lines) > 1 else ""
+    return f"{one.distribution.version}  # {lines[0]}{more}" if lines else f"{one.distribution.version}"
+
+
+def _install(module: AnsibleModule, prefix: Path, missing: dict[str, str], found: dict[str, list[Found]]) -> None:
+    """Have uv install the missing packages, read what it laid down, and have it fetch anew what is not as recorded.
+
+    uv takes an unpacked wheel from its cache as it is, with --reinstall-package too; and where it has linked files from
+    there into an env, who writes into one of them writes into the cache.
+    """
+    options = module.params
+    uv = str(uv_tool.ensure(module, options["uv_lock"]))
+    journal = Journal(prefix)
+    # A whole one of another version is replaced without being asked for.
+    again = [name for name in missing if name in found and (name in journal.names or _is_damaged(found[name]))]
+    journal.open(list(missing))
+    done = _run_uv(module, uv, prefix, found, again)
+    found = look(prefix, set(missing), content=True)
+    if altered := [name for name in missing if _is_damaged(found.get(name, []))]:
+        _succeed(module, uv_tool.run([uv, "cache", "clean", *altered], ""))
+        done = _run_uv(module, uv, prefix, found, altered)
+        found = look(prefix, set(missing), content=True)
+    if still := pending(missing, found, set()):
+        there = "".join(f"{name}=={_said(one)}\n" for name in still for one in found.get(name, []))
+        module.fail_json(
+            f"{options['name']}: uv ended well, and these are still not whole at their locked version: "
+            f"{', '.join(still)}. There is:\n{there}"
+            "What uv fetches has its locked hash; if files are other than recorded, something on this machine alters "
+            f"them: look at its disk, its memory, and what else writes there. uv said:\n{done.stderr.strip()}"
+        )
+    journal.close(list(missing))
+
+
+def _is_damaged(ones: list[Found]) -> bool:
+    return any(one.findings.problems for one in ones)
+
+
+def _run_uv(
+    module: AnsibleModule, uv: str, prefix: Path, found: dict[str, list[Found]], again: list[str]
+) -> subprocess.CompletedProcess[str]:
     """One uv transaction. The requirements hold exactly the missing packages, with their hashes."""
     options = module.params
-    uv = uv_tool.ensure(module, options["uv_lock"])
+    clear(site_packages(prefix), [one for ones in found.values() for one in ones])
     requirements = Path(module.tmpdir) / "requirements.txt"
     requirements.write_text(options["requirements"], encoding="utf-8")
-    journal = Journal(prefix)
-    command = [str(uv), "pip", "install", "--python", str(prefix / "bin" / "python"), "--require-hashes", "--no-deps"]
+    command = [uv, "pip", "install", "--python", str(prefix / "bin" / "python"), "--require-hashes", "--no-deps"]
     command += ["--only-binary", ":all:", "-r", str(requirements)]
     for name in again:
         command += ["--reinstall-package", name]
-    journal.open(missing)
-    done = uv_tool.run(command, options["find_links"])
+    return _succeed(module, uv_tool.run(command, options["find_links"]))
+
+
+def _succeed(module: AnsibleModule, done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
     if done.returncode != 0:
-        module.fail_json(f"{options['name']}: {uv_tool.explain(done)}")
-    wanted = {name: str(options["packages"][name]) for name in missing}
-    still = pending(wanted, installed(site_packages(prefix), set(missing)), set())
-    if still:
-        module.fail_json(
-            f"{options['name']}: uv ended well, and these are still not at their locked version: {', '.join(still)}. "
-            f"uv said:\n{done.stderr.strip()}"
-        )
-    journal.close(missing)
+        module.fail_json(f"{module.params['name']}: {uv_tool.explain(done)}")
+    return done
 
 
 if __name__ == "__main__":

@@ -90,6 +90,9 @@ def run(arguments: list[str], find_links: str) -> subprocess.CompletedProcess[st
         "UV_PYTHON_INSTALL_DIR": str(data_folder() / "python"),
         "UV_NO_PROGRESS": "1",
     }
+    if environment.get("UV_LINK_MODE") == "symlink":
+        # An environment that is but links into the cache ends with the next `uv cache clean`.
+        del environment["UV_LINK_MODE"]
     if links:
         environment["UV_FIND_LINKS"] = links
     return subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)

@@ -51,8 +51,6 @@ class Facts:
     writable: bool
     macos: str
     translated: bool
-    arm64_hardware: bool
-    glibc: str
     mac: darwin.Mac | None
 
     @property
@@ -79,9 +77,7 @@ def parse(output: str) -> Facts:
             disk_free_kib=int(pairs["disk_free_kib"]),
             writable={"0": False, "1": True}[pairs["writable"]],
             macos=pairs.get("macos", ""),
-            translated=pairs.get("translated", "") == "1",
-            arm64_hardware=pairs.get("arm64_hardware", "") == "1",
-            glibc=pairs.get("glibc", ""),
+            translated=pairs.get("translated") == "1",
             mac=darwin.parse(pairs) if pairs["system"] == "Darwin" else None,
         )
     except (KeyError, ValueError) as error:
@@ -176,9 +172,6 @@ def _interpreter(system: str) -> dict[str, str]:
 
 class ActionModule(ActionBase):  # type: ignore[misc]
     """The action plugin: one command on the target, judged on the controller."""
-
-    _supports_check_mode = True
-    _supports_async = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Read the machine and judge it; see the module's docstring."""

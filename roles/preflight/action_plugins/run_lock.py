@@ -148,9 +148,6 @@ def settle(action: ActionBase, output: str) -> str:
 class ActionModule(ActionBase):  # type: ignore[misc]
     """The action plugin; see the module's docstring."""
 
-    _supports_check_mode = True
-    _supports_async = False
-
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Take it, or give it back."""
         result: dict[str, Any] = super().run(tmp, task_vars)

@@ -77,13 +77,10 @@ case $(uname -s) in
         mac "$@"
         # 1 when this shell is translated by Rosetta; unknown (and silent with -i) on a Mac without it.
         say translated "$(sysctl -in sysctl.proc_translated)"
-        # uname -m says x86_64 under Rosetta; this one tells the hardware.
-        say arm64_hardware "$(sysctl -in hw.optional.arm64)"
         say macos "$(sw_vers -productVersion)"
         say shell "$(dscl . -read "/Users/$(id -un)" UserShell | sed 's/^UserShell: //')"
         ;;
     *)
-        say glibc "$(getconf GNU_LIBC_VERSION 2>/dev/null | sed 's/^glibc //')"
         say shell "$(getent passwd "$(id -un)" | cut -d: -f7)"
         ;;
 esac

@@ -31,9 +31,6 @@ from verify.profile.lock import UV_LOCK
 class ActionModule(ActionBase):  # type: ignore[misc]
     """The action plugin; see the module's docstring."""
 
-    _supports_check_mode = True
-    _supports_async = False
-
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Ask what stands there, then make what is missing."""
         result: dict[str, Any] = super().run(tmp, task_vars)

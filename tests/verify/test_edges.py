@@ -1,0 +1,519 @@
+"""At every threshold a value just inside and one just outside; every figure as it is computed by hand."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from verify.checks import chips, numbers, packages, shell, speed, state, system, tolerance
+from verify.checks.environment import EnvironmentJudge
+from verify.checks.framework import FrameworkJudge, exact_operands
+from verify.checks.packages import Share
+from verify.checks.plan import Plan
+from verify.checks.speed import SpeedJudge
+from verify.checks.state import State
+from verify.probes.units import EXACT, RELATIVE, ROUNDING, SIGMA
+from verify.profile import model as profiles
+from verify.results.model import CheckResult, FrameworkReport, HostReport, verdict_of, worst
+from verify.target.answers import Report
+from verify.target.record import Conda, Homebrew, Record
+
+M1 = chips.find("Apple M1", 8)
+"""2.617 TFLOPS fp32, 5.235 TFLOPS fp16 at most, 68.25 GB/s."""
+
+
+# --- speed
+
+
+def product(**changes: Any) -> dict[str, Any]:
+    """A product whose figures are round: 2 x 1000^3 in 1 ms are 2 TFLOPS."""
+    good = {"n": 1000, "dtype": "float32", "seed": 1, "first_s": 0.5, "samples": [0.001] * 5, "device": "gpu:0"}
+    return {**good, "drain_s": 0.0, "residuals": [0.1], **changes}
+
+
+def timed(*products: dict[str, Any], chip: Any = M1) -> tuple[dict[str, tuple[str, str]], FrameworkReport]:
+    report = FrameworkReport(required=True)
+    data = {"asked": "gpu:0", "products": list(products), "lacking": {}, "numpy_tflops": 0.0}
+    found = SpeedJudge("mlx", "gpu:0", chip, report).matmul(data)
+    return {one.check.removeprefix("mlx."): (one.result, one.fault) for one in found}, report
+
+
+def test_a_products_figures() -> None:
+    samples = [0.004, 0.001, 0.002, 0.003, 0.005]
+    found = speed.statistics_of(product(samples=samples, residuals=[0.3, 0.7, 0.1]))
+    assert (found.min_s, found.p25_s, found.median_s, found.p75_s) == (0.001, 0.002, 0.003, 0.004)
+    assert (found.tflops_low, found.tflops, found.tflops_high) == pytest.approx((0.5, 2 / 3, 1.0))
+    assert found.residual == 0.7
+    assert speed.statistics_of(product(residuals=[0.1, "nan"])).residual is None
+
+
+@pytest.mark.parametrize(("high", "noisy"), [(11.0, False), (11.001, True)])
+def test_noisy_is_a_spread_of_more_than_a_tenth(high: float, noisy: bool) -> None:
+    assert speed.statistics_of(product(samples=[10.0, 10.0, 10.0, high, high])).noisy is noisy
+
+
+@pytest.mark.parametrize(("residual", "result"), [(4.0, "pass"), (4.0001, "fail")])
+def test_a_residual_at_its_limit(residual: float, result: str) -> None:
+    assert timed(product(residuals=[residual]))[0]["matmul.value"][0] == result
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tflops", "result"),
+    [("float32", 2.74, "pass"), ("float32", 2.76, "fail"), ("float16", 5.49, "pass"), ("float16", 5.50, "fail")],
+)
+def test_nothing_is_faster_than_the_chip_by_more_than_a_twentieth(dtype: str, tflops: float, result: str) -> None:
+    slow = product(samples=[0.01] * 5)
+    one = product(dtype=dtype, samples=[0.002 / tflops] * 5)
+    found, report = timed(slow, one)
+    assert found["matmul.speed"] == (result, "" if result == "pass" else "not-synchronised")
+    assert report.matmul[1].share == pytest.approx(tflops / 2.617, rel=1e-3)
+    assert timed(slow, one, chip=None)[0]["matmul.speed"] == ("pass", "")
+
+
+@pytest.mark.parametrize(("drain_s", "result"), [(0.0025, "pass"), (0.0026, "fail")])
+def test_fetching_takes_at_most_half_of_the_time_of_all_repetitions(drain_s: float, result: str) -> None:
+    assert timed(product(drain_s=drain_s))[0]["matmul.speed"][0] == result
+
+
+def test_the_largest_product_is_the_one_that_is_told() -> None:
+    report = FrameworkReport(required=True)
+    data = {"products": [product(n=2000), product(), product(n=500)], "lacking": {}}
+    message = SpeedJudge("mlx", "gpu:0", None, report).matmul(data)[1].message
+    assert message == "16 TFLOPS (quartiles 16 to 16), fp32, n=2000, 5 samples, seed 1"
+
+
+@pytest.mark.parametrize(("gb_s", "result"), [(71.6, "pass"), (71.7, "fail")])
+def test_bandwidth(gb_s: float, result: str) -> None:
+    report = FrameworkReport(required=True)
+    samples = [0.9 / gb_s, 1 / gb_s, 1 / gb_s, 1 / gb_s, 1.25 / gb_s]
+    judge = SpeedJudge("mlx", "gpu:0", M1, report)
+    (found,) = judge.bandwidth({"bytes": 10**9, "samples": [0.8 / gb_s, *samples[1:4], 1.25 / gb_s]})
+    assert found.result == result
+    assert report.bandwidth is not None
+    assert report.bandwidth["gb_s"] == pytest.approx(gb_s)
+    assert report.bandwidth["share"] == pytest.approx(gb_s / 68.25)
+    assert f"{gb_s:.3g} GB/s" in found.message
+    judge.bandwidth({"bytes": 10**9, "samples": [0.1, 0.2, 0.3, 0.4, 0.5]})
+    assert (report.bandwidth["gb_s_low"], report.bandwidth["gb_s_high"]) == pytest.approx((2.5, 5.0))
+
+
+@pytest.mark.parametrize(("seconds", "word"), [(0.9999, "under"), (1.0, "over")])
+def test_the_courses_second(seconds: float, word: str) -> None:
+    report = FrameworkReport(required=True)
+    data = {"n": 1000, "samples": [seconds, seconds], "reason": ""}
+    (found,) = SpeedJudge("mlx", "gpu:0", None, report).course(data)
+    assert f", {word} the course's" in found.message
+    assert report.course == {
+        "n": 1000,
+        "seconds": seconds,
+        "products": 2,
+        "honest_tflops": pytest.approx(0.002 / seconds, rel=1e-14),
+    }
+
+
+@pytest.mark.parametrize(("last", "result"), [(85, "pass"), (84.9, "warn")])
+def test_a_machine_throttles_below_its_share(last: float, result: str) -> None:
+    report = FrameworkReport(required=True)
+    windows = [{"products": round(one * 10), "seconds": 5.0} for one in (100, 100, 100, 100, 1, 1, last, last)]
+    data = {"n": 1000, "dtype": "float32", "window_s": 5.0, "windows": windows}
+    (found,) = SpeedJudge("mlx", "gpu:0", None, report).sustained(data)
+    assert found.result == result
+    assert report.sustained is not None
+    assert report.sustained["ratio"] == pytest.approx(last / 100)
+    assert report.sustained["tflops"][:2] == pytest.approx([0.4, 0.4], rel=1e-14)
+    assert "after 40 s" in found.message
+
+
+# --- numbers and their limits
+
+
+@pytest.mark.parametrize(
+    ("unit", "k", "limit"),
+    [
+        (EXACT, 7, 0.0),
+        (ROUNDING, 1, 1.0),
+        (ROUNDING, 4, 2.5),
+        (ROUNDING, 7, 4.0),
+        (ROUNDING, 8, 4.0),
+        (SIGMA, 1, 6.0),
+        # 16/2 + 8 + 2 x 16 + 6 x sqrt(k)/2
+        (RELATIVE, 100, 78.0),
+        (RELATIVE, 4, 54.0),
+    ],
+)
+def test_limits_by_hand(unit: str, k: int, limit: float) -> None:
+    assert tolerance.limit(unit, k) == limit
+
+
+def case(error: Any, **changes: Any) -> dict[str, Any]:
+    good = {"case": "sum", "dtype": "float32", "k": 7, "unit": ROUNDING, "error": error, "finite": True, "said": ""}
+    return numbers.cases([{**good, **changes}])[0]
+
+
+def test_an_error_at_its_limit() -> None:
+    assert case(4.0)["result"] == "pass"
+    assert case(4.0001)["result"] == "fail"
+    assert case(-0.1)["result"] == "fail"
+    assert case(0.0)["result"] == "pass"
+    assert case("inf")["message"] == "the result has another shape or cannot be had again from the same seed"
+    assert case(None)["message"] == "it did not run"
+    assert case(None)["result"] == "skip"
+    assert case(1.0)["message"] == "1 eps of norms, limit 4"
+
+
+def matmuls(*wrong: int) -> tuple[str, str]:
+    every = [("fail" if n in wrong else "pass", n) for n in (16, 100, 257, 512, 1024, 2048)]
+    return numbers.verdict(
+        [{"case": f"matmul-{n}", "result": one, "message": "x", "error": 9.0 * (one == "fail")} for one, n in every]
+    )
+
+
+def test_products_wrong_from_a_size_on() -> None:
+    assert matmuls(2048)[0] == "wrong-large"
+    assert matmuls(100, 257, 512, 1024, 2048)[1].startswith("products are right up to n = 16 and wrong from n = 100")
+    assert matmuls(512, 2048)[0] == "wrong-value"
+    assert matmuls(16, 100, 257, 512, 1024, 2048)[0] == "wrong-value"
+
+
+@pytest.mark.parametrize(
+    ("last", "fault"), [(0.5 + 0.0269, ""), (0.5 + 0.0271, "diverges"), (0.5 - 0.0271, "diverges")]
+)
+def test_a_loss_within_the_band_of_the_cpus(last: float, fault: str) -> None:
+    # 5 % of the CPU's 0.5 and 0.2 % of its first, 1.0.
+    assert numbers.training([1.0, last], [1.0, 0.5])[0] == fault
+
+
+def test_equal_losses_of_nothing_do_not_diverge() -> None:
+    assert numbers.training([0.0, 0.0], [0.0, 0.0])[0] == ""
+
+
+@pytest.mark.parametrize(("after", "fault"), [(5_999_999, ""), (6_000_000, "memory-kept")])
+def test_memory_is_kept_from_one_matrix_on(after: int, fault: str) -> None:
+    found, message = numbers.memory(2_000_000, after, 4_000_000, 5)
+    assert found == fault
+    assert message == "+4.0 MB in use after 5 products, 4.0 MB each"
+
+
+# --- a framework
+
+
+def framework(stage: str, data: dict[str, Any], name: str = "mlx") -> list[CheckResult]:
+    judge = FrameworkJudge(name, version="1.0", device="gpu", chip=None, report=FrameworkReport(required=True))
+    found: list[CheckResult] = getattr(judge, stage)(Report("end", 1.0, data))
+    return found
+
+
+def test_the_operands_stay_what_they_are() -> None:
+    a, b = exact_operands()
+    assert [row[:5] for row in a[:2]] == [[-5, -2, 1, 4, -4], [2, 5, -3, 0, 3]]
+    assert [row[:4] for row in b[:2]] == [[-6, 3, -1, -5], [-1, -5, 4, 0]]
+    assert (len(a), {len(row) for row in a}, len(b), {len(row) for row in b}) == (24, {40}, 40, {16})
+
+
+def test_a_device_that_is_missing_or_not_the_default() -> None:
+    seen: dict[str, Any] = {"present": [], "default": "cpu", "settings": {}, "asked": ""}
+    assert framework("devices", seen)[0].message == "no device 'gpu': it sees none"
+    beside = {**seen, "present": ["cpu", "gpu"]}
+    assert "it sees cpu, tpu" in framework("devices", {**seen, "present": ["cpu", "tpu"]})[0].message
+    assert framework("devices", beside)[0].fault == "other-device"
+    assert framework("devices", beside, "pytorch")[0].result == "pass"
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, 1), (1, None)])
+def test_memory_that_is_half_counted_is_not_judged(before: int | None, after: int | None) -> None:
+    data = {"asked": "gpu:0", "before": before, "after": after, "array": 4, "times": 5}
+    assert framework("memory", data)[0].result == "skip"
+
+
+@pytest.mark.parametrize(("last", "result"), [(0.4999, "pass"), (0.5, "fail")])
+def test_a_training_learns_where_the_loss_falls_to_half(last: float, result: str) -> None:
+    assert framework("training", {"seed": 1, "losses": [1.0, last], "cpu_losses": None})[0].result == result
+
+
+# --- the machine
+
+
+@pytest.mark.parametrize(
+    ("seen", "result"),
+    [
+        (State(load_1m=4.0), "pass"),
+        (State(load_1m=4.01), "warn"),
+        (State(swap_used_bytes=100), "pass"),
+        (State(swap_used_bytes=101), "warn"),
+        (State(memory_pressure="warning"), "warn"),
+        (State(memory_pressure="normal"), "pass"),
+        (State(thermal_pressure="nominal"), "pass"),
+        (State(low_power_mode=False, power_source="battery"), "pass"),
+    ],
+)
+def test_a_calm_machine(seen: State, result: str) -> None:
+    assert state.judge(seen, 8, 1000).result == result
+
+
+def test_what_the_tools_say_is_read_exactly() -> None:
+    said = {
+        **dict.fromkeys(("battery", "power", "thermal", "memory", "pressure", "gpu", "model"), ""),
+        "swap": "total = 2.00M  used = 1.50M  free = 0.50M",
+        "wired": "3\n",
+        "virtual": "1\n",
+        "boot": "{ sec = 100, usec = 0 }",
+    }
+    data = {"said": said, "files": {}, "load": 0.0, "now": 100.5}
+    assert state.read(data) == State(
+        swap_used_bytes=1572864, load_1m=0.0, wired_limit_bytes=3145728, virtual_machine=True, uptime_s=0.5
+    )
+    # A clock that was set back since the start.
+    assert state.read({**data, "now": 99.0}).uptime_s is None
+    assert state.read({**data, "now": 100.0}).uptime_s == 0.0
+    thermal = "com.apple.system.thermalpressurelevel {}\n"
+    levels = [state.read({**data, "said": {**said, "thermal": thermal.format(one)}}).thermal_pressure for one in (4, 5)]
+    assert levels == ["sleeping", None]
+
+
+def test_the_chip_in_words() -> None:
+    assert chips.find("Apple M1", None) is None
+    range_ = chips.Chip("X", 1, (1.0, 2.0), (2.0, 4.0), (100.0, 100.0))
+    assert (chips._text(range_.fp32_tflops), chips._text(range_.bandwidth_gb_s)) == ("1 to 2", "100")
+    assert range_.peak("float32") == (1.0, 2.0)
+    assert range_.peak("bfloat16") == range_.peak("float16") == (2.0, 4.0)
+    assert chips.judge("Darwin", "X", None, "15.0").message == "no figures for 'X' with unknown GPU cores (macOS 15.0)"
+
+
+# --- the environment
+
+
+LOADED = profiles.load("ml-m1")
+MAC = "darwin-arm64"
+RECORD = Record("uv", "/env", ("mlx",), "")
+
+
+def environment(stage: str, data: dict[str, Any], record: Record = RECORD) -> CheckResult:
+    report = HostReport("mac", "mac", "ml-m1", "setup", "2026-11-21T00:00:00Z")
+    judge = EnvironmentJudge(LOADED, record, MAC, {}, report)
+    (found,) = getattr(judge, stage)(Report("end", 1.0, data))
+    assert isinstance(found, CheckResult)
+    return found
+
+
+def machine(os_version: str) -> CheckResult:
+    facts = {"system": "Darwin", "machine": "arm64", "cpu": "Apple M1", "cores": 8, "memory_bytes": 1}
+    return environment("machine", {**facts, "os_version": os_version, "translated": False})
+
+
+def test_macos_at_its_floor() -> None:
+    floor = LOADED.platform(MAC).macos_floor
+    assert floor == "14.4"
+    assert machine(floor).result == "pass"
+    assert machine("14.10").result == "pass"
+    for older in ("14.3.9", "13.7", "what is this"):
+        assert (machine(older).result, machine(older).fault) == ("fail", "too-old")
+
+
+def python(**changes: Any) -> CheckResult:
+    good = {"version": f"{LOADED.python}.9", "machine": "arm64", "translated": False}
+    return environment("python", {**good, "prefix": "/env", "wanted_prefix": "/env", **changes})
+
+
+def test_a_python_of_another_place_machine_or_version() -> None:
+    assert python().result == "pass"
+    assert python(prefix="/other").message == "its Python belongs to /other, not to /env"
+    assert python(machine="x86_64").message == "a Python for x86_64 on arm64"
+    assert python(version=f"{LOADED.python}0.1").fault == "wrong-python"
+
+
+def test_variables_are_those_of_the_sets_and_no_others() -> None:
+    record = replace(RECORD, frameworks=("tensorflow", "jax"))
+    wanted = {name: LOADED.frameworks[name].environment for name in record.frameworks}
+    good = {"base": LOADED.base.environment, **wanted}
+    assert environment("variables", {"stored": good}, record).result == "pass"
+    strange = {**good, "jax": {**wanted["jax"], "MINE": "1"}}
+    assert "MINE is stored for jax" in environment("variables", {"stored": strange}, record).message
+    # conda keeps all in one place, a user's own among them.
+    shared = {"": {key: value for one in good.values() for key, value in one.items()} | {"MINE": "1"}}
+    assert environment("variables", {"stored": shared}, record).result == "pass"
+    seven = {**good, "jax": {**wanted["jax"], **{f"V{n}": "1" for n in range(7)}}}
+    message = environment("variables", {"stored": seven}, record).message
+    assert message.endswith("V4 is stored for jax, but not in the profile; and 2 more")
+    five = {**good, "jax": {**wanted["jax"], **{f"V{n}": "1" for n in range(5)}}}
+    assert "more" not in environment("variables", {"stored": five}, record).message
+
+
+# --- packages
+
+
+def packaged(versions: dict[str, list[str]], problems: dict[str, int] | None = None) -> CheckResult:
+    data = {
+        "installed": versions,
+        "files": dict.fromkeys(versions, 3),
+        "content": False,
+        "problems": {
+            name: {"count": count, "altered": 0, "first": ["x.py is missing"]}
+            for name, count in (problems or {}).items()
+        },
+    }
+    share = Share({"one": "1.0", "two": "2.0"}, ("one",))
+    return packages.judge("base", share, data)
+
+
+def test_packages_at_their_versions() -> None:
+    right = packaged({"one": ["1.0"], "two": ["2.0.0"]})
+    assert right.result == "pass"
+    assert right.message.startswith("one 1.0; 2 packages as locked, 6 files ")
+    for wrong, said in (
+        ({"one": ["1.0"]}, "two 2.0 is missing"),
+        ({"one": ["1.1"], "two": ["2.0"]}, "one is 1.1, locked is 1.0"),
+        ({"one": ["nonsense"], "two": ["2.0"]}, "one is nonsense, locked is 1.0"),
+        ({"one": ["1.0", "1.0"], "two": ["2.0"]}, "one is there 2 times (1.0, 1.0), locked is 1.0"),
+    ):
+        found = packaged(wrong)
+        assert (found.result, found.fault, found.message) == ("fail", "wrong-versions", said)
+
+
+def test_damage_is_counted_beyond_what_is_named() -> None:
+    versions = {"one": ["1.0"], "two": ["2.0"]}
+    found = packaged(versions, {"one": 7})
+    assert (found.fault, found.message) == ("damaged", "one: x.py is missing; and 2 more")
+    assert packaged(versions, {"one": 5}).message == "one: x.py is missing"
+    altered = {"one": {"count": 2, "altered": 1, "first": ["x.py has other content"]}}
+    data = {"installed": versions, "content": True, "files": {"one": 3, "two": 4}, "problems": altered}
+    share = Share({"one": "1.0", "two": "2.0"}, ("one",))
+    assert packages.judge("base", share, data).fault == "altered"
+    assert packages.judge("base", share, {**data, "problems": {}}).message.endswith(
+        "7 files with their recorded content (SHA-256)"
+    )
+    untold = packages.judge("base", share, {**data, "problems": {}, "files": {"one": 3}})
+    assert (untold.result, untold.message) == ("fail", "nothing was said of the files of two")
+    # What another set has is not this one's.
+    assert packaged(versions, {"three": 1}).result == "pass"
+
+
+# --- a new shell, Homebrew and conda
+
+
+ASKED = Record(
+    "uv",
+    "/env",
+    (),
+    "/home/.zshrc",
+    Homebrew("/opt/homebrew", ("htop",), ("editor",), shellenv=True),
+    Conda("/conda", init=True),
+)
+SAID = {
+    "shell": "/bin/zsh",
+    "error": "",
+    "python": "/env/bin/python",
+    "brew": "/opt/homebrew/bin/brew",
+    "homebrew": "/opt/homebrew",
+    "active": "/env",
+    "wanted": "/env",
+    "conda": True,
+    "initialised": True,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "check", "said"),
+    [
+        ({}, "", ""),
+        ({"brew": ""}, "homebrew", "brew is not found and HOMEBREW_PREFIX is /opt/homebrew"),
+        ({"homebrew": ""}, "homebrew", "brew is /opt/homebrew/bin/brew and HOMEBREW_PREFIX is not set"),
+        ({"homebrew": "/usr/local"}, "homebrew", "HOMEBREW_PREFIX is /usr/local (its file: /home/.zshrc)"),
+        ({"initialised": False}, "conda", "no start-up file of /bin/zsh has the block of `/conda/bin/conda init`"),
+        ({"conda": False}, "conda", "knows no command conda"),
+        ({"python": ""}, "login", "takes no Python, not that of /env/bin"),
+        ({"python": "/usr/bin/python"}, "login", "takes /usr/bin/python, not that of /env/bin"),
+        ({"active": ""}, "login", "the active environment is none, not /env"),
+    ],
+)
+def test_what_a_new_shell_finds(change: dict[str, Any], check: str, said: str) -> None:
+    found = shell.judge(ASKED, {**SAID, **change})
+    assert [one.check for one in found if one.result == "fail"] == ([f"shell.{check}"] if check else [])
+    assert all(said in one.message for one in found if one.result == "fail")
+
+
+def test_a_shell_without_an_answer_is_told_once_and_only_to_who_asked() -> None:
+    silent = {"shell": "/bin/zsh", "error": "timed out"}
+    assert [one.result for one in shell.judge(ASKED, silent)] == ["fail", "skip", "skip"]
+    alone = replace(ASKED, homebrew=None)
+    assert [one.result for one in shell.judge(alone, silent)] == ["skip", "fail", "skip"]
+    nobody = replace(ASKED, homebrew=replace(ASKED.homebrew, shellenv=False), conda=None, shell="")  # type: ignore[type-var]
+    assert [one.result for one in shell.judge(nobody, {})] == ["skip"] * 3
+
+
+BROUGHT = {
+    "homebrew": "0 Homebrew 6.0.18",
+    "conda": "0 conda 26.3.2",
+    "formula:htop": "present",
+    "cask:editor": "present",
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "check", "fault", "said"),
+    [
+        ({}, "", "", ""),
+        ({"homebrew": "missing"}, "homebrew", "not-installed", "/opt/homebrew/bin/brew is not there"),
+        ({"homebrew": "1 Homebrew 6.0.18"}, "homebrew", "no-answer", "exit code 1: Homebrew 6.0.18"),
+        ({"homebrew": "0 Homebrewed"}, "homebrew", "no-answer", "exit code 0: Homebrewed"),
+        ({"homebrew": ""}, "homebrew", "no-answer", "exit code ?: nothing"),
+        ({"conda": "missing"}, "conda", "not-installed", "/conda/bin/conda is not there"),
+        ({"formula:htop": "missing"}, "formulae", "not-installed", "htop is not installed"),
+        (
+            {"cask:editor": "gone /Applications/E.app"},
+            "casks",
+            "not-installed",
+            "/Applications/E.app of editor is gone",
+        ),
+        ({"cask:editor": ""}, "casks", "malformed", "nothing was said of editor"),
+    ],
+)
+def test_what_homebrew_and_conda_brought(change: dict[str, str], check: str, fault: str, said: str) -> None:
+    found = system.judge(ASKED, Report("end", data={**BROUGHT, **change}))
+    bad = [(one.check, one.fault) for one in found if one.result == "fail"]
+    assert bad == ([(f"system.{check}", fault)] if check else [])
+    assert all(said in one.message for one in found if one.result == "fail")
+
+
+def test_only_what_was_asked_for_is_asked() -> None:
+    assert system.questions(replace(ASKED, homebrew=None, conda=None)) == []
+    assert system.questions(ASKED) == ["/opt/homebrew", "/conda", "formula:htop", "cask:editor"]
+    assert system.questions(replace(ASKED, homebrew=None)) == ["", "/conda"]
+    assert system.questions(replace(ASKED, conda=None)) == ["/opt/homebrew", "", "formula:htop", "cask:editor"]
+    found = system.judge(replace(ASKED, homebrew=None), Report("end", data=BROUGHT))
+    assert [one.result for one in found] == ["skip", "skip", "skip", "pass"]
+    bare = replace(ASKED, homebrew=Homebrew("/opt/homebrew", (), (), shellenv=False), conda=None)
+    assert [one.result for one in system.judge(bare, Report("end", data=BROUGHT))] == ["pass", "skip", "skip", "skip"]
+
+
+# --- a run
+
+
+def plan(level: str, timeout_s: float | None = None) -> Plan:
+    return Plan(LOADED, level, ("mlx", "jax"), timeout_s, 100.0)
+
+
+def test_the_time_that_is_left_for_a_probe() -> None:
+    assert plan("quick").limit_s(0) == 120
+    assert plan("quick").limit_s(59) == 61
+    assert plan("quick").limit_s(61) == 60
+    assert plan("full").limit_s(30) == 270
+    # A hundred seconds for each of two frameworks beside the level's own, and never less than one of them needs.
+    assert plan("soak").limit_s(0) == 500
+    assert plan("soak").limit_s(480) == 160
+    assert plan("setup").limit_s(0) == 60
+    assert plan("full", timeout_s=7.0).limit_s(290) == 7
+    assert plan("quick").candidates == ("mlx", "jax")
+    assert replace(plan("quick"), frameworks=None).candidates == tuple(LOADED.frameworks)
+
+
+def test_a_verdict_needs_everything_looked_at() -> None:
+    sound = ("internal", "pass")
+    assert verdict_of([("a", "pass"), ("b", "warn"), ("c", "skip"), sound]) == "healthy"
+    assert verdict_of([("a", "pass"), ("b", "fail"), sound]) == "unhealthy"
+    assert verdict_of([("a", "pass")]) == "unverified"
+    assert verdict_of([("a", "fail"), ("internal", "fail")]) == "unverified"
+    assert verdict_of([]) == "unverified"
+    assert worst(["pass", "warn", "skip"]) == "warn"
+    assert worst(["pass", "fail", "warn"]) == "fail"
+    assert worst(["skip", "pass"]) == "pass"
+    assert worst([]) == "skip"
