@@ -172,3 +172,19 @@ def test_a_worker_tells_what_became_of_a_mutant_and_takes_it_back(tmp_path: Path
     share([tmp_path], [], orders, done)
     assert [codes[number] for number in range(len(orders))] == [0, 1, -14, 2, 0]
     assert (tree / "code_under_test.py").read_text(encoding="utf-8") == good
+
+
+def test_a_module_that_is_loaded_in_advance_leaves_nothing_that_tests_trip_over(tmp_path: Path) -> None:
+    """pygal leaves a finder that no longer finds; a package's conftest cannot be imported past it."""
+    package = tmp_path / "tree" / "checks"
+    package.mkdir(parents=True)
+    for name, text in {"__init__.py": "", "conftest.py": "", "test_code.py": "def test_it(): pass\n"}.items():
+        (package / name).write_text(text, encoding="utf-8")
+    (tmp_path / "tree" / "code_under_test.py").write_text("", encoding="utf-8")
+    (tmp_path / "tree" / "pyproject.toml").write_text(
+        f'{PYPROJECT}addopts = "--import-mode=importlib"\n', encoding="utf-8"
+    )
+    order = {"path": "code_under_test.py", "source": "", "limits": {"checks/test_code.py::test_it": 4}}
+    codes: list[int] = []
+    share([tmp_path], ["pygal"], [order], lambda _, answer: codes.append(answer["code"]))
+    assert codes == [0]

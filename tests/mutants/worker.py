@@ -147,6 +147,9 @@ def main() -> None:
     for name in json.loads(sys.argv[1]):
         with suppress(Exception):
             importlib.import_module(name)
+    # pygal's finder is of a kind that Python no longer knows: where it is left, the import of a test package trips over
+    # it, and every mutant would seem to be noticed.
+    sys.meta_path[:] = [one for one in sys.meta_path if hasattr(one, "find_spec")]
     stamp = int(time.time())
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as channel:
         os.dup2(2, 1)

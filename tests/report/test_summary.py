@@ -13,9 +13,10 @@ SPOKEN = language.choose("en")
 
 
 def told(report: HostReport, *, colour: bool = False) -> list[str]:
-    """The lines about a host, without those about files."""
+    """The lines about a host."""
     text = summary.host(report, SPOKEN, colour=colour)
-    return [line.rstrip() for line in text.splitlines() if line.strip() and not line.startswith("Results:")]
+    assert text.endswith("\n\n")
+    return [line.rstrip() for line in text[:-2].split("\n")]
 
 
 def product(dtype: str, n: int, tflops: float, *, noisy: bool = False) -> Matmul:
@@ -25,7 +26,7 @@ def product(dtype: str, n: int, tflops: float, *, noisy: bool = False) -> Matmul
 def report(*checks: CheckResult, **changes: Any) -> HostReport:
     internal = CheckResult("internal", "pass", "through")
     made = HostReport("mac[1]", "10.0.0.1", "ml-m1", "full", "2026-11-21T07:00:00Z", 12.6)
-    made.checks = [*checks, internal]
+    made.checks = [CheckResult("environment.reachable", "pass", "it answered"), *checks, internal]
     for name, value in changes.items():
         setattr(made, name, value)
     return made
@@ -91,6 +92,12 @@ def test_frameworks_and_findings() -> None:
     assert [line[:5] for line in lines[5:] if line.startswith("     ")]
 
 
+def test_lines_are_as_wide_on_every_terminal() -> None:
+    lines = told(report(CheckResult("mlx.value", "fail", "#" * 300, "x", "wrong-value")))
+    assert max(map(len, lines)) == 110
+    assert "".join(lines).count("#") == 300
+
+
 def test_colours_where_they_are_shown() -> None:
     frameworks = {"mlx": FrameworkReport(True, "pass", "0.32.4")}
     lines = told(report(frameworks=frameworks), colour=True)
@@ -100,6 +107,20 @@ def test_colours_where_they_are_shown() -> None:
     lines = told(report(bad), colour=True)
     assert lines[0].startswith("mac[1]: \x1b[1;31mUNHEALTHY\x1b[0m, 1 failed")
     assert lines[1] == "\x1b[1;31mfail mlx.value [wrong-value]: \x1b[0m:smile: 1"
+
+
+def test_where_the_results_are() -> None:
+    here = Path.cwd()
+    paths = [here / "results" / f"{name}.json" for name in ("a", "b")]
+    assert summary.places(paths, None, SPOKEN) == "Results: results/a.json, results/b.json\n"
+    assert summary.places(paths[:1], here / "report.html", SPOKEN) == "Results: results/a.json\nReport: report.html\n"
+
+
+def test_a_machine_that_cannot_be_shown() -> None:
+    internal = CheckResult("internal", "fail", "verify failed [b]here[/b]", "x", "internal")
+    made = report(checks=[CheckResult("a", "pass", "well"), internal])
+    assert summary.unshown(made, SPOKEN, colour=False) == "mac[1]: COULD NOT BE VERIFIED\nverify failed [b]here[/b]\n\n"
+    assert "\x1b[1;31mCOULD NOT BE VERIFIED\x1b[0m" in summary.unshown(made, SPOKEN, colour=True)
 
 
 @pytest.mark.parametrize(("place", "said"), [("results/mac.json", "results/mac.json"), ("../x", None), ("", ".")])
