@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# What is no part of the project, and may come and go while it is copied.
-IGNORED = shutil.ignore_patterns(".git", ".venv", "results", "__pycache__", ".*_cache", ".ansible", ".hypothesis")
+_IGNORED = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".ansible", ".hypothesis")
 # A run that takes longer than this hangs; a cold one takes a minute or two.
 LIMIT_S = 900
 
@@ -99,7 +98,7 @@ class Lab:
     def copy_of_project(self, folder: Path) -> "Lab":
         """The same home with a copy of the project, to spoil."""
         tree = folder / "project"
-        shutil.copytree(ROOT, tree, ignore=IGNORED)
+        shutil.copytree(ROOT, tree, ignore=ignored)
         return Lab(self.home, tree)
 
 
@@ -133,6 +132,12 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.wait()
     if process.stdout:
         process.stdout.close()
+
+
+def ignored(folder: str, names: list[str]) -> set[str]:
+    """What is no part of the project, and may come and go while it is copied."""
+    # Not verify/results, which is a part of it.
+    return _IGNORED(folder, names) | ({"results"} if Path(folder) == ROOT else set())
 
 
 def _descendants(pid: int) -> list[int]:

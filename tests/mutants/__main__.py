@@ -98,7 +98,8 @@ def _listed() -> list[str]:
 def _is_mutated(path: str) -> bool:
     parts = Path(path).parts
     plugins = {"library", "module_utils", "action_plugins"}
-    return path.endswith(".py") and (
+    # What a link leads to is mutated where it stands.
+    return (path.endswith(".py") and not (ROOT / path).is_symlink()) and (
         parts[0] == "verify"
         or (parts[0] == "playbooks" and parts[1].endswith("_plugins"))
         or (parts[0] == "roles" and (len(parts) == 3 or parts[2] in plugins))
