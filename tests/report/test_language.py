@@ -55,6 +55,12 @@ def test_numbers_are_written_as_the_language_does(code: str, number: str, share:
     assert spoken.time(datetime(2026, 11, 21, 7, 5, tzinfo=UTC)).endswith("2026, 07:05")
 
 
+def test_a_number_that_nobody_measures_is_a_power_of_ten() -> None:
+    spoken = language.choose("pt")
+    assert (spoken.number(1e30), spoken.short(-1e-30), spoken.percent(1e28)) == ("1,0E30", "-1,0E-30", "1,0E30%")
+    assert (spoken.number(0.0), spoken.short(0.0), spoken.percent(0.0)) == ("0,0", "0", "0%")
+
+
 def test_the_catalogue_is_complete_and_as_the_sources_are() -> None:
     current = messages.update("pt")
     assert list(messages.problems(current)) == []

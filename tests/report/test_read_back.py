@@ -5,9 +5,10 @@ import json
 import os
 import random
 import resource
+import signal
 import socket
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,21 @@ ODD: dict[str, Callable[[Path], object]] = {
 }
 
 
+@pytest.fixture
+def limited() -> Iterator[None]:
+    """A limit for what would otherwise wait for a pipe, or read without an end."""
+
+    def over(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.usefixtures("limited")
 @pytest.mark.parametrize("kind", ODD)
 @pytest.mark.parametrize("place", ["mac-b.json", "drift/drift.json", "history/mac-a/20261120T000000Z-full.json"])
 def test_what_is_no_file_with_text_is_refused_at_once(

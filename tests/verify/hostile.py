@@ -217,7 +217,15 @@ class Hostile:
         return FRAMEWORK if self.probe == FRAMEWORK_ASKED else self.probe
 
     def _sampled(self, question: Question) -> Answer:
-        return self._with(question, lambda definition, _: self._samples.of({"$ref": f"#/$defs/{definition}"}))
+        def change(definition: str, data: dict[str, Any]) -> Any:
+            parts = _SCHEMA["$defs"][definition].get("properties")
+            if not parts or self._random.random() < 0.3:
+                return self._samples.of({"$ref": f"#/$defs/{definition}"})
+            # One part alone: the others take the judge to it.
+            part = self._random.choice(list(parts))
+            return {**data, part: self._samples.of(parts[part])}
+
+        return self._with(question, change)
 
     def _spoilt(self, question: Question) -> Answer:
         def change(_: str, data: Any) -> Any:

@@ -7,8 +7,9 @@ import pytest
 
 from tests.verify import told
 from tests.verify.told import CASE, GOOD, PRODUCT, SAMPLES
-from verify.checks import chips, speed, stages
+from verify.checks import chips, packages, speed, stages
 from verify.checks.framework import FrameworkJudge, exact_operands, exact_result
+from verify.checks.packages import Share
 from verify.checks.speed import SpeedJudge
 from verify.results.model import CheckResult, FrameworkReport
 
@@ -121,6 +122,12 @@ def test_each_failure_has_a_name(changes: dict[str, dict[str, Any]], check: str,
     bad = {name: one for name, one in found.items() if one.result not in ("pass", "skip")}
     assert {name: (one.result, one.fault) for name, one in bad.items()} == {check: ("fail", fault)}
     assert bad[check].advice
+
+
+def test_a_package_of_whose_files_nothing_is_said_is_not_as_locked() -> None:
+    share = Share({"mlx": "1.0"}, ("mlx",))
+    answer = packages.judge("mlx", share, {"installed": {"mlx": ["1.0"]}, "files": {}, "problems": {}})
+    assert (answer.result, answer.message) == ("fail", "nothing was said of the files of mlx")
 
 
 def test_two_openmp_runtimes_are_a_warning() -> None:

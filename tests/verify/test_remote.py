@@ -165,6 +165,8 @@ def test_a_python_that_is_not_there(host: Host) -> None:
     assert "/nowhere" in outcome.evidence
 
 
+_START = '{"stage": "import", "event": "start"}'
+_END = '{"stage": "import", "event": "end", "seconds": 1, "data": {"version": "1"}}'
 GOOD = {"records": [], "ended": "exit", "status": 0, "signal": "", "evidence": "", "seconds": 1}
 
 
@@ -179,6 +181,12 @@ GOOD = {"records": [], "ended": "exit", "status": 0, "signal": "", "evidence": "
         ["n " + json.dumps({**GOOD, "records": ["[]"]})],
         ["n " + json.dumps({**GOOD, "records": ['{"stage": "import", "data": NaN}']})],
         ["n " + json.dumps({**GOOD, "records": ['{"event": "start"}']})],
+        ["n " + json.dumps({**GOOD, "records": [_START.replace("import", "unknown")]})],
+        ["n " + json.dumps({**GOOD, "records": [_START, _END.replace("import", "import/properties/version")]})],
+        ["n " + json.dumps({**GOOD, "records": [_END]})],
+        ["n " + json.dumps({**GOOD, "records": [_START, _END, _END]})],
+        ["n " + json.dumps({**GOOD, "records": [_START, _START]})],
+        ["n " + json.dumps(GOOD).replace('"status"', '"status": 1, "status"')],
         ["n null"],
         ["x" + "n " + json.dumps(GOOD)],
     ],
@@ -189,7 +197,8 @@ def test_anything_but_one_strict_line_is_no_answer(host: Host, lines: list[str])
     assert outcome.ended == ("malformed" if any(line.startswith("n ") for line in lines) else "no-answer")
     assert outcome.reports == {}
     assert "banner" in outcome.evidence
-    good = CommandResult(host.backend, 0, b"", f"banner\nn {json.dumps(GOOD)}\n".encode(), b"")
+    whole = {**GOOD, "records": [_START, _END]}
+    good = CommandResult(host.backend, 0, b"", f"banner\nn {json.dumps(whole)}\n".encode(), b"")
     assert remote._understand(good, "framework", "n").ended == "exit"
 
 

@@ -16,7 +16,7 @@ from tests.verify import macs
 from tests.verify.runs import AT, NAMES, Lab, said_of
 from verify import ROOT
 from verify import __main__ as verify
-from verify.report import page
+from verify.report import command, page, view
 from verify.results import files
 from verify.target import record
 
@@ -106,6 +106,14 @@ def test_hosts_that_would_hide_one_another_or_have_no_name_are_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_crash_of_a_command_is_2_and_not_unhealthy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(_: list[str]) -> int:
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(command, "main", crash)
+    assert verify.main(["report"]) == 2
+
+
 class Full:
     """A disk that is full from some file on."""
 
@@ -150,6 +158,30 @@ def test_a_disk_that_is_full_while_hosts_are_looked_at(lab: Lab) -> None:
         assert "COULD NOT BE VERIFIED" in said_of(name, done.screen)
     assert done.screen.count("its result could not be written: No space left on device") >= 2
     assert "The page could not be written" in done.screen
+
+
+def test_a_healthy_result_that_cannot_be_taken_back_goes(lab: Lab) -> None:
+    """Written as healthy, then not to be shown, and by then the disk is full."""
+    host, write, over = view.host, files.replace, []
+
+    def broken(stored: Any, language: Any) -> Any:
+        if stored.data["host"] == AT:
+            over.append(AT)
+            raise IndexError("planted")
+        return host(stored, language)
+
+    def replace(path: Path, content: bytes) -> None:
+        if over:
+            raise FULL_DISK
+        write(path, content)
+
+    lab.patch.setattr(view, "host", broken)
+    lab.patch.setattr(files, "replace", replace)
+    done = lab.verify(level="setup")
+    assert done.code == 2
+    assert "COULD NOT BE VERIFIED" in said_of(AT, done.screen)
+    assert done.results.keys() == {"mac-1", "mac-3"}
+    assert f"{AT}.json" not in done.screen
 
 
 @pytest.mark.parametrize("entry", ["command", "pytest"])
