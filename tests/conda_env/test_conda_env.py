@@ -186,6 +186,13 @@ def test_somebody_elses_folder_is_refused(lab: Lab) -> None:
     assert "which is not a conda environment" in lab.run()["msg"]
 
 
+def test_a_creation_that_was_cut_off_before_conda_began_is_taken_up(lab: Lab) -> None:
+    lab.prefix.parent.mkdir(parents=True, exist_ok=True)
+    lab.prefix.with_name(".ml-m1.being-made").touch()
+    assert lab.run()["changed"]
+    assert lab.installed()["python"] == "3.11.15"
+
+
 def test_an_empty_folder_is_a_place_for_it_and_one_that_is_not_there(lab: Lab) -> None:
     for prefix in (lab.prefix, lab.home / "a" / "b" / "env"):
         if prefix == lab.prefix:
