@@ -283,7 +283,9 @@ def test_times_and_memory(monkeypatch: pytest.MonkeyPatch, good: Callable[[Path]
     used["self"] = 7_000_000
     monkeypatch.setattr(command, "sys", SimpleNamespace(platform="darwin"))
     (tmp_path / "empty").mkdir()
-    checked = command.check_folder(tmp_path / "empty", Target("3.11", (14, 4, 1)), "test", lambda _: None)
+    checked = command.check_folder(
+        tmp_path / "empty", Target("3.11", (14, 4, 1), pjrt_compatibility=False), "test", lambda _: None
+    )
     assert (checked.seconds, checked.peak_mb, checked.macos_floor) == (7, 7.0, "14.4")
     assert len(checked.checked_at) == len("2026-11-21T00:00:00+00:00")
 

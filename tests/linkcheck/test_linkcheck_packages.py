@@ -239,6 +239,8 @@ def test_metadata_that_is_gone_or_too_large(site: Path) -> None:
     os.truncate(site / "one-1.0.dist-info" / "RECORD", (64 << 20) + 1)
     (site / "one-1.0.dist-info" / "METADATA").write_text("Name: one\nVersion: 1\n")
     assert "one-1.0.dist-info/RECORD has 67108865 bytes" in packages.read_all(Tree.scan(site))[1][0].message
+    os.truncate(site / "one-1.0.dist-info" / "RECORD", 64 << 20)
+    assert "field larger than field limit" in packages.read_all(Tree.scan(site))[1][0].message  # it is read
     (site / "one-1.0.dist-info" / "RECORD").unlink()
     assert "RECORD is missing" in packages.read_all(Tree.scan(site))[1][0].message
 

@@ -79,7 +79,7 @@ class Target:
 
     python: str
     floor: macho.Version
-    pjrt_compatibility: bool = False
+    pjrt_compatibility: bool
 
     @property
     def tags(self) -> frozenset[Tag]:

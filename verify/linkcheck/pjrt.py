@@ -67,7 +67,7 @@ def check(
             continue
         try:
             window, source = _window(tree)
-        except (_UnreadableError, MalformedError) as error:
+        except _UnreadableError as error:
             yield (
                 None,
                 f"jaxlib accepts PJRT {major}.{minor} of {path}: the versions it takes cannot be read ({error}).",
@@ -143,7 +143,7 @@ def _read_window(image: Image, data: mmap.mmap, message: int) -> Window:
     oldest: int | None = None
     for use in _uses(image, data, segment, target):
         start = max(use - _NEIGHBOURHOOD, image.slice.offset + segment.offset)
-        instructions = list(Cs(CS_ARCH_ARM64, CS_MODE_ARM).disasm(data[start : use + _NEIGHBOURHOOD], 0))
+        instructions = list(Cs(CS_ARCH_ARM64, CS_MODE_ARM).disasm(data[start : use + _NEIGHBOURHOOD], start))
         for number, branch in _comparisons(instructions):
             if branch in ("b.eq", "b.ne"):
                 own = number
