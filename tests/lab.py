@@ -12,10 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# What is no part of the project, and may come and go while it is copied.
-IGNORED = shutil.ignore_patterns(".git", ".venv", "results", "__pycache__", ".*_cache", ".ansible", ".hypothesis")
+KEPT = {".ansible-lint", ".ci", ".github", ".gitignore", ".yamllint"}
 # A run that takes longer than this hangs; a cold one takes a minute or two.
 LIMIT_S = 900
+
+
+def ignored(folder: str, names: list[str]) -> set[str]:
+    """What is no part of the project, and may come and go while it is copied; for shutil.copytree."""
+    here = {"results", *(name for name in names if name.startswith(".") and name not in KEPT)}
+    return {"__pycache__", *(here if Path(folder) == ROOT else ())} & set(names)
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ class Lab:
     def copy_of_project(self, folder: Path) -> "Lab":
         """The same home with a copy of the project, to spoil."""
         tree = folder / "project"
-        shutil.copytree(ROOT, tree, ignore=IGNORED)
+        shutil.copytree(ROOT, tree, ignore=ignored)
         return Lab(self.home, tree)
 
 

@@ -54,7 +54,7 @@ def test_a_lock_with_altered_hashes_and_a_digest_to_match_is_refused_by_uv(lab: 
     """Even a forged lock installs nothing: the file does not have the hash that it demands."""
     spoiled = lab.copy_of_project(tmp_path)
     alter_hashes(spoiled, "mlx-cpu")
-    renew = "from verify import profile, lock; p = profile.load('ml-m1'); path = p.lock_path('linux-x86_64'); " \
+    renew = "from verify.profile import model, lock; p = model.load('ml-m1'); path = p.lock_path('linux-x86_64'); " \
         "body = lock._split(path.read_text())[1]; " \
         "path.write_text(lock.render(body, inputs=p.lock_inputs('linux-x86_64')))"  # fmt: skip
     subprocess.run([shutil.which("python") or "python3", "-c", renew], cwd=spoiled.tree, check=True)
