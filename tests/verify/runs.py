@@ -75,11 +75,13 @@ class Lab:
         """A run; entry "command" is `python -m verify`, "pytest" is `pytest verify`."""
         given = ["--hosts", self.hosts, "--results", str(self._folder), "--level", level, "--frameworks", "mlx"]
         self._read()
-        if entry == "command":
-            code = verify.main([*given, *arguments])
-        else:
-            with pytest.MonkeyPatch.context() as patch:
-                patch.chdir(ROOT)
+        with pytest.MonkeyPatch.context() as patch:
+            # The command sets it, for its process.
+            patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "")
+            patch.chdir(ROOT)
+            if entry == "command":
+                code = verify.main([*given, *arguments])
+            else:
                 code = int(pytest.main(["verify", "-p", "no:cacheprovider", *given, *arguments]))
         screen = self._read()
         return self.left(code, screen)

@@ -161,7 +161,8 @@ def test_the_most_that_frameworks_may_say_leaves_a_result_that_can_be_read(
     stages_["training"] = {"seed": 1, "losses": [1.0] + [longest] * 1999, "cpu_losses": [1.0] + [longest] * 1999}
     stages_["sustained"] = {**stages_["sustained"], "windows": [{"products": 99, "seconds": 2.000000000001}] * 1000}
     large.stages[ENVIRONMENT]["packages"]["problems"] = {
-        one: {"count": 5, "first": [long * 20] * 5} for one in ("numpy", "tensorflow", "torch", "jax", "mlx")
+        one: {"count": 5, "altered": 1, "first": [long * 20] * 5}
+        for one in ("numpy", "tensorflow", "torch", "jax", "mlx")
     }
     hosts = macs.connect(monkeypatch, {FIRST: functools.partial(macs.honest, large)})
     fleet = Fleet(tmp_path, large, hosts, SOAK, frameworks=None)
