@@ -88,7 +88,7 @@ def test_the_junit_files_of_a_run_become_one(tmp_path: Path) -> None:
     for host in ("a", "b", "old"):
         text = f'<testsuites><testsuite name="{host}"><testcase name="x"/></testsuite></testsuites>'
         (tmp_path / "junit" / f"{host}.xml").write_text(text, encoding="utf-8")
-    merge_junit(tmp_path, ["never"])
+    merge_junit(tmp_path, [])
     assert not (tmp_path / "junit.xml").exists()
     merge_junit(tmp_path, ["a", "b", "never"])
     assert (tmp_path / "junit.xml").read_text(encoding="utf-8").startswith("<?xml")
@@ -353,14 +353,9 @@ def test_the_verifications_are_put_together(run: Run) -> None:
     assert [suite.get("name") for suite in suites] == ["a"]
 
 
-@pytest.mark.parametrize("spoiled", ["file", "folder"])
-def test_results_that_cannot_be_kept_do_not_hide_the_table(run: Run, spoiled: str) -> None:
-    junit = run.results / "junit"
-    (junit / "a.xml").write_text(
-        "<testsuites><testsuite/></testsuites>" if spoiled == "folder" else "<", encoding="utf-8"
-    )
-    if spoiled == "folder":
-        (run.results / "junit.xml").mkdir()
+def test_results_that_cannot_be_kept_do_not_hide_the_table(run: Run) -> None:
+    (run.results / "junit" / "a.xml").write_text("<testsuites><testsuite/></testsuites>", encoding="utf-8")
+    (run.results / "junit.xml").mkdir()
     run.start()
     run.tell("ok", verdict="healthy")
     assert run.end()[0] == "a     healthy      verified"

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from coverage import CoverageData
+from coverage.exceptions import DataError
 
 from tests.mutants import watch
 from tests.mutants.workers import rooms, share, watched
@@ -194,7 +195,11 @@ def _gather(data: Path, tree: Path, tests: dict[str, dict[str, Any]]) -> Learned
     seen: dict[str, dict[str, set[int]]] = {}
     for file in data.iterdir():
         one = CoverageData(str(file))
-        one.read()
+        try:
+            one.read()
+        except DataError:
+            # Of a process that was killed while it wrote.
+            continue
         for path in one.measured_files():
             shown = str(Path(path).relative_to(tree))
             for line, contexts in one.contexts_by_lineno(path).items():

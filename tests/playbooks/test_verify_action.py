@@ -28,7 +28,6 @@ if Path("result.json").exists():
     Path("result.json").rename("results/lab-07.json")
 sys.exit(int(Path("code").read_text()))
 """
-FAILED = [{"check": "facts.disk", "message": "no  room"}, {"check": "mlx.import", "message": "not\nthere"}]
 
 
 @pytest.fixture
@@ -61,6 +60,7 @@ def asked(project: Path) -> dict[str, Any]:
 
 
 def test_a_healthy_host_is_called_so_and_its_lines_are_shown(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "result.json").write_text(json.dumps(measured(host="lab-07")), encoding="utf-8")
     with typed("yes"):
         result = run()
     assert result == {"changed": False, "verdict": "healthy", "lang": ""}
@@ -78,27 +78,6 @@ def test_a_healthy_host_is_called_so_and_its_lines_are_shown(project: Path, caps
     (project / "results" / "lab-07.json").unlink(missing_ok=True)
     assert run(lang="pt")["lang"] == "pt"
     assert asked(project)["line"][4:7] == ["--no-page", "--lang", "pt"]
-
-
-@pytest.mark.parametrize(
-    ("code", "verdict", "said"),
-    [
-        (1, "unhealthy", "The machine is unhealthy: the lines above say why, and what to do."),
-        (2, "unverified", "The machine could not be verified: the lines above say why."),
-        (3, "unverified", "python -m verify ended with exit code 3."),
-    ],
-)
-def test_what_went_wrong_is_said_with_the_checks_that_failed(project: Path, code: int, verdict: str, said: str) -> None:
-    (project / "code").write_text(str(code))
-    result = run()
-    assert result == {"failed": True, "rc": code, "msg": said, "changed": False, "verdict": verdict, "lang": ""}
-    data = measured(host="lab-07", verdict="unhealthy")
-    data["checks"] = [
-        *data["checks"],
-        *({**data["checks"][0], **one, "result": "fail", "advice": "-", "fault": "damaged"} for one in FAILED),
-    ]
-    (project / "result.json").write_text(json.dumps(data), encoding="utf-8")
-    assert run()["msg"] == f"{said} facts.disk: no room; mlx.import: not there"
 
 
 def test_in_check_mode_nothing_is_verified(project: Path) -> None:
@@ -136,6 +115,6 @@ def test_a_choice_that_there_is_not_is_refused(project: Path) -> None:
 
 def test_it_is_this_python_that_runs_it(project: Path) -> None:
     (project / "verify" / "__main__.py").write_text(
-        "import sys; sys.exit(sys.executable != " + repr(sys.executable) + ")"
+        "import sys; sys.exit(0 if sys.executable == " + repr(sys.executable) + " else 3)"
     )
-    assert run()["verdict"] == "healthy"
+    assert run()["rc"] == 0
