@@ -83,6 +83,7 @@ def test_a_healthy_host_is_called_so_and_its_lines_are_shown(project: Path, caps
 def test_in_check_mode_nothing_is_verified(project: Path) -> None:
     result = run(check=True)
     assert (result["skipped"], "verdict" in result) == (True, False)
+    assert "nothing to verify" in result["skipped_reason"]
     assert not (project / "asked.json").exists()
     assert (project / "results" / "lab-07.json").exists()
 
