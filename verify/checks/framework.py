@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from verify.checks import numbers, speed
+from verify.checks import numbers
 from verify.checks.advice import failed, warned
 from verify.checks.chips import Chip
 from verify.checks.speed import SpeedJudge
@@ -152,7 +152,7 @@ class FrameworkJudge:
 
     @property
     def _speed(self) -> SpeedJudge:
-        return speed.SpeedJudge(self._name, self._report.device, self._chip, self._report)
+        return SpeedJudge(self._name, self._report.device, self._chip, self._report)
 
     def _beside_cpu(self, losses: list[float], on_cpu: list[Any] | None) -> CheckResult:
         if on_cpu is None:

@@ -8,7 +8,7 @@ from packaging.version import InvalidVersion, Version
 
 from verify.checks.advice import failed
 from verify.profile.lock import Lock
-from verify.profile.model import BASE, Profile
+from verify.profile.model import Profile
 from verify.results.model import CheckResult
 
 PREFIX = "packages"
@@ -26,11 +26,6 @@ class Share:
 
     versions: dict[str, str]
     named: tuple[str, ...]
-
-
-def check_names(frameworks: Iterable[str]) -> list[str]:
-    """The names of the checks, one for each package set."""
-    return [f"{PREFIX}.{name}" for name in (BASE, *frameworks)]
 
 
 def shares(profile: Profile, lock: Lock, sets: Iterable[str]) -> dict[str, Share]:
