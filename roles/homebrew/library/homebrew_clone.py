@@ -105,10 +105,10 @@ def clone(prefix: Path, remote: str, version: str, commit: str) -> None:
             f"The tag {version} of {remote} names commit {found}. Needed: {commit} (homebrew_commit). Nothing of it "
             "was run. Either the mirror is not to be trusted, or homebrew_version was changed without homebrew_commit."
         )
-    # Their group is the prefix's: on macOS a folder takes it from the one that it is made in (mkdir(2)).
     for name in (*FOLDERS, *ZSH_FOLDERS):
         folder = prefix / name
         folder.mkdir(exist_ok=True)
+        os.chown(folder, -1, prefix.stat().st_gid)
         folder.chmod(USER_WRITABLE if name in ZSH_FOLDERS else GROUP_WRITABLE)
     _git(prefix, "checkout", "--force", "-B", "stable", version)
 
