@@ -76,11 +76,9 @@ def checkout(tmp_path: Path) -> Checkout:
     for name in TOOLS:
         (made.bin / name).symlink_to(str(shutil.which(name)))
     made.tool("uname", "echo Linux")
-    files = made.root / "roles/locked_packages/files"
-    files.mkdir(parents=True)
-    for name in ("converge", "controller.lock"):
+    made.root.mkdir(parents=True)
+    for name in ("converge", "controller.lock", "uv-tool.lock"):
         shutil.copy2(ROOT / name, made.root)
-    shutil.copy2(ROOT / "roles/locked_packages/files/uv.txt", files)
     return made
 
 
@@ -218,7 +216,7 @@ def test_the_toolchain_is_fetched_by_hash_and_used_only_when_it_is_whole(checkou
     pip, venv, install = [
         line for line in calls.read_text(encoding="utf-8").splitlines() if line.split()[1] in ("-m", "venv", "pip")
     ][-3:]
-    for wanted in ("--no-deps", "--only-binary :all:", "--require-hashes", "uv.txt"):
+    for wanted in ("--no-deps", "--only-binary :all:", "--require-hashes", "uv-tool.lock"):
         assert wanted in pip
     assert "--python >=3.11,<3.14" in venv
     for wanted in ("--require-hashes", "--reinstall", "controller.lock"):

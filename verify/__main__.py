@@ -4,7 +4,7 @@ import importlib
 import sys
 import traceback
 
-from verify.errors import UserError
+from .errors import UserError
 
 COMMANDS = {
     "compare": "verify.report.compare",

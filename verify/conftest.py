@@ -2,7 +2,7 @@
 
 import pytest
 
-from verify.run.plugin import (
+from .run.plugin import (
     add_options,
     health,
     pytest_collection_modifyitems,

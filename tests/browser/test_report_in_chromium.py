@@ -14,7 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.varied import HOSTILE
-from tests.report.samples import DRIFT, made_fleet, write
+from tests.verify.report.samples import DRIFT, made_fleet, write
 from verify.report import language, page
 from verify.results import drift
 

@@ -14,7 +14,7 @@ import numpy
 import pytest
 from uv import find_uv_bin
 
-from tests.distributions.environment import digest
+from tests.plugins.module_utils.distributions.environment import digest
 from tests.verify.runs import Lab
 from verify import ROOT
 from verify.profile import model as profiles

@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from verify.bundle.fetch import fetch, read
-from verify.errors import UserError
+from ..errors import UserError
+from .fetch import fetch, read
 
 REGISTRY_IN_API = "https://ghcr.io/v2/"
 _TOKEN = {"Authorization": "Bearer QQ=="}

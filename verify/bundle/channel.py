@@ -12,11 +12,11 @@ from typing import Any
 
 from uv import find_uv_bin
 
-from verify import ROOT
-from verify.bundle.fetch import fetch
-from verify.errors import UserError
-from verify.profile.lock import SOLVER_LOCK
-from verify.profile.model import Platform
+from .. import ROOT
+from ..errors import UserError
+from ..profile.lock import SOLVER_LOCK
+from ..profile.model import Platform
+from .fetch import fetch
 
 _PLACE = ROOT / ".venv" / "solver"
 SUBDIRS = {"darwin-arm64": "osx-arm64", "linux-x86_64": "linux-64", "linux-aarch64": "linux-aarch64"}

@@ -8,7 +8,7 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
-from verify.errors import UserError
+from ..errors import UserError
 
 _BLOCK = 1 << 20
 _TIMEOUT_S = 60

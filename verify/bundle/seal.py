@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from verify.bundle.fetch import sha256
-from verify.profile.lock import content_digest
-from verify.profile.model import Profile
+from ..profile.lock import content_digest
+from ..profile.model import Profile
+from .fetch import sha256
 
 SUMS, ABOUT = "SHA256SUMS", "bundle.json"
 PARTS = {

@@ -17,10 +17,10 @@ from urllib.parse import urldefrag, urljoin, urlsplit
 from packaging import tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-from verify.bundle.fetch import fetch, read, sha256
-from verify.errors import UserError
-from verify.profile.lock import Pin
-from verify.profile.model import Platform, Profile
+from ..errors import UserError
+from ..profile.lock import Pin
+from ..profile.model import Platform, Profile
+from .fetch import fetch, read, sha256
 
 FILES, PAGES = "index/files", "index/simple"
 _AT_ONCE = 4

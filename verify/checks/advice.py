@@ -1,6 +1,6 @@
 """What to do about each kind of failure: one advice per fault, which the report shows in the reader's language."""
 
-from verify.results.model import CheckResult
+from ..results.model import CheckResult
 
 ADVICE = {
     "unreachable": "Look at the machine, its address and the SSH key; then run this again.",

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from verify.checks.advice import warned
-from verify.results.model import CheckResult
+from ..results.model import CheckResult
+from .advice import warned
 
 DATA = Path(__file__).resolve().parent / "chips.yml"
 CHECK = "machine.chip"

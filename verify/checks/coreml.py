@@ -1,9 +1,9 @@
 """What Core ML's plan says, told: which compute units a convolution is eligible for. Never more than that, and never a
 reason to call a machine unhealthy: nothing in the profile needs Core ML."""
 
-from verify.checks.advice import failed
-from verify.results.model import CheckResult
-from verify.target.answers import Report
+from ..results.model import CheckResult
+from ..target.answers import Report
+from .advice import failed
 
 PREFIX = "coreml"
 CHECK = f"{PREFIX}.plan"

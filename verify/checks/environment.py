@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 from packaging.version import InvalidVersion, Version
 
-from verify.checks import packages, shell
-from verify.checks.advice import failed
-from verify.checks.packages import Share
-from verify.profile.model import Profile
-from verify.results.model import CheckResult, HostReport
-from verify.target.answers import Report
-from verify.target.record import Record
+from ..profile.model import Profile
+from ..results.model import CheckResult, HostReport
+from ..target.answers import Report
+from ..target.record import Record
+from . import packages, shell
+from .advice import failed
+from .packages import Share
 
 PREFIX = "environment"
 _NAMED = 5

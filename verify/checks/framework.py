@@ -4,12 +4,12 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from verify.checks import numbers
-from verify.checks.advice import failed, warned
-from verify.checks.chips import Chip
-from verify.checks.speed import SpeedJudge
-from verify.results.model import CheckResult, FrameworkReport, Training
-from verify.target.answers import Report
+from ..results.model import CheckResult, FrameworkReport, Training
+from ..target.answers import Report
+from . import numbers
+from .advice import failed, warned
+from .chips import Chip
+from .speed import SpeedJudge
 
 LEARNED = 0.5
 """The share of the first loss below which the last one must be."""

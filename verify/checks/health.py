@@ -13,22 +13,22 @@ from pathlib import Path
 
 from testinfra.host import Host
 
-from verify import ROOT, documents
-from verify.checks import coreml, framework, machine, packages, shell, speed, stages, system
-from verify.checks.advice import failed
-from verify.checks.environment import EnvironmentJudge
-from verify.checks.framework import FrameworkJudge
-from verify.checks.plan import MEASURE_S, MEASURED, SEED, SETUP, SOAK_WINDOWS, Plan
-from verify.checks.reach import ReachJudge
-from verify.checks.walk import LOST, NOT_JUDGED, Asked, walk
-from verify.errors import UserError
-from verify.profile.lock import Lock
-from verify.profile.model import BASE, Profile
-from verify.results.model import INTERNAL, CheckResult, FrameworkReport, HostReport, worst
-from verify.target import remote
-from verify.target.answers import Outcome
-from verify.target.record import Record
-from verify.target.remote import COREML, ENVIRONMENT, FRAMEWORK, LOOK, SYSTEM
+from .. import ROOT, documents
+from ..errors import UserError
+from ..profile.lock import Lock
+from ..profile.model import BASE, Profile
+from ..results.model import INTERNAL, CheckResult, FrameworkReport, HostReport, worst
+from ..target import remote
+from ..target.answers import Outcome
+from ..target.record import Record
+from ..target.remote import COREML, ENVIRONMENT, FRAMEWORK, LOOK, SYSTEM
+from . import coreml, framework, machine, packages, shell, speed, stages, system
+from .advice import failed
+from .environment import EnvironmentJudge
+from .framework import FrameworkJudge
+from .plan import MEASURE_S, MEASURED, SEED, SETUP, SOAK_WINDOWS, Plan
+from .reach import ReachJudge
+from .walk import LOST, NOT_JUDGED, Asked, walk
 
 ENVIRONMENT_TIMEOUT_S = 120.0
 SYSTEM_TIMEOUT_S = 60.0

@@ -2,12 +2,12 @@
 
 import dataclasses
 
-from verify.checks import chips, state
-from verify.checks.chips import Chip
-from verify.checks.environment import EnvironmentJudge
-from verify.checks.plan import QUICK
-from verify.results.model import CheckResult, HostReport
-from verify.target.answers import Report
+from ..results.model import CheckResult, HostReport
+from ..target.answers import Report
+from . import chips, state
+from .chips import Chip
+from .environment import EnvironmentJudge
+from .plan import QUICK
 
 
 def judge(subject: EnvironmentJudge, report: Report) -> list[CheckResult]:

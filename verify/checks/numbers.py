@@ -7,8 +7,8 @@ import math
 import sys
 from typing import Any
 
-from verify.checks import tolerance
-from verify.probes import units
+from ..probes import units
+from . import tolerance
 
 BAND = 0.05
 """How far a loss may be from the CPU's, as a share of the CPU's. Correct float32 implementations, which add in

@@ -6,10 +6,10 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
-from verify.checks.advice import failed
-from verify.profile.lock import Lock
-from verify.profile.model import Profile
-from verify.results.model import CheckResult
+from ..profile.lock import Lock
+from ..profile.model import Profile
+from ..results.model import CheckResult
+from .advice import failed
 
 PREFIX = "packages"
 _NAMED = 5

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from verify.profile.model import Profile
+from ..profile.model import Profile
 
 SETUP, QUICK, FULL, SOAK = "setup", "quick", "full", "soak"
 LEVELS = {

@@ -1,12 +1,12 @@
 """The first look at a machine: whether it answers, and what environment its record names."""
 
-from verify.checks.advice import failed
-from verify.documents import MalformedError
-from verify.profile.model import Profile
-from verify.results.model import CheckResult
-from verify.target import record
-from verify.target.answers import Report
-from verify.target.record import Record
+from ..documents import MalformedError
+from ..profile.model import Profile
+from ..results.model import CheckResult
+from ..target import record
+from ..target.answers import Report
+from ..target.record import Record
+from .advice import failed
 
 _RECORD = "environment.record"
 

@@ -3,9 +3,9 @@
 from pathlib import PurePosixPath
 from typing import Any
 
-from verify.checks.advice import failed
-from verify.results.model import CheckResult
-from verify.target.record import Record
+from ..results.model import CheckResult
+from ..target.record import Record
+from .advice import failed
 
 PREFIX = "shell"
 FAULT = "not-on-path"

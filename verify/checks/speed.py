@@ -5,10 +5,10 @@ import statistics
 from dataclasses import replace
 from typing import Any
 
-from verify.checks import tolerance
-from verify.checks.advice import failed, warned
-from verify.checks.chips import Chip
-from verify.results.model import CheckResult, FrameworkReport, Matmul
+from ..results.model import CheckResult, FrameworkReport, Matmul
+from . import tolerance
+from .advice import failed, warned
+from .chips import Chip
 
 RESIDUAL_LIMIT = tolerance.PRODUCT
 """Of Freivalds' check, in units of rounding."""

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterable
 
-from verify.checks import chips, coreml, machine, state, system
-from verify.checks.environment import EnvironmentJudge
-from verify.checks.framework import FrameworkJudge
-from verify.checks.plan import LEVELS, MEASURED, RUNNING, SOAK
-from verify.checks.reach import ReachJudge
-from verify.checks.walk import Check, Stage
-from verify.profile.model import BASE
-from verify.results.model import INTERNAL
-from verify.target.remote import COREML, ENVIRONMENT, FRAMEWORK, LOOK, SYSTEM
+from ..profile.model import BASE
+from ..results.model import INTERNAL
+from ..target.remote import COREML, ENVIRONMENT, FRAMEWORK, LOOK, SYSTEM
+from . import chips, coreml, machine, state, system
+from .environment import EnvironmentJudge
+from .framework import FrameworkJudge
+from .plan import LEVELS, MEASURED, RUNNING, SOAK
+from .reach import ReachJudge
+from .walk import Check, Stage
 
 _ALL = tuple(LEVELS)
 

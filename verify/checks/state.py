@@ -7,11 +7,11 @@ import re
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from verify import documents
-from verify.checks.advice import warned
-from verify.documents import MalformedError
-from verify.results.model import CheckResult
-from verify.target.answers import SCHEMA
+from .. import documents
+from ..documents import MalformedError
+from ..results.model import CheckResult
+from ..target.answers import SCHEMA
+from .advice import warned
 
 CHECK = "machine.state"
 THERMAL = ("nominal", "moderate", "heavy", "trapping", "sleeping")

@@ -1,9 +1,9 @@
 """What Homebrew and conda have on a machine, judged against what the record says was asked of them."""
 
-from verify.checks.advice import failed
-from verify.results.model import CheckResult
-from verify.target.answers import Report
-from verify.target.record import Conda, Homebrew, Record
+from ..results.model import CheckResult
+from ..target.answers import Report
+from ..target.record import Conda, Homebrew, Record
+from .advice import failed
 
 PREFIX = "system"
 

@@ -22,7 +22,7 @@ the largest of some hundred entries.
 
 import math
 
-from verify.probes import units
+from ..probes import units
 
 PRODUCT = 4.0
 """Limit for inner products of data with mean zero, in eps ||a|| ||b||, at any number of terms; of Freivalds' residual

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from verify.checks.advice import failed
-from verify.results.model import CheckResult
-from verify.target.answers import Outcome, Report
+from ..results.model import CheckResult
+from ..target.answers import Outcome, Report
+from .advice import failed
 
 NOT_JUDGED = "not judged: verify itself failed (see the check `internal`)"
 LOST = "connection-lost"

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from verify.linkcheck import macho, packages, pjrt, plugins, runtimes
-from verify.linkcheck.dyld import Process
-from verify.linkcheck.findings import Finding, Result
-from verify.linkcheck.macho import Image, MalformedError
-from verify.linkcheck.packages import Package, Target
-from verify.linkcheck.plugins import Plugin
-from verify.linkcheck.symbols import Missing, Symbols
-from verify.linkcheck.system import System, show_version
-from verify.linkcheck.tree import SITE, Tree
+from . import macho, packages, pjrt, plugins, runtimes
+from .dyld import Process
+from .findings import Finding, Result
+from .macho import Image, MalformedError
+from .packages import Package, Target
+from .plugins import Plugin
+from .symbols import Missing, Symbols
+from .system import System, show_version
+from .tree import SITE, Tree
 
 Progress = Callable[[str], None]
 

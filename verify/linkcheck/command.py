@@ -14,15 +14,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from verify.linkcheck import staging
-from verify.linkcheck.check import Check, Progress
-from verify.linkcheck.findings import accept
-from verify.linkcheck.packages import Target
-from verify.linkcheck.report import Report, show, write_json
-from verify.linkcheck.system import parse_version
-from verify.linkcheck.tree import Tree
-from verify.profile import model as profiles
-from verify.profile.model import Profile
+from ..profile import model as profiles
+from ..profile.model import Profile
+from . import staging
+from .check import Check, Progress
+from .findings import accept
+from .packages import Target
+from .report import Report, show, write_json
+from .system import parse_version
+from .tree import Tree
 
 PLATFORM = "darwin-arm64"
 

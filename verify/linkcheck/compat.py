@@ -14,13 +14,13 @@ from pathlib import Path
 
 import yaml
 
-from verify import ROOT
-from verify.errors import UserError
-from verify.linkcheck import document, staging
-from verify.linkcheck.command import PLATFORM, check_folder, say, target_of
-from verify.linkcheck.document import Row
-from verify.profile import model as profiles
-from verify.profile.model import Profile
+from .. import ROOT
+from ..errors import UserError
+from ..profile import model as profiles
+from ..profile.model import Profile
+from . import document, staging
+from .command import PLATFORM, check_folder, say, target_of
+from .document import Row
 
 MATRICES = Path(__file__).with_name("matrices.yml")
 DOCUMENT = ROOT / "docs" / "compatibility.md"

@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from verify.linkcheck.findings import Finding
-from verify.profile.model import Profile
+from ..profile.model import Profile
+from .findings import Finding
 
 _LOADING = {
     "damaged",

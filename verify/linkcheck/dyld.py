@@ -29,9 +29,9 @@ from dataclasses import dataclass, field
 from posixpath import dirname
 from typing import Literal
 
-from verify.linkcheck.macho import DYLIB, EXECUTE, Dependency, Image
-from verify.linkcheck.system import System
-from verify.linkcheck.tree import PREFIX, SITE, OutsideError, Tree
+from .macho import DYLIB, EXECUTE, Dependency, Image
+from .system import System
+from .tree import PREFIX, SITE, OutsideError, Tree
 
 PYTHON = f"{PREFIX}/bin/python"
 """The environment's Python, as the main program of a process."""

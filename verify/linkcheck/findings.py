@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from verify.profile.model import AcceptedFinding
+from ..profile.model import AcceptedFinding
 
 SHOWN = 8
 """How many symbols or files of one finding are spelled out in a table; the JSON has them all."""

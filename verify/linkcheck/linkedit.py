@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from verify.linkcheck.macho import Image, MalformedError
+from .macho import Image, MalformedError
 
 SELF, MAIN_EXECUTABLE, FLAT_LOOKUP, WEAK_LOOKUP = 0, -1, -2, -3
 """Special library ordinals; an ordinal from 1 on is the place of a dependency."""

@@ -21,10 +21,10 @@ from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms, pa
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from verify.linkcheck import macho
-from verify.linkcheck.findings import Counts, Finding
-from verify.linkcheck.system import show_version
-from verify.linkcheck.tree import Tree
+from . import macho
+from .findings import Counts, Finding
+from .system import show_version
+from .tree import Tree
 
 _MAX_TEXT = 64 << 20
 _MAX_ROWS = 1_000_000

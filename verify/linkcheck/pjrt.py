@@ -17,11 +17,11 @@ from dataclasses import dataclass
 
 from capstone import CS_ARCH_ARM64, CS_MODE_ARM, Cs, CsInsn
 
-from verify.linkcheck.findings import Finding
-from verify.linkcheck.macho import Image, MalformedError, Segment
-from verify.linkcheck.plugins import JAX, Plugin
-from verify.linkcheck.symbols import Symbols
-from verify.linkcheck.tree import Tree
+from .findings import Finding
+from .macho import Image, MalformedError, Segment
+from .plugins import JAX, Plugin
+from .symbols import Symbols
+from .tree import Tree
 
 _MINOR_AT = 36
 _VERSION_SIZE = 24

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from posixpath import dirname
 
-from verify.linkcheck.findings import Finding
-from verify.linkcheck.macho import Image
-from verify.linkcheck.packages import Package
-from verify.linkcheck.symbols import Symbols
-from verify.linkcheck.tree import Tree
+from .findings import Finding
+from .macho import Image
+from .packages import Package
+from .symbols import Symbols
+from .tree import Tree
 
 _JAX_MODULE = re.compile(r"jax_plugins/(?P<name>[^/]+)/__init__\.py")
 _SUFFIXES = (".so", ".dylib")

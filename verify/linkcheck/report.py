@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from verify.linkcheck.findings import SHOWN, Counts, Finding
+from .findings import SHOWN, Counts, Finding
 
 SCHEMA = Path(__file__).with_name("linkcheck.schema.json")
 SCHEMA_VERSION = 1

@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from verify.linkcheck.findings import Finding
-from verify.linkcheck.macho import Image, MalformedError
-from verify.linkcheck.symbols import Symbols
-from verify.linkcheck.tree import Tree
+from .findings import Finding
+from .macho import Image, MalformedError
+from .symbols import Symbols
+from .tree import Tree
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
-from verify.errors import UserError
-from verify.profile.model import Platform, Profile
+from ..errors import UserError
+from ..profile.model import Platform, Profile
 
 
 def lay_down_lock(profile: Profile, platform: Platform, folder: Path) -> None:

@@ -8,11 +8,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
-from verify.linkcheck import linkedit
-from verify.linkcheck.dyld import Outcome, Process, Where
-from verify.linkcheck.findings import Counts
-from verify.linkcheck.linkedit import Exports, Import
-from verify.linkcheck.macho import Image
+from . import linkedit
+from .dyld import Outcome, Process, Where
+from .findings import Counts
+from .linkedit import Exports, Import
+from .macho import Image
 
 Answer = Literal["yes", "system", "no"]
 """Exported by the environment; by macOS, for all that is known; by nobody."""

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from verify.linkcheck.macho import Image, Version
-from verify.linkcheck.tree import PREFIX
+from .macho import Image, Version
+from .tree import PREFIX
 
 _DATA = Path(__file__).with_name("macos_libraries.json")
 _FOLDERS = ("/usr/lib/", "/System/Library/", "/System/iOSSupport/", "/System/DriverKit/")

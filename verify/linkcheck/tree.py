@@ -9,9 +9,9 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from verify.linkcheck import macho
-from verify.linkcheck.findings import Finding
-from verify.linkcheck.macho import Image, MalformedError, NoArm64Error
+from . import macho
+from .findings import Finding
+from .macho import Image, MalformedError, NoArm64Error
 
 SITE = "/env/lib/python/site-packages"
 """Where the folder stands in an imagined environment."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from verify.probes.reporting import Stage
+from .reporting import Stage
 
 CHANNELS, SIZE, KERNEL = 64, 64, 3
 """A convolution such as image models have: large enough to be worth another unit than the CPU."""

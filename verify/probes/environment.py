@@ -17,8 +17,8 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
-from verify.probes import distributions, state
-from verify.probes.reporting import Stage
+from . import distributions, state
+from .reporting import Stage
 
 MAX_PROBLEMS = 5
 """Named for each package."""

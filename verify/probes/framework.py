@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from verify.probes import benchmark, libraries, numbers
-from verify.probes.numbers import Operations
-from verify.probes.reporting import Stage
+from . import benchmark, libraries, numbers
+from .numbers import Operations
+from .reporting import Stage
 
 TRAINING_SAMPLES, TRAINING_FEATURES = 256, 8
 TRAINING_STEPS = 80

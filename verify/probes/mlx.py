@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from verify.probes import framework
-from verify.probes.benchmark import Work
-from verify.probes.numbers import Operations
-from verify.probes.reporting import Stage
+from . import framework
+from .benchmark import Work
+from .numbers import Operations
+from .reporting import Stage
 
 TF32 = "MLX_ENABLE_TF32"
 """From the M5 on, MLX multiplies float32 matrices at TF32 precision unless this is 0 (mlx #3860): relative error

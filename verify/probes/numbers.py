@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from verify.probes.freivalds import residual
-from verify.probes.units import EXACT, PROJECTED, RELATIVE, ROUNDING, SIGMA, WHOLE
+from .freivalds import residual
+from .units import EXACT, PROJECTED, RELATIVE, ROUNDING, SIGMA, WHOLE
 
 Operations = dict[str, Callable[..., Any]]
 """What a framework computes on its device, by name, from numpy arrays to a numpy array:

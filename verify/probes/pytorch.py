@@ -6,10 +6,10 @@ import importlib
 import os
 from typing import Any
 
-from verify.probes import framework
-from verify.probes.benchmark import Work
-from verify.probes.numbers import Operations
-from verify.probes.reporting import Stage
+from . import framework
+from .benchmark import Work
+from .numbers import Operations
+from .reporting import Stage
 
 FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
 """Where this is set, what MPS lacks runs on the CPU without a word: the probe never sets it, and reports it."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from verify.probes import framework
-from verify.probes.benchmark import Work
-from verify.probes.numbers import Operations
-from verify.probes.reporting import Stage
+from . import framework
+from .benchmark import Work
+from .numbers import Operations
+from .reporting import Stage
 
 
 class TensorFlow:

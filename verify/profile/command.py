@@ -3,7 +3,7 @@
 Three kinds of lock are written, none with the address of a package index in it:
 - profiles/NAME/PLATFORM.lock, the packages of the environment, one per platform;
 - controller.lock and controller-dev.lock, what runs the project, for every platform at once;
-- roles/locked_packages/files/uv.txt, the uv that installs everything else, and verify/bundle/solver.txt, which only a
+- uv-tool.lock, the uv that installs everything else, and verify/bundle/solver.txt, which only a
   bundle needs.
 
 Writing resolves from nothing. The check begins with what is locked, so that a version or a file that the package index
@@ -25,11 +25,11 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
-from verify import ROOT
-from verify.errors import UserError
-from verify.profile import model as profiles
-from verify.profile.lock import RENEW, SOLVER_LOCK, SOURCE, UV_LOCK, Lock, content_digest, render
-from verify.profile.model import Profile
+from .. import ROOT
+from ..errors import UserError
+from . import model as profiles
+from .lock import RENEW, SOLVER_LOCK, SOURCE, UV_LOCK, Lock, content_digest, render
+from .model import Profile
 
 _PROJECT = "pyproject.toml"
 _UNSOLVABLE = 1

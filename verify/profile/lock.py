@@ -13,10 +13,10 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from verify import ROOT
-from verify.errors import UserError
+from .. import ROOT
+from ..errors import UserError
 
-UV_LOCK = ROOT / "roles" / "locked_packages" / "files" / "uv.txt"
+UV_LOCK = ROOT / "uv-tool.lock"
 """The lock of the one package that installs all others."""
 SOLVER_LOCK = ROOT / "verify" / "bundle" / "solver.txt"
 """The lock of the one package that solves a conda environment for a bundle."""

@@ -9,10 +9,10 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from verify import ROOT
-from verify.errors import UserError
-from verify.profile import yaml_lines
-from verify.profile.lock import Lock
+from .. import ROOT
+from ..errors import UserError
+from . import yaml_lines
+from .lock import Lock
 
 PROFILES = ROOT / "profiles"
 BASE = "base"

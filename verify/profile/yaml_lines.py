@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from verify.errors import UserError
+from ..errors import UserError
 
 KeyPath = tuple[str | int, ...]
 

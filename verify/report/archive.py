@@ -5,7 +5,7 @@ import gzip
 import json
 from typing import Any
 
-from verify.results.files import Stored
+from ..results.files import Stored
 
 
 def link(results: list[Stored]) -> str:

@@ -7,11 +7,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from verify import documents
-from verify.errors import UserError
-from verify.report import language, page
-from verify.report.summary import near
-from verify.results.files import FOLDER
+from .. import documents
+from ..errors import UserError
+from ..results.files import FOLDER
+from . import language, page
+from .summary import near
 
 
 def main(arguments: list[str]) -> int:

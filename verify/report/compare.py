@@ -11,14 +11,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from verify.documents import MalformedError, plain
-from verify.errors import UserError
-from verify.report import labels, language
-from verify.report.labels import DTYPES, FRAMEWORKS
-from verify.report.language import Language
-from verify.results import comparison, history
-from verify.results.comparison import Comparison, Figure, Measured, Obstacle
-from verify.results.files import FOLDER, Stored, gather, load
+from ..documents import MalformedError, plain
+from ..errors import UserError
+from ..results import comparison, history
+from ..results.comparison import Comparison, Figure, Measured, Obstacle
+from ..results.files import FOLDER, Stored, gather, load
+from . import labels, language
+from .labels import DTYPES, FRAMEWORKS
+from .language import Language
 
 NOTHING = 2
 _EPILOG = """\

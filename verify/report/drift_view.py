@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from verify import documents
-from verify.report.language import Language
-from verify.report.view import State
+from .. import documents
+from .language import Language
+from .view import State
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from verify.report.language import Language
+from .language import Language
 
 _TWO_DAYS_H = 48
 

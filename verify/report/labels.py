@@ -1,9 +1,9 @@
 """What people read for the names that programs read: checks, faults, results. Their languages: verify/report/locale."""
 
-from verify.checks.stages import TABLE
-from verify.profile.model import BASE
-from verify.report.language import Language
-from verify.results.model import INTERNAL
+from ..checks.stages import TABLE
+from ..profile.model import BASE
+from ..results.model import INTERNAL
+from .language import Language
 
 CHECKS = {
     **{check.name: check.title for stage in TABLE for check in stage.checks},

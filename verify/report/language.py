@@ -20,7 +20,7 @@ from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent, format_scientific
 from babel.support import NullTranslations, Translations
 
-from verify.errors import UserError
+from ..errors import UserError
 
 LOCALES = {"en": "en", "pt": "pt_BR"}
 """What --lang takes, to the locale."""

@@ -5,9 +5,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from verify.report import charts, labels
-from verify.report.labels import DTYPES, FRAMEWORKS
-from verify.report.language import Language
+from . import charts, labels
+from .labels import DTYPES, FRAMEWORKS
+from .language import Language
 
 _NONE = "\N{EN DASH}"
 

@@ -16,11 +16,11 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
-from verify.checks.advice import ADVICE
-from verify.profile.model import BASE
-from verify.report import labels
-from verify.report.language import LOCALES, catalogue
-from verify.results.comparison import OBSTACLES
+from ..checks.advice import ADVICE
+from ..profile.model import BASE
+from ..results.comparison import OBSTACLES
+from . import labels
+from .language import LOCALES, catalogue
 
 SOURCES = Path(__file__).resolve().parent.parent
 _METHODS = [("**.py", "python"), ("**.j2", "jinja2")]

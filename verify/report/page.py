@@ -11,14 +11,14 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from verify import documents
-from verify.documents import MalformedError
-from verify.report import archive, labels, view
-from verify.report.drift_view import Drifted, drifted
-from verify.report.language import Language
-from verify.report.view import HostView
-from verify.results import drift
-from verify.results.files import Refused, Stored, file_name, gather, replace
+from .. import documents
+from ..documents import MalformedError
+from ..results import drift
+from ..results.files import Refused, Stored, file_name, gather, replace
+from . import archive, labels, view
+from .drift_view import Drifted, drifted
+from .language import Language
+from .view import HostView
 
 FILE = "report.html"
 _HERE = Path(__file__).resolve().parent

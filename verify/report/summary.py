@@ -7,11 +7,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from verify.checks.advice import ADVICE
-from verify.documents import plain
-from verify.report import labels
-from verify.report.language import Language
-from verify.results.model import CheckResult, FrameworkReport, HostReport
+from ..checks.advice import ADVICE
+from ..documents import plain
+from ..results.model import CheckResult, FrameworkReport, HostReport
+from . import labels
+from .language import Language
 
 _STYLE = {"pass": "green", "warn": "yellow", "fail": "bold red", "skip": "dim"}
 _WIDTH = 110

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from verify import documents
-from verify.checks.advice import ADVICE
-from verify.report import labels
-from verify.report.facts import facts
-from verify.report.language import Language
-from verify.report.measurements import Measures, largest, measures
-from verify.results.files import Stored
+from .. import documents
+from ..checks.advice import ADVICE
+from ..results.files import Stored
+from . import labels
+from .facts import facts
+from .language import Language
+from .measurements import Measures, largest, measures
 
 State = Literal["unverified", "fail", "warn", "pass"]
 _ORDER: dict[str, int] = {"unverified": 0, "fail": 1, "warn": 2, "pass": 3}

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from verify.results.files import Stored
+from .files import Stored
 
 MARGIN = 0.05
 """The share of the older figure by which a newer one must be lower."""

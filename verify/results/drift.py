@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from verify import documents
-from verify.documents import MalformedError
-from verify.results.files import SKEW, replace
+from .. import documents
+from ..documents import MalformedError
+from .files import SKEW, replace
 
 SCHEMA = Path(__file__).resolve().parent / "drift.schema.json"
 SCHEMA_VERSION = 2

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from verify import documents
-from verify.documents import MalformedError
-from verify.results.model import INTERNAL, SCHEMA_VERSION, HostReport, verdict_of, worst
+from .. import documents
+from ..documents import MalformedError
+from .model import INTERNAL, SCHEMA_VERSION, HostReport, verdict_of, worst
 
 SCHEMA = Path(__file__).resolve().parent / "result.schema.json"
 FOLDER = "results"

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from verify import documents
-from verify.results import files
-from verify.results.model import HostReport
+from .. import documents
+from . import files
+from .model import HostReport
 
 FOLDER = "history"
 KEPT = 20

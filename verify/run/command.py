@@ -8,8 +8,8 @@ import os
 
 import pytest
 
-from verify import ROOT
-from verify.run import options, settings
+from .. import ROOT
+from . import options, settings
 
 _EPILOG = """\
 examples:

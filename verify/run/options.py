@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from verify.checks.plan import LEVELS, QUICK
-from verify.report import language
-from verify.results.files import FOLDER
+from ..checks.plan import LEVELS, QUICK
+from ..report import language
+from ..results.files import FOLDER
 
 DEFAULT_HOSTS = "local://"
 DEFAULT_PROFILE = "ml-m1"

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-from verify.checks import stages
-from verify.checks.health import HostHealth
-from verify.documents import plain
-from verify.errors import UserError
-from verify.results.model import INTERNAL, CheckResult
-from verify.run import options
-from verify.run.run import COULD_NOT_RUN, HEALTHY, Run
-from verify.run.settings import resolve
+from ..checks import stages
+from ..checks.health import HostHealth
+from ..documents import plain
+from ..errors import UserError
+from ..results.model import INTERNAL, CheckResult
+from . import options
+from .run import COULD_NOT_RUN, HEALTHY, Run
+from .settings import resolve
 
 _STATE = pytest.StashKey[Run]()
 

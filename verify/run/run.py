@@ -7,13 +7,13 @@ from pathlib import Path
 
 from testinfra.host import Host
 
-from verify.checks.health import HostHealth
-from verify.documents import MalformedError, plain
-from verify.errors import UserError
-from verify.report import page, summary
-from verify.results import files, history
-from verify.results.model import CheckResult
-from verify.run.settings import Settings
+from ..checks.health import HostHealth
+from ..documents import MalformedError, plain
+from ..errors import UserError
+from ..report import page, summary
+from ..results import files, history
+from ..results.model import CheckResult
+from .settings import Settings
 
 HEALTHY, UNHEALTHY, COULD_NOT_RUN = 0, 1, 2
 

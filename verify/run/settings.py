@@ -9,12 +9,12 @@ from typing import Any
 import testinfra
 from testinfra.host import Host
 
-from verify.checks.plan import LEVELS, Plan
-from verify.errors import UserError
-from verify.profile import model as profiles
-from verify.report import language
-from verify.report.language import Language
-from verify.run.options import DEFAULT_SOAK_S
+from ..checks.plan import LEVELS, Plan
+from ..errors import UserError
+from ..profile import model as profiles
+from ..report import language
+from ..report.language import Language
+from .options import DEFAULT_SOAK_S
 
 LEAST_TIMEOUT_S = 1.0
 LEAST_SOAK_S = 5.0

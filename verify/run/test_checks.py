@@ -2,8 +2,8 @@
 
 import pytest
 
-from verify.checks.health import HostHealth
-from verify.run.plugin import judge
+from ..checks.health import HostHealth
+from .plugin import judge
 
 
 def test_check(health: HostHealth, check: str, pytestconfig: pytest.Config) -> None:

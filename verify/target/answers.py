@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from verify import documents
-from verify.documents import MalformedError
+from .. import documents
+from ..documents import MalformedError
 
 SCHEMA = Path(__file__).resolve().parent / "answers.schema.json"
 

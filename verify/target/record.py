@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from verify import documents
-from verify.documents import MalformedError
-from verify.profile.model import BASE
-from verify.target.answers import SCHEMA
+from .. import documents
+from ..documents import MalformedError
+from ..profile.model import BASE
+from .answers import SCHEMA
 
 SCHEMA_VERSION = 1
 

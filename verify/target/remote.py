@@ -10,10 +10,10 @@ from typing import Any
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
-from verify.documents import MalformedError
-from verify.target import answers, connection
-from verify.target.answers import Outcome
-from verify.target.connection import LostError, NoAnswerError
+from ..documents import MalformedError
+from . import answers, connection
+from .answers import Outcome
+from .connection import LostError, NoAnswerError
 
 PROBES = Path(__file__).resolve().parent.parent / "probes"
 CONNECT_TIMEOUT_S = 60

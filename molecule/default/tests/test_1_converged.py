@@ -3,7 +3,7 @@
 import json
 import subprocess
 
-from tests.lab import Lab, record
+from tests.helpers.lab import Lab, record
 
 
 def test_the_user_has_the_environment_in_a_new_shell(lab: Lab) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import Lab
+from tests.helpers.lab import Lab
 
 
 @pytest.fixture

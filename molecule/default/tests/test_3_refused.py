@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import Lab, Run
+from tests.helpers.lab import Lab, Run
 
 
 def refused(lab: Lab, *arguments: str, **environment: str) -> str:

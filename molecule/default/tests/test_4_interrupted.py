@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.lab import Lab, kill
-from tests.waiting import wait_until
+from tests.helpers.lab import Lab, kill
+from tests.helpers.waiting import wait_until
 
 
 def metadata(lab: Lab) -> int:

@@ -7,11 +7,11 @@ from typing import Any
 
 import yaml
 
-from tests.lab import ROOT, Lab
+from tests.helpers.lab import ROOT, Lab
 
 
 def play(lab: Lab, folder: Path, role: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    """Run one of our roles in a playbook of theirs, with nothing of our configuration but the roles' folder."""
+    """Run one of our roles in a playbook of theirs, with nothing of our configuration but where the collection is."""
     playbook = folder / "theirs.yml"
     settings = folder / "ansible.cfg"
     settings.write_text("[defaults]\n", encoding="utf-8")
@@ -22,7 +22,7 @@ def play(lab: Lab, folder: Path, role: dict[str, Any]) -> subprocess.CompletedPr
     )
     return subprocess.run(
         [Path(sys.executable).parent / "ansible-playbook", playbook],
-        env=lab.environment(ANSIBLE_CONFIG=str(settings), ANSIBLE_ROLES_PATH=str(ROOT / "roles")),
+        env=lab.environment(ANSIBLE_CONFIG=str(settings), ANSIBLE_COLLECTIONS_PATH=str(ROOT / ".collections")),
         cwd=folder,
         capture_output=True,
         text=True,
@@ -33,7 +33,7 @@ def play(lab: Lab, folder: Path, role: dict[str, Any]) -> subprocess.CompletedPr
 def test_the_role_mlx_alone(fresh: Lab, tmp_path: Path) -> None:
     env = tmp_path / "their own env"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", env], check=True)
-    role = {"role": "mlx", "mlx_env": {"prefix": str(env)}}
+    role = {"role": "metal_lab.macs.mlx", "mlx_env": {"prefix": str(env)}}
     first = play(fresh, tmp_path, role)
     assert first.returncode == 0, first.stdout + first.stderr
     assert "changed=1" in first.stdout
@@ -42,6 +42,6 @@ def test_the_role_mlx_alone(fresh: Lab, tmp_path: Path) -> None:
 
 
 def test_a_role_without_an_environment_says_what_it_needs(fresh: Lab, tmp_path: Path) -> None:
-    done = play(fresh, tmp_path, {"role": "mlx"})
+    done = play(fresh, tmp_path, {"role": "metal_lab.macs.mlx"})
     assert done.returncode != 0
     assert "Run the role uv_env or conda_env before this one" in " ".join(done.stdout.split())

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.lab import Lab
+from tests.helpers.lab import Lab
 
 
 def test_check_mode_on_a_fresh_home_leaves_no_file(fresh: Lab) -> None:

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.lab import LIMIT_S, ROOT, Lab, ignored
+from tests.helpers.lab import LIMIT_S, ROOT, Lab, ignored
 
 RESULT = "localhost.json"
 
@@ -15,7 +15,7 @@ RESULT = "localhost.json"
 def signed_repository(folder: Path) -> tuple[Path, str]:
     """This project as a git repository with a signed tag `lab`; returns it, and the signer's line."""
     tree = folder / "server"
-    shutil.copytree(ROOT, tree, ignore=ignored)
+    shutil.copytree(ROOT, tree, ignore=ignored, symlinks=True)
     key = folder / "admin"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     settings = ["gpg.format=ssh", f"user.signingkey={key}.pub", "user.name=admin", "user.email=admin@lab"]

@@ -8,8 +8,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from tests.lab import LIMIT_S, Lab
-from tests.waiting import wait_until
+from tests.helpers.lab import LIMIT_S, Lab
+from tests.helpers.waiting import wait_until
 
 SOAK_S = 16.0
 OTHERS = 6

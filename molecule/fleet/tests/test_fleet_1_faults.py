@@ -9,7 +9,7 @@ import pytest
 from fleet import FOLDER, HOSTS, NAMES, ROOT, Run, command, converge, environment, login
 from macs import children, freeze, thaw
 
-from tests.waiting import LIMIT_S, wait_until
+from tests.helpers.waiting import LIMIT_S, wait_until
 
 SITE = "/Users/ana/miniforge3/envs/ml-m1/lib/python3.11/site-packages"
 LOCK = "/Users/ana/.local/share/metal-lab/run.lock"
@@ -36,7 +36,7 @@ def spoil() -> None:
     # m05 is at its own nightly run, which holds the lock.
     login("m05", "nohup sleep 600 >/dev/null 2>&1 & echo $! >/tmp/night")
     who = "$(uname -n)/$(sysctl -n kern.bootsessionuuid)/$(cat /tmp/night)"
-    lock = (ROOT / "roles" / "preflight" / "files" / "lock.sh").read_text(encoding="utf-8")
+    lock = (ROOT / "plugins" / "plugin_utils" / "lock.sh").read_text(encoding="utf-8")
     assert "lock=taken" in login("m05", f'set -- take {LOCK} "{who}" "its own nightly run" "2 o\'clock" ""\n{lock}')
     login("m06", f"rm -r {SITE}/mlx")
     login("m07", "sed -i 's/metal_lab_part/another/' ~/.zshrc")

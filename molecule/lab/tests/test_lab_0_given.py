@@ -54,7 +54,7 @@ def test_pip_fetches_uv_through_it(tmp_path: Path) -> None:
     lab.start_macs("bridge")  # its bridge has the cache's address
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
     own = {"PIP_CONFIG_FILE": "/dev/null", "PIP_INDEX_URL": index, "PIP_TRUSTED_HOST": "10.78.0.1:8423"}
-    lock = runs.ROOT / "roles" / "locked_packages" / "files" / "uv.txt"
+    lock = runs.ROOT / "uv-tool.lock"
     line = ["/usr/bin/python3", "-m", "pip", "install", "--no-cache-dir", "--require-hashes", "--only-binary", ":all:"]
     done = subprocess.run(
         [*line, "--target", str(tmp_path), "-r", str(lock)],

@@ -10,7 +10,7 @@ import lab
 import pytest
 import runs
 
-from tests.waiting import wait_until
+from tests.helpers.waiting import wait_until
 
 STALL, STALLED = lab.OUTSIDE / "stall", lab.OUTSIDE / "stalled"
 FILLER = lab.CACHE / "filler"

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from macs import BY_HAND, FRESH, ROOT, Run, command, converge, environment, freeze, server_of, thaw
 
-from tests.waiting import LIMIT_S, wait_until
+from tests.helpers.waiting import LIMIT_S, wait_until
 
 
 def kill_when(ready: str, *arguments: str) -> None:

@@ -1,0 +1,69 @@
+"""Action `role_settings`: check what a host's inventory sets for roles, for all of them at once, before they run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from ...verify.errors import UserError
+from ..plugin_utils.action import Action
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+SHAPES = {"list": "a list", "dict": "a dictionary"}
+EXAMPLES = {"list": '["..."]', "dict": '{"...": "..."}'}
+
+
+def problems(role: str, variables: dict[str, Any]) -> list[str]:
+    """What is wrong with a role's variables; each begins with the role.
+
+    Args:
+        role: its name.
+        variables: values by name; others than its own are not looked at.
+    """
+    options = specification(role)
+    taken = {name: value for name, value in variables.items() if name in options}
+    known = {
+        name: {key: value for key, value in option.items() if key in ("type", "elements", "choices")}
+        for name, option in options.items()
+        if name in taken
+    }
+    # Ansible takes text for a list where it checks, and stumbles where the text is used. `-e NAME=VALUE` gives text.
+    found = [
+        f"{name} is the text {value!r}. Needed: {SHAPES[kind]}, as in -e '{{\"{name}\": {EXAMPLES[kind]}}}'"
+        for name, value in taken.items()
+        if isinstance(value, str) and (kind := options[name].get("type", "")) in SHAPES
+    ]
+    found += ArgumentSpecValidator(known).validate(taken).error_messages
+    return [f"{role}: {one}" for one in found]
+
+
+def specification(role: str) -> dict[str, dict[str, Any]]:
+    """A role's public variables, each with type and default."""
+    text = (ROLES / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8")
+    options: dict[str, dict[str, Any]] = yaml.load(text, Loader=yaml.CSafeLoader)["argument_specs"]["main"]["options"]
+    return options
+
+
+class ActionModule(Action):
+    """The action plugin; see the module's docstring."""
+
+    def act(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Check them; fails with everything that is wrong."""
+        found = []
+        for role in sorted(path.name for path in ROLES.iterdir()):
+            if not any(name.startswith(f"{role}_") for name in task_vars):
+                continue
+            # A default is right by itself, and may speak of what is only known later.
+            given = {
+                name: self._templar.template(task_vars[name])
+                for name, option in specification(role).items()
+                if name in task_vars and task_vars[name] != option.get("default")
+            }
+            found += problems(role, given)
+        if found:
+            lines = "".join(f"\n- {one}" for one in found)
+            raise UserError(f"Nothing was changed. Settings that a role cannot take:{lines}")
+        return {}

@@ -1,0 +1,81 @@
+"""What the collection's action plugins have in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ...verify.errors import UserError
+
+COLLECTION = "metal_lab.macs"
+_DOCUMENTED = Path(__file__).resolve().parents[1] / "modules"
+_CHECKED = ("type", "elements", "choices", "default", "required")
+
+
+class Action(ActionBase):  # type: ignore[misc]
+    """An action plugin whose documentation says which options it takes; what it does stands in `act`."""
+
+    _supports_async = False
+    _spec: ClassVar[dict[str, dict[str, Any]]]
+
+    def __init_subclass__(cls, **given: Any) -> None:
+        super().__init_subclass__(**given)
+        # Once, when the controller loads the plugin, and not in each host's process.
+        text = (_DOCUMENTED / f"{cls.__module__.rpartition('.')[2]}.yml").read_text(encoding="utf-8")
+        options = yaml.load(text, Loader=yaml.CSafeLoader)["DOCUMENTATION"]["options"]
+        cls._spec = {
+            name: {key: value for key, value in about.items() if key in _CHECKED} for name, about in options.items()
+        }
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Check the options, and act.
+
+        Raises:
+            AnsibleActionFail: an option is wrong, or something that the user can mend stands in the way.
+        """
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, options = self.validate_argument_spec(self._spec)
+        try:
+            return {**result, "changed": False, **self.act(options, task_vars or {})}
+        except UserError as error:
+            raise AnsibleActionFail(str(error)) from error
+
+    def act(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Do it.
+
+        Args:
+            options: the task's, checked and typed.
+            task_vars: the host's variables.
+
+        Returns:
+            the task's result, without `changed` where nothing was.
+
+        Raises:
+            UserError: something that the user can mend stands in the way.
+        """
+        raise NotImplementedError
+
+    @property
+    def checking(self) -> bool:
+        """Whether nothing may be changed, because the run only checks."""
+        return bool(self._task.check_mode)
+
+    def module(self, name: str, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """What a module of the collection answers on the target."""
+        answer: dict[str, Any] = self._execute_module(f"{COLLECTION}.{name}", arguments, task_vars=task_vars)
+        return answer
+
+    def shell(self, line: str, script: str | None = None) -> dict[str, Any]:
+        """What a line says that the target's POSIX shell runs: rc, stdout, stderr.
+
+        Args:
+            line: the line.
+            script: what the line finds at its standard input.
+        """
+        data = None if script is None else script.encode()
+        done: dict[str, Any] = self._low_level_execute_command(line, in_data=data, executable="/bin/sh")
+        return done

@@ -1,0 +1,160 @@
+"""What preflight sees on a Mac beyond any machine, and what of it stands in the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+HOMEBREW = ("absent", "empty", "brew", "clone", "foreign")
+FLAGS = ("sudo_asks", "tools", "conda_writable", "env_writable")
+ADMINISTRATORS = "admin"
+"""macOS's group of administrators: /etc/sudoers lets it use sudo ("%admin ALL = (ALL) ALL")."""
+
+
+@dataclass(frozen=True)
+class Mac:
+    """The Darwin part of what facts.sh printed.
+
+    Attributes:
+        user, uid: who is logged in.
+        groups: theirs.
+        sudo_asks: whether sudo wants a password.
+        tools: whether the Command Line Tools are there.
+        homebrew: what stands in Homebrew's prefix, one of HOMEBREW; clone is one that was cut off.
+        homebrew_prefix, homebrew_owner: where, and whose it is.
+        homebrew_holds: up to five names in a foreign prefix.
+        conda, conda_owner: root of the first conda found and whose it is, "" for none.
+        conda_writable: whether an environment can be made in it.
+        env, env_owner: the environment that the record names and whose it is, "" for none.
+        env_writable: whether it can be changed.
+    """
+
+    user: str
+    uid: int
+    groups: tuple[str, ...]
+    sudo_asks: bool
+    tools: bool
+    homebrew: str
+    homebrew_prefix: str
+    homebrew_owner: str
+    homebrew_holds: str
+    conda: str
+    conda_owner: str
+    conda_writable: bool
+    env: str
+    env_owner: str
+    env_writable: bool
+
+
+@dataclass(frozen=True)
+class Order:
+    """What this run is about to do, as far as it decides what is needed.
+
+    Attributes:
+        provider: who makes the environment, conda or uv.
+        homebrew: whether Homebrew is part of it.
+        homebrew_user: who brew runs as, "" for who is logged in.
+        password: whether the run has a password for sudo.
+    """
+
+    provider: str
+    homebrew: bool
+    homebrew_user: str
+    password: bool
+
+
+def parse(pairs: dict[str, str]) -> Mac:
+    """Read the script's Darwin part strictly.
+
+    Raises:
+        KeyError, ValueError: something is missing or has a value of another form.
+    """
+    if pairs["homebrew"] not in HOMEBREW:
+        raise ValueError(f"homebrew={pairs['homebrew']}")
+    flags = {name: {"0": False, "1": True}[pairs[name]] for name in FLAGS}
+    return Mac(
+        user=pairs["user"],
+        uid=int(pairs["uid"]),
+        groups=tuple(pairs["groups"].split()),
+        sudo_asks=flags["sudo_asks"],
+        tools=flags["tools"],
+        homebrew=pairs["homebrew"],
+        homebrew_prefix=pairs["homebrew_prefix"],
+        homebrew_owner=pairs["homebrew_owner"],
+        homebrew_holds=pairs["homebrew_holds"],
+        conda=pairs["conda"],
+        conda_owner=pairs["conda_owner"],
+        conda_writable=flags["conda_writable"],
+        env=pairs["env"],
+        env_owner=pairs["env_owner"],
+        env_writable=flags["env_writable"],
+    )
+
+
+def problems(mac: Mac, order: Order) -> list[str]:
+    """What stands in the way: what was found, what is needed, what to do."""
+    return [*_homebrew(mac, order), *_sudo(mac, order), *_environment(mac, order)]
+
+
+def _needing_root(mac: Mac, order: Order) -> list[str]:
+    """What this run would do with sudo."""
+    wants = [] if mac.tools else ["install the Command Line Tools"]
+    if order.homebrew and mac.homebrew in ("absent", "empty"):
+        wants.append(f"make {mac.homebrew_prefix} for Homebrew")
+    if order.homebrew and order.homebrew_user not in ("", mac.user):
+        wants.append(f"run brew as {order.homebrew_user}")
+    return wants
+
+
+def _homebrew(mac: Mac, order: Order) -> list[str]:
+    if not order.homebrew:
+        return []
+    user = order.homebrew_user or mac.user
+    if user == "root":
+        return [
+            "Found that brew would run as root, which Homebrew refuses. Needed: an ordinary administrator. Set "
+            "ansible_user or homebrew_user to one."
+        ]
+    if mac.homebrew in ("brew", "clone") and mac.homebrew_owner != user:
+        return [
+            f"Found Homebrew in {mac.homebrew_prefix}, owned by {mac.homebrew_owner}. Needed: to run it as its owner, "
+            f"because brew refuses anybody else's files. Set homebrew_user to {mac.homebrew_owner}, or have "
+            f"{mac.homebrew_owner} give it to {user}."
+        ]
+    if mac.homebrew == "foreign":
+        return [
+            f"Found files in {mac.homebrew_prefix} that are not Homebrew's ({mac.homebrew_holds}). Needed: an empty or "
+            "missing folder, since nothing of somebody else's is overwritten. Move them away."
+        ]
+    return []
+
+
+def _sudo(mac: Mac, order: Order) -> list[str]:
+    wants = " and ".join(_needing_root(mac, order))
+    if not wants or mac.uid == 0 or not mac.sudo_asks:
+        return []
+    if ADMINISTRATORS not in mac.groups:
+        return [
+            f"Found that {mac.user} is no administrator of this Mac (groups: {', '.join(mac.groups)}). Needed, to "
+            f"{wants}: one, since it takes sudo. Log in as an administrator (ansible_user), or make {mac.user} one in "
+            "System Settings > Users & Groups."
+        ]
+    if not order.password:
+        return [
+            f"Found that sudo asks {mac.user} for a password, and this run has none. Needed, to {wants}: the password. "
+            "Run again with --ask-become-pass, or keep ansible_become_password in a vault (inventory/lab.example.yml)."
+        ]
+    return []
+
+
+def _environment(mac: Mac, order: Order) -> list[str]:
+    if mac.env and not mac.env_writable:
+        return [
+            f"Found the environment {mac.env}, which belongs to {mac.env_owner} and cannot be changed by {mac.user}. "
+            f"Needed: to run as {mac.env_owner} (ansible_user), or to have it given to {mac.user}."
+        ]
+    if order.provider == "conda" and mac.conda and not mac.env and not mac.conda_writable:
+        return [
+            f"Found conda in {mac.conda}, which belongs to {mac.conda_owner}; {mac.user} can make no environment in "
+            "it. Needed: a conda of your own. Set miniforge_prefix to an unused folder, for example ~/miniforge3."
+        ]
+    return []

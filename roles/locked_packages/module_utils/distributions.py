@@ -1,1 +1,0 @@
-../../../verify/probes/distributions.py

@@ -1,0 +1,504 @@
+"""Preflight: what the script prints is read strictly, and every obstacle is named with its way out."""
+
+import getpass
+import os
+import subprocess
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.metal_lab.macs.plugins.action import preflight
+from ansible_collections.metal_lab.macs.plugins.action.preflight import SCRIPT, choose_provider, judge, parse
+from ansible_collections.metal_lab.macs.plugins.module_utils import lab_record
+from ansible_collections.metal_lab.macs.plugins.plugin_utils import mac
+from ansible_collections.metal_lab.macs.verify import ROOT
+from ansible_collections.metal_lab.macs.verify.errors import UserError
+from ansible_collections.metal_lab.macs.verify.profile import model as profiles
+
+from tests.helpers.plugins import connection, run_action
+
+PROFILE = profiles.load("ml-m1")
+# What facts.sh prints on a MacBook Air M1; sw_vers, sysctl and dscl as in macOS 15.6.1.
+MAC = {
+    "system": "Darwin",
+    "machine": "arm64",
+    "user": "ana",
+    "uid": "501",
+    "home": "/Users/ana",
+    "data": "/Users/ana/.local/share/metal-lab",
+    "prefix": "/Users/ana/.local/share/metal-lab/envs/ml-m1",
+    "env_present": "0",
+    "translated": "0",
+    "macos": "15.6.1",
+    "shell": "/bin/zsh",
+    "zdotdir": "",
+    "disk_at": "/Users/ana",
+    "disk_free_kib": str(40 * 10**6),
+    "writable": "1",
+    "groups": "staff everyone localaccounts admin",
+    "sudo_asks": "1",
+    "tools": "0",
+    "homebrew": "absent",
+    "homebrew_prefix": "/opt/homebrew",
+    "homebrew_owner": "",
+    "homebrew_holds": "",
+    "conda": "",
+    "conda_owner": "",
+    "conda_writable": "0",
+    "env": "",
+    "env_owner": "",
+    "env_writable": "0",
+    "end": "1",
+}
+CONVERGED = {
+    "tools": "1",
+    "homebrew": "brew",
+    "homebrew_owner": "ana",
+    "conda": "/Users/ana/miniforge3",
+    "conda_owner": "ana",
+    "conda_writable": "1",
+    "env": "/Users/ana/miniforge3/envs/ml-m1",
+    "env_owner": "ana",
+    "env_writable": "1",
+}
+ORDER = mac.Order(provider="conda", homebrew=True, homebrew_user="", password=True)
+
+
+def answer(**changes: str) -> str:
+    return "".join(f"{key}={value}\n" for key, value in {**MAC, **changes}.items())
+
+
+def problems(**changes: str) -> list[str]:
+    return problems_of(ORDER, **changes)
+
+
+def problems_of(order: mac.Order, **changes: str) -> list[str]:
+    return judge(parse(answer(**changes)), PROFILE, PROFILE.frameworks_on("darwin-arm64"), order)
+
+
+def test_a_good_mac_is_not_refused() -> None:
+    assert problems() == []
+    assert problems(**CONVERGED) == []
+    assert parse(answer()).platform == "darwin-arm64"
+    assert problems(disk_free_kib="7812500") == []
+
+
+def test_what_the_script_says_is_typed() -> None:
+    names = ("system", "machine", "user", "home", "data", "shell", "zdotdir", "prefix", "disk_at", "macos")
+    flags = {"env_present": True, "writable": True, "translated": False}
+    mac = {**{key: MAC[key] for key in ("user", "homebrew_holds")}, **CONVERGED, "uid": 501, "sudo_asks": True}
+    mac |= {"groups": ("staff", "everyone", "localaccounts", "admin"), "homebrew_prefix": "/opt/homebrew"}
+    mac |= dict.fromkeys(("tools", "conda_writable", "env_writable"), True)
+    facts = parse(answer(**CONVERGED, env_present="1"))
+    assert asdict(facts) == {**{key: MAC[key] for key in names}, **flags, "disk_free_kib": 40 * 10**6, "mac": mac}
+    assert parse(answer(translated="1")).translated
+    everywhere = {key: MAC[key] for key in (*names[:-1], "disk_free_kib", "writable", "env_present", "end")}
+    other = parse("".join(f"{key}={value}\n" for key, value in {**everywhere, "system": "Linux"}.items()))
+    assert (other.macos, other.translated) == ("", False)
+    assert parse(answer(home="/Users/a=b=c")).home == "/Users/a=b=c"
+
+
+@pytest.mark.parametrize(
+    ("changes", "found", "needed"),
+    [
+        ({"machine": "x86_64"}, "Darwin on x86_64", "darwin-arm64"),
+        ({"machine": "x86_64", "translated": "1"}, "Rosetta", "native shell"),
+        ({"system": "FreeBSD"}, "FreeBSD", "linux-x86_64"),
+        ({"macos": "13.7.8"}, "macOS 13.7.8", "14.4 or newer"),
+        ({"macos": "14.3.1"}, "macOS 14.3.1", "14.4 or newer"),
+        ({"macos": "fifteen"}, "'fifteen'", "no macOS version"),
+        ({"disk_free_kib": "2000000"}, "2.0 GB free at /Users/ana", "8 GB"),
+        # One KiB less than 8 GB.
+        ({"disk_free_kib": "7812499"}, "8.0 GB free at /Users/ana", "8 GB"),
+        ({"macos": "15"}, "'15'", "no macOS version"),
+        ({"writable": "0"}, "cannot be written to by ana", "env_prefix"),
+        ({"groups": "staff everyone"}, "ana is no administrator of this Mac (groups: staff, everyone)", "ansible_user"),
+        ({"homebrew": "foreign", "homebrew_holds": "thesis"}, "not Homebrew's (thesis)", "Move them away"),
+        ({"homebrew": "brew", "homebrew_owner": "eva"}, "owned by eva", "Set homebrew_user to eva"),
+        ({"user": "root", "uid": "0"}, "brew would run as root", "an ordinary administrator"),
+        ({"env": "/opt/e", "env_owner": "eva"}, "belongs to eva and cannot be changed by ana", "to run as eva"),
+        ({"conda": "/opt/anaconda3", "conda_owner": "root"}, "belongs to root", "Set miniforge_prefix"),
+    ],
+)
+def test_an_obstacle_is_named_with_what_is_needed(changes: dict[str, str], found: str, needed: str) -> None:
+    (problem,) = problems(**changes)
+    assert found in problem
+    assert needed in problem
+
+
+def test_sudo_is_asked_for_what_needs_it_and_only_then() -> None:
+    without = replace(ORDER, password=False)
+    (both,) = problems_of(without)
+    assert "install the Command Line Tools and make /opt/homebrew for Homebrew" in both
+    assert "--ask-become-pass" in both
+    (tools,) = problems_of(without, **{**CONVERGED, "tools": "0"})
+    assert "install the Command Line Tools: the password" in tools
+    assert problems_of(without, **CONVERGED, groups="staff") == []
+    assert problems_of(without, sudo_asks="0", groups="staff") == []
+    assert problems_of(without, tools="1", homebrew="clone", homebrew_owner="ana") == []
+    (empty,) = problems_of(without, tools="1", homebrew="empty")
+    assert "Needed, to make /opt/homebrew for Homebrew: the password" in empty
+    assert problems_of(replace(without, homebrew_user="ana"), **CONVERGED) == []
+    assert problems_of(replace(without, homebrew=False), user="root", uid="0", groups="wheel") == []
+    assert problems_of(replace(without, homebrew_user="ana"), user="root", uid="0", groups="wheel") == []
+
+
+def test_what_the_run_leaves_out_stands_in_nobodys_way() -> None:
+    without = replace(ORDER, homebrew=False, provider="uv", password=False)
+    assert problems_of(without, tools="1", homebrew="foreign") == []
+    assert problems_of(without, tools="1", conda="/opt/anaconda3", conda_owner="root") == []
+    assert problems_of(without, tools="1", homebrew_owner="eva", homebrew="brew") == []
+    assert problems_of(replace(without, homebrew_user="eva"), **CONVERGED) == []
+    there = {"env": "/opt/e", "env_owner": "ana", "env_writable": "1"}
+    assert problems(conda="/opt/anaconda3", conda_owner="root", **there) == []
+    assert problems(conda="/opt/anaconda3", conda_owner="ana", conda_writable="1") == []
+
+
+def test_what_only_a_mac_has_stands_in_the_way_of_no_other_machine() -> None:
+    other = parse(answer(system="Linux", machine="x86_64", translated="1", macos="", homebrew="foreign"))
+    assert judge(other, PROFILE, PROFILE.frameworks_on("linux-x86_64"), ORDER) == []
+
+
+def test_brew_may_run_as_its_owner() -> None:
+    eva = replace(ORDER, homebrew_user="eva")
+    assert problems_of(eva, homebrew="brew", homebrew_owner="eva") == []
+    assert "owned by ana" in problems_of(eva, homebrew="brew", homebrew_owner="ana")[0]
+    assert "owned by ana" in problems_of(eva, homebrew="clone", homebrew_owner="ana")[0]
+    (sudo,) = problems_of(replace(eva, password=False), **{**CONVERGED, "homebrew_owner": "eva"})
+    assert "Needed, to run brew as eva: the password" in sudo
+
+
+def test_the_floor_itself_and_a_two_digit_minor_are_new_enough() -> None:
+    assert problems(macos="14.4") == []
+    assert problems(macos="14.10") == []
+    assert problems(macos="26.2") == []
+
+
+def test_the_provider_follows_the_system_unless_it_is_named() -> None:
+    assert choose_provider("", "Darwin") == "conda"
+    assert choose_provider("", "Linux") == "uv"
+    assert choose_provider("uv", "Darwin") == "uv"
+    with pytest.raises(UserError, match=r"'pip' is unknown. Set it to conda or uv"):
+        choose_provider("pip", "Linux")
+
+
+def test_all_obstacles_are_named_at_once() -> None:
+    assert len(problems(macos="13.0", disk_free_kib="1", writable="0", homebrew="foreign", groups="staff")) == 5
+
+
+def test_a_converged_machine_needs_no_free_space() -> None:
+    assert problems(disk_free_kib="1", env_present="1") == []
+
+
+def test_an_unknown_framework_is_an_obstacle() -> None:
+    (problem,) = judge(parse(answer()), PROFILE, ["mlx", "caffe"], ORDER)
+    assert "'caffe' is unknown" in problem
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        "",
+        "motd only\n",
+        answer().replace("end=1\n", ""),
+        answer(disk_free_kib="lots"),
+        answer(homebrew="maybe"),
+        answer(tools="yes"),
+        answer(end="0"),
+        answer(writable="2"),
+        answer(uid="ana"),
+        answer().replace("homebrew_holds=\n", ""),
+    ],
+)
+def test_an_answer_that_is_cut_off_or_strange_is_an_error_that_shows_it(spoiled: str) -> None:
+    with pytest.raises(UserError, match="not complete"):
+        parse(spoiled)
+
+
+def test_a_login_banner_does_not_disturb() -> None:
+    assert parse(f"Welcome to lab-07!\n{answer()}") == parse(answer())
+
+
+def script(home: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["/bin/sh", "-s", "--", *arguments, "/opt/homebrew"],
+        input=SCRIPT.read_text(encoding="utf-8"),
+        env={"PATH": "/usr/bin:/bin", "HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_the_script_answers_completely_on_this_machine(tmp_path: Path) -> None:
+    home = tmp_path / "a home of ç"
+    home.mkdir()
+    facts = parse(script(home, "ml-m1", ""))
+    assert facts.home == str(home)
+    assert facts.prefix == f"{home}/.local/share/metal-lab/envs/ml-m1"
+    assert facts.disk_at == str(home)
+    assert facts.disk_free_kib > 0
+    assert not facts.env_present
+    assert list(home.iterdir()) == []
+
+
+def test_the_script_takes_hostile_arguments_as_text(tmp_path: Path) -> None:
+    hostile = f"{tmp_path}/$(touch {tmp_path}/harm); `touch {tmp_path}/harm`"
+    assert parse(script(tmp_path, "ml-m1", hostile)).prefix == hostile
+    assert not (tmp_path / "harm").exists()
+
+
+def test_the_script_finds_the_environment_through_its_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    python = tmp_path / "miniforge3" / "envs" / "é env" / "bin" / "python"
+    record = {"schema": 1, "profile": "ml-m1", "provider": "conda", "prefix": str(python.parent.parent), "shell": "x"}
+    lab_record.write("ml-m1", record)
+    assert not parse(script(tmp_path, "ml-m1", "")).env_present
+    python.parent.mkdir(parents=True)
+    python.touch(mode=0o755)
+    assert parse(script(tmp_path, "ml-m1", "")).env_present
+
+
+def test_the_script_sees_an_environment_that_is_there(tmp_path: Path) -> None:
+    python = tmp_path / "env" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.touch(mode=0o755)
+    facts = parse(script(tmp_path, "ml-m1", str(tmp_path / "env")))
+    assert facts.env_present
+    assert facts.disk_at == str(tmp_path / "env")
+
+
+# Stand-ins for a Mac's own tools, as far as the script asks them: uname(1), sw_vers(1) and sysctl(8) of macOS 15.6.1,
+# dscl(1) with one user, id(1) of an administrator, sudo(8) -n where a password is needed. They answer nothing else.
+TOOLS = {
+    "uname": "case $1 in -s) echo Darwin ;; -m) echo arm64 ;; -n) echo lab-07 ;; *) exit 64 ;; esac",
+    "sw_vers": '[ "$*" = -productVersion ] && echo 15.6.1',
+    "sysctl": 'case $* in *proc_translated) echo 0 ;; "-n kern.bootsessionuuid") echo 1F-2E ;; *) exit 64 ;; esac',
+    "dscl": '[ "$*" = ". -read /Users/ana UserShell" ] && echo "UserShell: /bin/zsh"',
+    "id": "case $1 in -un) echo ana ;; -u) echo 501 ;; -Gn) echo staff everyone admin ;; *) exit 64 ;; esac",
+    "sudo": '[ "$*" = "-kn true" ] && echo "sudo: a password is required" >&2; exit 1',
+    "git": 'echo "a window opens" >&2; exit 1',
+}
+
+
+def put_tools(folder: Path, **others: str) -> Path:
+    """Put the stand-ins into a folder, beside a home."""
+    tools = folder / "tools"
+    for made in (tools, folder / "home"):
+        made.mkdir(exist_ok=True)
+    for name, text in {**TOOLS, **others}.items():
+        (tools / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tools / name).chmod(0o755)
+    return tools
+
+
+def mac_script(tmp_path: Path, homebrew: Path, *conda: str) -> mac.Mac:
+    """Run the script where the stand-ins come first."""
+    tools, home = put_tools(tmp_path), tmp_path / "home"
+    done = subprocess.run(
+        ["/bin/sh", "-s", "--", "ml-m1", "", str(homebrew), *conda],
+        input=SCRIPT.read_text(encoding="utf-8"),
+        env={"PATH": f"{tools}:/usr/bin:/bin", "HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    found = parse(done.stdout).mac
+    assert found is not None
+    return found
+
+
+def test_the_script_tells_what_stands_in_homebrews_place(tmp_path: Path) -> None:
+    prefix, me = tmp_path / "a prefix", getpass.getuser()
+
+    def seen() -> tuple[str, str, str]:
+        mac = mac_script(tmp_path, prefix)
+        return mac.homebrew, mac.homebrew_owner, mac.homebrew_holds
+
+    assert seen() == ("absent", "", "")
+    prefix.mkdir()
+    assert seen() == ("empty", me, "")
+    (prefix / "thesis").touch()
+    (prefix / "notes").touch()
+    assert seen() == ("foreign", me, "notes thesis")
+    (prefix / ".git").mkdir()
+    assert seen()[0] == "clone"
+    (prefix / "bin").mkdir()
+    (prefix / "bin" / "brew").touch()
+    assert seen()[0] == "brew"
+
+
+def test_the_script_tells_who_may_use_sudo(tmp_path: Path) -> None:
+    mac = mac_script(tmp_path, tmp_path / "none")
+    assert (mac.user, mac.uid, mac.groups, mac.sudo_asks) == ("ana", 501, ("staff", "everyone", "admin"), True)
+
+
+def test_the_script_finds_conda_and_the_environment_in_it(tmp_path: Path) -> None:
+    conda = tmp_path / "home" / "miniforge3"
+    for file in (conda / "bin" / "conda", conda / "envs" / "x" / "bin" / "python"):
+        file.parent.mkdir(parents=True)
+        file.touch(mode=0o755)
+    mac = mac_script(tmp_path, tmp_path / "none")
+    assert (mac.conda, mac.conda_owner, mac.conda_writable) == (str(conda), getpass.getuser(), True)
+    assert mac.env == ""
+    (conda / "envs" / "x").rename(conda / "envs" / "ml-m1")
+    assert mac_script(tmp_path, tmp_path / "none").env == str(conda / "envs" / "ml-m1")
+    elsewhere = mac_script(tmp_path, tmp_path / "none", "~/my conda")
+    assert elsewhere.conda == ""
+    conda.rename(tmp_path / "home" / "my conda")
+    assert mac_script(tmp_path, tmp_path / "none", "~/my conda").conda == f"{tmp_path}/home/my conda"
+
+
+def test_conda_is_looked_for_where_the_role_miniforge_looks() -> None:
+    role = yaml.safe_load((ROOT / "roles/miniforge/vars/main.yml").read_text(encoding="utf-8"))["__miniforge_places"]
+    names = [
+        place.replace("{{ __miniforge_home }}", "$HOME").replace("{{ __miniforge_cask_root }}", "$homebrew/Cask")
+        for place in role
+    ]
+    line = SCRIPT.read_text(encoding="utf-8").split("|| set -- ")[1].split("conda=")[0].replace("\\\n", " ")
+    assert [word.strip('"').replace("room/miniforge/base", "") for word in line.split()] == names
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home of a Mac whose environment is there, so that its disk may be as full as it is."""
+    tools = put_tools(tmp_path)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    home = tmp_path / "home"
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("XDG_DATA_HOME", "ZDOTDIR"):
+        monkeypatch.delenv(name, raising=False)
+    python = home / "env" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.touch(mode=0o755)
+    return home
+
+
+ALL_TAGS = {"ansible_run_tags": ["all"], "ansible_skip_tags": []}
+
+
+def run(
+    home: Path, options: dict[str, Any] | None = None, variables: dict[str, Any] | None = None, **more: Any
+) -> dict[str, Any]:
+    """The action, on a Mac where the run has a password for sudo."""
+    base: dict[str, Any] = {"profile": "ml-m1", "prefix": str(home / "env"), "frameworks": [], "provider": ""}
+    base |= {"homebrew_prefix": str(home.parent / "homebrew"), "homebrew_user": "", "conda_places": [str(home / "c")]}
+    base |= {"environment": {}, "lock": True, "wave": [], "wave_max_failed": 0, **(options or {})}
+    known = {**ALL_TAGS, **(variables or {})}
+    return run_action(preflight.ActionModule, base, variables=known, **{"password": "secret", **more})
+
+
+def lock_of(home: Path) -> Path:
+    return home / ".local" / "share" / "metal-lab" / "run.lock"
+
+
+def test_a_machine_is_described_and_its_lock_taken(home: Path) -> None:
+    over = connection()
+    result = run(home, {"environment": {"ZDOTDIR": "/z", "HTTPS_PROXY": "x"}}, over=over)
+    host = {
+        **{"profile": "ml-m1", "python_version": "3.11", "platform": "darwin-arm64", "provider": "conda"},
+        **{"frameworks": PROFILE.frameworks_on("darwin-arm64"), "environment": {"ZDOTDIR": "/z", "HTTPS_PROXY": "x"}},
+        **{"tools": False, "system": "Darwin", "machine": "arm64", "user": "ana", "home": str(home)},
+        **{"data": f"{home}/.local/share/metal-lab", "zdotdir": "/z", "prefix": str(home / "env")},
+        **{"env_present": True, "shell": "/bin/zsh"},
+    }
+    python = {"discovered_interpreter_python": "/usr/bin/python3"}
+    assert result == {"changed": False, "ansible_facts": {"preflight_host": host, **python}}
+    assert lock_of(home).exists()
+    assert len(over.lines) == 1
+
+
+def test_a_machine_without_macos_brings_its_tools_and_gets_the_selection(home: Path, tmp_path: Path) -> None:
+    put_tools(tmp_path, uname="case $1 in -s) echo Linux ;; -m) echo x86_64 ;; *) echo lab-07 ;; esac")
+    play = [{"ZDOTDIR": "/play", "XDG_DATA_HOME": str(home / "data")}]
+    facts = run(home, {"frameworks": ["mlx"], "lock": False}, environment=play)["ansible_facts"]
+    assert set(facts) == {"preflight_host"}
+    host = facts["preflight_host"]
+    assert (host["provider"], host["tools"], host["frameworks"]) == ("uv", True, ["mlx"])
+    assert (host["zdotdir"], host["data"]) == ("/play", str(home / "data" / "metal-lab"))
+    assert not lock_of(home).exists()
+
+
+@pytest.mark.parametrize(
+    ("password", "variables", "needed"),
+    [
+        ("", {}, "Needed, to install the Command Line Tools and make"),
+        ("", {"ansible_run_tags": ["env", "system"]}, "Needed, to install the Command Line Tools and make"),
+        ("", {"ansible_run_tags": ["env"]}, "Needed, to install the Command Line Tools: the password"),
+        ("", {"ansible_skip_tags": ["system"]}, "Needed, to install the Command Line Tools: the password"),
+        ("", {"ansible_become_password": "x"}, ""),
+        ("", {"ansible_become_pass": "x"}, ""),
+        ("", {"ansible_sudo_pass": "x"}, ""),
+        ("", {"ansible_become_password": ""}, "the password"),
+        ("x", {}, ""),
+    ],
+)
+def test_what_the_run_does_decides_what_is_needed(
+    home: Path, password: str, variables: dict[str, Any], needed: str
+) -> None:
+    result = run(home, {"lock": False}, variables, password=password)
+    assert result.get("failed", False) is bool(needed)
+    assert needed in result.get("msg", "")
+    if needed:
+        assert result["msg"].startswith("Nothing was changed: 1 problem to solve first.\n- Found that sudo asks ana")
+
+
+def test_what_stands_in_the_way_is_said_at_once_and_the_lock_given_back(home: Path) -> None:
+    wrong = {"homebrew_user": "root", "frameworks": ["caffe"]}
+    for check in (False, True):
+        if check:
+            # In check mode none is taken, so none is given back: this one is of the run before.
+            run(home)
+        refused = run(home, wrong, check=check)
+        assert refused["msg"].startswith("Nothing was changed: 2 problems to solve first.\n- ")
+        assert "'caffe' is unknown" in refused["msg"]
+        assert "\n- Found that brew would run as root" in refused["msg"]
+        assert lock_of(home).exists() is check
+    run(home, {**wrong, "lock": False})
+    assert lock_of(home).exists()
+
+
+def test_another_run_at_work_is_a_problem_like_others(home: Path) -> None:
+    run(home)
+    text = lock_of(home).read_text(encoding="utf-8").replace("id=", "id=elsewhere/")
+    lock_of(home).write_text(text, encoding="utf-8")
+    for check in (False, True):
+        over = connection()
+        refused = run(home, check=check, over=over)
+        assert refused["msg"].startswith("Nothing was changed: 1 problem to solve first.\n- Another run is at work")
+        assert (len(over.lines), lock_of(home).read_text(encoding="utf-8")) == (1, text)
+    assert not run(home, {"lock": False}).get("failed")
+
+
+def test_a_wave_is_not_begun_after_too_many_failures(home: Path) -> None:
+    hosts = {"inventory_hostname": "c", "ansible_play_hosts_all": list("abcd"), "ansible_play_hosts": ["b", "c", "d"]}
+    over = connection()
+    refused = run(home, {"wave": [2], "wave_max_failed": 49.9}, hosts, over=over)
+    assert (refused["failed"], refused["not_begun"], over.lines) == (True, True, [])
+    assert "1 of 2 failed (a), and wave_max_failed allows 49.9 %" in refused["msg"]
+    assert not run(home, {"wave": [2], "wave_max_failed": 50}, hosts).get("failed")
+    assert not run(home, {"wave": []}, hosts).get("failed")
+
+
+@pytest.mark.parametrize(
+    ("options", "answers", "said"),
+    [
+        ({"profile": "none"}, (), "none"),
+        ({"provider": "pip"}, (), "The env_provider 'pip' is unknown"),
+        ({}, ((0, "motd", ""),), "answer to preflight is not complete"),
+        ({}, ((0, answer(), ""),), "answer about its lock is not complete"),
+        ({}, ((1, "", "no sh"),), "ended with exit code 1. It said:\nno sh"),
+    ],
+)
+def test_a_question_that_cannot_be_answered_fails(
+    home: Path, options: dict[str, Any], answers: tuple[tuple[int, str, str], ...], said: str
+) -> None:
+    refused = run(home, options, over=connection(*answers))
+    assert refused["failed"]
+    assert said in refused["msg"]

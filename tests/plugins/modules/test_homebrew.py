@@ -1,0 +1,384 @@
+"""Homebrew's clone and Brewfile: what is adopted, refused and taken up again."""
+
+import getpass
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.metal_lab.macs.plugins.modules import homebrew_bundle, homebrew_clone
+from ansible_collections.metal_lab.macs.plugins.modules.homebrew_bundle import advice, failures, installed, render
+from ansible_collections.metal_lab.macs.plugins.modules.homebrew_clone import (
+    FOLDERS,
+    ZSH_FOLDERS,
+    HomebrewError,
+    clone,
+    has_shellenv,
+    look,
+)
+
+from tests.helpers.plugins import run_module
+
+USER = getpass.getuser()
+
+
+@pytest.fixture
+def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with bin/brew and the tag 6.0.18."""
+    place = tmp_path / "remote"
+    (place / "bin").mkdir(parents=True)
+    (place / "bin" / "brew").write_text("#!/bin/sh\n")
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_NAME", "a")
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "a@localhost")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    for line in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "x"], ["tag", "6.0.18"]):
+        git(place, *line)
+    return place
+
+
+def git(folder: Path, *arguments: str) -> str:
+    line = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(line, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def commit(remote: Path) -> str:
+    return git(remote, "rev-parse", "HEAD")
+
+
+@pytest.fixture
+def prefix(tmp_path: Path) -> Path:
+    place = tmp_path / "homebrew"
+    place.mkdir()
+    return place
+
+
+def test_a_clone_has_the_release_its_tag_and_homebrews_folders(remote: Path, prefix: Path) -> None:
+    clone(prefix, str(remote), "6.0.18", commit(remote))
+    assert look(prefix, str(remote), USER)
+    assert git(prefix, "describe", "--tags") == "6.0.18"
+    assert git(prefix, "branch", "--show-current") == "stable"
+    modes = {name: (prefix / name).stat().st_mode & 0o777 for name in (*FOLDERS, *ZSH_FOLDERS)}
+    assert modes == {**dict.fromkeys(FOLDERS, 0o775), **dict.fromkeys(ZSH_FOLDERS, 0o755)}
+
+
+def test_the_clone_is_the_remotes_and_the_next_attempt_finds_it_as_it_is_now(remote: Path, prefix: Path) -> None:
+    """A tag beside the branches, files that an attempt left half written, a tag that moved, a Mac's own line ends."""
+    git(remote, "checkout", "-q", "--detach")
+    (remote / "README.md").write_text("line\n")
+    git(remote, "add", "-A")
+    git(remote, "commit", "-qm", "y")
+    git(remote, "tag", "7")
+    with pytest.raises(HomebrewError, match=r"The tag 7 of .* names commit [0-9a-f]{40}\. Needed: 0{40}"):
+        clone(prefix, str(remote), "7", "0" * 40)
+    git(remote, "commit", "-q", "--allow-empty", "-m", "z")
+    git(remote, "tag", "-f", "7")
+    (prefix / "README.md").write_text("li")
+    (remote.parent / "gitconfig").write_text("[core]\n autocrlf = true\n")
+    clone(prefix, str(remote), "7", commit(remote))
+    assert (prefix / "README.md").read_bytes() == b"line\n"
+    git(prefix, "checkout", "-q", "--detach")
+    clone(prefix, str(remote), "7", commit(remote))
+    assert git(prefix, "status", "--porcelain", "--untracked-files=no") == ""
+
+
+def test_git_never_asks_for_a_password(
+    remote: Path, prefix: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = tmp_path / "git"
+    asked.write_text(
+        f"""#!/bin/sh\necho "$GIT_TERMINAL_PROMPT" >>{tmp_path}/prompt\nPATH=${{PATH#*:}} exec git "$@"\n"""
+    )
+    asked.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    sha = commit(remote)
+    (tmp_path / "prompt").unlink()
+    clone(prefix, str(remote), "6.0.18", sha)
+    assert set((tmp_path / "prompt").read_text().split()) == {"0"}
+
+
+def test_another_commit_is_refused_before_anything_is_checked_out(remote: Path, prefix: Path) -> None:
+    with pytest.raises(HomebrewError, match="names commit"):
+        clone(prefix, str(remote), "6.0.18", "0" * 40)
+    assert not (prefix / "bin").exists()
+
+
+def test_a_clone_that_was_cut_off_is_taken_up_again(remote: Path, prefix: Path) -> None:
+    with pytest.raises(HomebrewError):
+        clone(prefix, str(remote), "6.0.18", "0" * 40)
+    assert not look(prefix, str(remote), USER)
+    clone(prefix, str(remote), "6.0.18", commit(remote))
+    assert look(prefix, str(remote), USER)
+
+
+def test_after_a_failure_another_remote_may_be_named(remote: Path, prefix: Path, tmp_path: Path) -> None:
+    """As the message of the failure tells to do."""
+    with pytest.raises(HomebrewError, match="homebrew_git_remote"):
+        clone(prefix, str(tmp_path / "nowhere"), "6.0.18", commit(remote))
+    assert not look(prefix, str(remote), USER)
+    clone(prefix, str(remote), "6.0.18", commit(remote))
+    assert look(prefix, str(remote), USER)
+
+
+def test_a_remote_that_is_not_there_is_explained(tmp_path: Path, prefix: Path) -> None:
+    with pytest.raises(HomebrewError, match="homebrew_git_remote"):
+        clone(prefix, str(tmp_path / "nowhere"), "6.0.18", "0" * 40)
+
+
+def test_somebody_elses_files_are_refused(prefix: Path, remote: Path) -> None:
+    (prefix / "thesis").touch()
+    with pytest.raises(HomebrewError, match=r"not Homebrew's \(thesis\)"):
+        look(prefix, str(remote), USER)
+    for name in "abcde":
+        (prefix / name).touch()
+    # The user's own settings of git say nothing of this folder.
+    (remote.parent / "gitconfig").write_text(f'[metal-lab]\n clone = true\n[remote "origin"]\n url = {remote}\n')
+    with pytest.raises(HomebrewError, match=r"not Homebrew's \(a, b, c, d, e\)"):
+        look(prefix, str(remote), USER)
+
+
+def test_another_clone_in_the_prefix_is_refused(prefix: Path, remote: Path) -> None:
+    subprocess.run(["git", "-C", str(prefix), "init", "-q"], check=True)
+    subprocess.run(["git", "-C", str(prefix), "config", "remote.origin.url", "https://example.org/x"], check=True)
+    with pytest.raises(HomebrewError, match="not Homebrew's"):
+        look(prefix, str(remote), USER)
+
+
+def test_homebrew_of_another_user_is_refused_with_the_setting_to_change(prefix: Path, remote: Path) -> None:
+    clone(prefix, str(remote), "6.0.18", commit(remote))
+    with pytest.raises(HomebrewError, match=f"Set homebrew_user to {USER}"):
+        look(prefix, str(remote), "somebody")
+
+
+def test_a_clone_by_somebody_elses_hand_from_the_same_remote_is_taken_up(prefix: Path, remote: Path) -> None:
+    git(prefix, "init", "-q")
+    git(prefix, "config", "remote.origin.url", str(remote))
+    assert not look(prefix, str(remote), USER)
+
+
+def test_a_missing_prefix_is_free(tmp_path: Path, remote: Path) -> None:
+    assert not look(tmp_path / "none", str(remote), USER)
+    assert os.path.lexists(tmp_path / "none") is False
+
+
+OUTPUT = """Using git
+Installing htop
+Installing nosuch
+Installing nosuch has failed!
+Installing visual-studio-code
+"""
+
+
+def test_what_brew_installed_and_what_it_could_not() -> None:
+    assert installed(OUTPUT) == ["htop", "visual-studio-code"]
+    assert failures(OUTPUT) == ["nosuch"]
+    assert installed("Using git\nUsing htop\n") == []
+
+
+def test_a_bottle_that_came_altered_is_named_by_what_the_cache_knows_it_by() -> None:
+    """As brew 6.0 says it, with one download at a time, with several, and where a bottle is poured."""
+    digest, other = "a" * 64, "b" * 64
+    for said in (
+        f"Error: Bottle reports different checksum: {digest}\n       SHA-256 checksum of downloaded file: {other}",
+        f"Error: Bottle reports different checksum:   {digest}",
+        f"Error: git: SHA256 mismatch\nExpected: {digest}\n  Actual: {other}\n    File: /x.tar.gz\nTo retry",
+    ):
+        assert f"--tags purge -e purge={digest}`." in advice(said)
+        assert other not in advice(said)
+
+
+def test_another_failure_is_the_brewfiles() -> None:
+    assert "homebrew_formulae" in advice('Error: No available formula with the name "nosuch".')
+
+
+def test_a_name_in_the_brewfile_is_never_code() -> None:
+    assert render(["o/t"], ["git", "html2text"], ["visual-studio-code"]).splitlines() == [
+        "# Ansible managed by the role homebrew.",
+        'tap "o/t"',
+        'brew "git"',
+        'brew "html2text"',
+        'cask "visual-studio-code"',
+    ]
+    # In Ruby `"#{...}"` runs what is in it, `"\#{...}"` does not.
+    assert render([], ['#{system("id")}"; exit\n'], []).splitlines()[1] == r'brew "\#{system(\"id\")}\"; exit\n"'
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "found"),
+    [
+        (".zprofile", b'eval "$(/opt/homebrew/bin/brew shellenv)"\n', True),
+        (".zshrc", b'# caf\xe9\n\t eval "$(/opt/homebrew/bin/brew" shellenv)"\n', True),
+        (".zlogin", b"x=1\neval $(brew shellenv)", True),
+        (".zshenv", b'# eval "$(/opt/homebrew/bin/brew shellenv)"\n', False),
+        (".bashrc", b'eval "$(/opt/homebrew/bin/brew shellenv)"\n', False),
+    ],
+)
+def test_a_login_shell_that_finds_homebrew_is_seen(tmp_path: Path, name: str, content: bytes, found: bool) -> None:
+    (tmp_path / ".zlogout").mkdir()
+    assert not has_shellenv(tmp_path)
+    (tmp_path / name).write_bytes(content)
+    assert has_shellenv(tmp_path) is found
+
+
+def run_clone(remote: Path, prefix: Path, *, check: bool = False, **options: Any) -> dict[str, Any]:
+    base = {"prefix": str(prefix), "remote": str(remote), "user": USER}
+    return run_module(homebrew_clone.main, {**base, **options}, check=check)
+
+
+def test_the_module_looks_and_clones(remote: Path, prefix: Path, tmp_path: Path) -> None:
+    wanted = {"prefix": str(prefix), "formulae": ["git"]}
+    looking = {"look": True, "startup": str(tmp_path), "wanted": wanted}
+    release: dict[str, Any] = {"version": "6.0.18", "commit": commit(remote)}
+    diff = {"before": "", "after": f"Homebrew 6.0.18 in {prefix}\n"}
+    for step, change in (("looks", {}), ("would clone", {"changed": True, "diff": diff}), ("looks", {})):
+        options: dict[str, Any] = looking if step == "looks" else release
+        seen = run_clone(remote, prefix, check=step != "looks", **options)
+        about = {"changed": False, "present": False, **change}
+        assert {key: seen.get(key) for key in about} == about
+        assert list(prefix.iterdir()) == []
+    made = run_clone(remote, prefix, **release)
+    assert (made["changed"], made["present"], made["diff"]) == (True, True, diff)
+    again = run_clone(remote, prefix, version="7", commit="not looked at")
+    assert (again["changed"], again["present"]) == (False, True)
+    (tmp_path / ".zprofile").write_text('eval "$(/opt/homebrew/bin/brew shellenv)"\n')
+    seen = run_clone(remote, prefix, check=True, **looking)
+    assert (seen["changed"], seen["present"], seen["shellenv"]) == (False, True, True)
+    assert seen["ansible_facts"] == {"metal_lab_homebrew": wanted}
+
+
+@pytest.mark.parametrize("wrong", ["", "0" * 39, "0" * 41, "G" * 40, "6.0.18"])
+def test_what_is_no_whole_commit_is_refused(remote: Path, prefix: Path, wrong: str) -> None:
+    refused = run_clone(remote, prefix, check=True, version="6.0.18", commit=wrong)
+    assert f"homebrew_commit is '{wrong}'. Needed: a whole commit" in refused["msg"]
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({}, "look is False but all of the following are missing: version, commit"),
+        ({"look": True}, "look is True but all of the following are missing: startup, wanted"),
+    ],
+)
+def test_each_mode_needs_its_options(remote: Path, prefix: Path, given: dict[str, Any], missing: str) -> None:
+    assert missing in run_clone(remote, prefix, **given)["msg"]
+
+
+class Brew:
+    """A brew that answers as it is told, and the Brewfile beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.command = folder / "brew"
+        self.brewfile = folder / "a folder" / "below" / "Brewfile"
+        self._folder = folder
+        self.answer("check", 0, "")
+        self.answer("install", 0, "")
+        self.command.write_text(
+            f'#!/bin/sh\ncd {folder}\necho "$*" >>calls\ncat "$2.out"\ncat "$2.err" >&2\nexit "$(cat "$2.code")"\n'
+        )
+        self.command.chmod(0o755)
+
+    def answer(self, command: str, code: int, out: str, err: str = "") -> None:
+        for kind, text in (("code", str(code)), ("out", out), ("err", err)):
+            (self._folder / f"{command}.{kind}").write_text(text)
+
+    @property
+    def calls(self) -> list[str]:
+        """The commands since the last look."""
+        place = self._folder / "calls"
+        lines = place.read_text().splitlines() if place.exists() else []
+        place.unlink(missing_ok=True)
+        return lines
+
+    def run(self, *, check: bool = False, **names: list[str]) -> dict[str, Any]:
+        wanted = {"taps": ["o/t"], "formulae": ["htop"], "casks": ["café"], **names}
+        options = {"brew": str(self.command), "brewfile": str(self.brewfile), **wanted}
+        return run_module(homebrew_bundle.main, options, check=check)
+
+
+@pytest.fixture
+def brew(tmp_path: Path) -> Brew:
+    return Brew(tmp_path)
+
+
+MISSING = "brew bundle can't satisfy your Brewfile's dependencies.\n"
+CHECK, INSTALL = "bundle check --verbose --no-upgrade", "bundle install --no-upgrade"
+
+
+def test_a_mac_that_has_all_of_it_is_asked_once(brew: Brew) -> None:
+    run = brew.run()
+    assert (run["changed"], run["installed"]) == (True, [])
+    (diff,) = run["diff"]
+    text = '# Ansible managed by the role homebrew.\ntap "o/t"\nbrew "htop"\ncask "café"\n'
+    header = str(brew.brewfile)
+    assert diff == {"before_header": header, "after_header": header, "before": "", "after": text}
+    assert brew.brewfile.read_text() == text
+    assert [path.name for path in brew.brewfile.parent.iterdir()] == ["Brewfile"]
+    again = brew.run()
+    assert (again["changed"], again["installed"], again["diff"]) == (False, [], [])
+    assert brew.calls == [f"{CHECK} --file={brew.brewfile}"] * 2
+    other = brew.run(casks=[])
+    assert (other["diff"][0]["before"], other["changed"]) == (text, True)
+
+
+def test_what_is_missing_is_installed_and_told(brew: Brew) -> None:
+    brew.run()
+    assert brew.calls
+    brew.answer("check", 1, "", MISSING)
+    brew.answer("install", 0, "Using git\nInstalling htop\nInstalling café\n")
+    made = brew.run()
+    assert brew.calls == [f"{CHECK} --file={brew.brewfile}", f"{INSTALL} --file={brew.brewfile}"]
+    assert (made["changed"], made["installed"]) == (True, ["htop", "café"])
+    assert made["diff"] == [{"before": "", "after": "htop\ncafé\n"}]
+    brew.answer("install", 0, "Using htop\n")
+    assert brew.run()["changed"] is False
+    assert brew.run(taps=[])["changed"] is True
+
+
+@pytest.mark.parametrize(
+    ("said", "changed", "named"),
+    [
+        ("Installing htop\nInstalling café\nInstalling café has failed!\n", True, "brew could not install café;"),
+        ("Installing café has failed!\nInstalling htop has failed!\n", False, "brew could not install café, htop;"),
+        ("Error: out of order\n", False, "brew could not install an entry of the Brewfile;"),
+    ],
+)
+def test_what_brew_cannot_install_fails_with_what_it_said(brew: Brew, said: str, changed: bool, named: str) -> None:
+    brew.run()
+    brew.answer("check", 1, MISSING)
+    brew.answer("install", 3, said, "on stderr\n")
+    failed = brew.run()
+    assert (failed["failed"], failed["changed"], failed["installed"]) == (True, changed, ["htop"] if changed else [])
+    assert failed["msg"].startswith(named)
+    assert failed["msg"].endswith(f"brew said (exit code 3):\n{said}\non stderr")
+    assert brew.run(taps=[])["changed"] is True
+
+
+def test_a_check_that_fails_for_another_reason_installs_nothing(brew: Brew) -> None:
+    brew.answer("check", 2, "out\n", "brew is broken\n")
+    failed = brew.run()
+    assert failed["failed"]
+    assert "`brew bundle check` ended with exit code 2, and not over what is missing:\nout\n\nbrew is" in failed["msg"]
+    assert brew.calls == [f"{CHECK} --file={brew.brewfile}"]
+
+
+def test_check_mode_says_what_would_be_installed_and_writes_nothing(brew: Brew) -> None:
+    all_of_it = {"before": "", "after": "htop\ncafé\no/t\n"}
+    would = brew.run(check=True)
+    assert (would["changed"], would["diff"][0]["before_header"]) == (True, str(brew.brewfile))
+    assert (brew.calls, brew.brewfile.exists()) == ([], False)
+    brew.run()
+    assert brew.calls
+    assert brew.run(check=True)["changed"] is False
+    brew.answer("check", 1, "", f"{MISSING}→ Formula htop needs to be installed.\n")
+    would = brew.run(check=True)
+    assert (would["changed"], would["diff"]) == (
+        True, {"before": "", "after": "→ Formula htop needs to be installed.\n"}
+    )  # fmt: skip
+    brew.answer("check", 1, MISSING)
+    would = brew.run(check=True)
+    assert (would["changed"], would["diff"]) == (True, all_of_it)
+    assert brew.calls == [f"{CHECK} --file={brew.brewfile}"] * 3
+    brew.command.unlink()
+    would = brew.run(check=True)
+    assert (would["changed"], would["diff"]) == (True, all_of_it)

@@ -1,0 +1,635 @@
+"""The managed block: one of it, and not a byte of the rest changed but what it replaces."""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.metal_lab.macs.plugins.module_utils import shell_lines
+from ansible_collections.metal_lab.macs.plugins.modules import shell_block
+from ansible_collections.metal_lab.macs.plugins.modules.shell_block import (
+    DamagedError,
+    _noted,
+    _store,
+    _write,
+    adopt,
+    edit,
+    markers,
+    place_of,
+)
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from tests.helpers.plugins import run_module
+
+BLOCK = "echo hello\n"
+BEGIN, END = markers("ml-m1")
+OURS = f"{BEGIN}\n{BLOCK}{END}\n"
+CONDA = "# >>> conda initialize >>>\nconda activate base\n# <<< conda initialize <<<\n"
+BREW = 'eval "$(/opt/homebrew/bin/brew shellenv)"\n'
+ACTIVATE = "conda activate ml-m1\n"
+NAMES = ["ml-m1", "/c/envs/ml-m1"]
+# What a start-up file is made of: the course's lines, lines like them, and constructs that they may stand in.
+PARTS = [
+    BREW, ACTIVATE, CONDA, OURS, "alias ll='ls -l'\n", "\n", "# conda activate ml-m1\n", "  conda activate ml-m1\n",
+    "conda activate other\n", "conda activate ml-m1 \n", "conda activate ml-m1\r\n", "if true; then\n", "fi\n",
+    "work() {\n", "}\n", "cat <<EOF\n", "EOF\n", "echo '\n", "'\n", "true && \\\n", "conda activate ml-m1",
+    "for i in 1 2; do\n", "done\n", "# it's a comment\n", 'x="$(date)"\n', 'y="${HOME:-a b}"\n', "case x in\n",
+    "a) echo 1 ;;\n", "esac\n", "true |\n", "(\n", ")\n", "`date`\n", "arr=()\n", "f ()\n", "echo $'it\\'s'\n",
+    "caf\udce9\n", "[[ -n $x ]] || {\n", "while false; do :; done\n", 'eval "$(/usr/local/bin/brew shellenv)"\n',
+]  # fmt: skip
+# How long an example takes says something about this machine only.
+STEADY = settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+files = st.lists(st.sampled_from(PARTS), max_size=9).map("".join)
+
+
+def test_the_block_is_appended_to_a_file() -> None:
+    assert edit("alias ll=ls\n", "ml-m1", BLOCK) == f"alias ll=ls\n{OURS}"
+    assert edit("", "ml-m1", BLOCK) == OURS
+
+
+def test_a_last_line_without_newline_stays_a_line_of_its_own() -> None:
+    assert edit("alias ll=ls", "ml-m1", BLOCK) == f"alias ll=ls\n{OURS}"
+
+
+def test_an_edited_block_is_mended_where_it_stands() -> None:
+    before = f"one\n{BEGIN}\nsomething else\n{END}\ntwo\n"
+    assert edit(before, "ml-m1", BLOCK) == f"one\n{OURS}two\n"
+
+
+def test_several_blocks_become_one() -> None:
+    assert edit(f"{OURS}middle\n{OURS}", "ml-m1", BLOCK) == f"{OURS}middle\n"
+
+
+def test_a_file_with_windows_line_ends_keeps_them() -> None:
+    assert edit("one\r\n", "ml-m1", BLOCK) == ("one\n" + OURS).replace("\n", "\r\n")
+    assert edit("one\r\ntwo\r", "ml-m1", BLOCK) == ("one\ntwo\n" + OURS).replace("\n", "\r\n")
+    assert edit("one\r\ntwo", "ml-m1", BLOCK) == ("one\ntwo\n" + OURS).replace("\n", "\r\n")
+    assert edit("one\ntwo\r", "ml-m1", BLOCK) == f"one\ntwo\r\n{OURS}"
+
+
+def test_another_profiles_block_is_left_alone() -> None:
+    other = edit("", "other", BLOCK)
+    assert edit(other, "ml-m1", "") == other
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"{BEGIN}\nx\n", "line 1 begins a block that does not end"),
+        (f"x\n{END}\n", "line 2 ends a block that does not begin"),
+        (f"{BEGIN}\n{BEGIN}\n{END}\n", "line 1 begins a block, and so does line 2"),
+    ],
+)
+def test_damaged_markers_are_refused_rather_than_guessed(text: str, said: str) -> None:
+    with pytest.raises(DamagedError, match=said):
+        edit(text, "ml-m1", BLOCK)
+
+
+@settings(STEADY, max_examples=500)
+@example("\r")
+@example("\n\r")
+@example("one\r\ntwo")
+@example("one\x0btwo\x85")
+@given(st.text().filter(lambda text: "metal-lab" not in text))
+def test_adding_twice_is_adding_once_and_removing_gives_the_rest_back(text: str) -> None:
+    once = edit(text, "ml-m1", BLOCK)
+    assert edit(once, "ml-m1", BLOCK) == once
+    assert edit(once, "ml-m1", "").startswith(text)
+    assert edit(once, "ml-m1", "").removeprefix(text) in ("", "\n", "\r\n")
+
+
+def test_the_block_comes_after_condas_own() -> None:
+    assert edit(CONDA, "ml-m1", BLOCK) == CONDA + OURS
+    assert edit(f"{OURS}one\n{CONDA}two\n", "ml-m1", BLOCK) == f"one\n{CONDA}{OURS}two\n"
+    # Where it stands after conda's, it stays: what the user put behind it is meant to come last.
+    assert edit(f"{CONDA}one\n{OURS}two\n", "ml-m1", BLOCK) == f"{CONDA}one\n{OURS}two\n"
+    assert edit(f"{OURS}{CONDA}".removesuffix("\n"), "ml-m1", BLOCK) == CONDA + OURS
+
+
+def test_the_courses_lines_are_adopted() -> None:
+    by_hand = f"setopt autocd\n{BREW}{BREW}\n{CONDA}\n{ACTIVATE}alias gs='git status'\n{ACTIVATE}"
+    assert adopt(by_hand, NAMES) == f"setopt autocd\n{BREW}\n{CONDA}\nalias gs='git status'\n"
+
+
+@pytest.mark.parametrize(
+    "line", [ACTIVATE, "conda activate ml-m1 \t\n", "conda activate ml-m1\r\n", "conda activate ml-m1"]
+)
+def test_each_form_of_the_courses_line_goes(line: str) -> None:
+    assert adopt(f"one\n{line}", NAMES) == "one\n"
+    assert adopt(f"one\n{line}", []) == f"one\n{line}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "  conda activate ml-m1\n",
+        "# conda activate ml-m1\n",
+        "conda activate ml-m1-old\n",
+        "conda activate ml-m1 && cd ~/work\n",
+        "conda activate base\n",
+        "if true; then\nconda activate ml-m1\nfi\n",
+        "work() {\nconda activate ml-m1\n}\n",
+        "work()\n{\nconda activate ml-m1\n}\n",
+        "case $HOST in\nlab*)\nconda activate ml-m1\n;;\nesac\n",
+        "[ -t 0 ] &&\nconda activate ml-m1\n",
+        "[ -t 0 ] && \\\nconda activate ml-m1\n",
+        "cat >notes <<'END OF IT'\nconda activate ml-m1\nEND OF IT\n",
+        "echo '\nconda activate ml-m1\n'\n",
+        'echo "$(\nconda activate ml-m1\n)"\n',
+        "# >>> mine >>>\nconda activate ml-m1\n# <<< mine <<<\n",
+        f"{BREW}if true; then\n{BREW}fi\n",
+        f"{BREW}  {BREW}# {BREW}",
+        BREW + BREW.replace("/opt/homebrew", "/usr/local"),
+    ],
+)
+def test_what_is_not_the_courses_line_stays(text: str) -> None:
+    assert adopt(text, NAMES) == text
+
+
+def test_after_something_bigger_has_ended_lines_stand_by_themselves_again() -> None:
+    before = 'if true; then\n:\nfi\nf() { :; }\ncat <<A\nx\nA\nx="${y:-a b}" # it\'s\n'
+    assert adopt(before + ACTIVATE, NAMES) == before
+
+
+# A file, and for each of its lines whether it stands by itself (+) or belongs to something bigger, or to something that
+# is not understood (-).
+STANDING = [
+    ("a\nb", "++"),
+    ("if a; then\nb\nfi\nc", "+--+"),
+    ("if a; then b; elif c; then d; else e; fi\nc", "++"),
+    ("for i in 1\ndo\nb\ndone\nc", "+---+"),
+    ("while a; do\nb\ndone\nc", "+--+"),
+    ("until a; do\nb\ndone\nc", "+--+"),
+    ("select a; do\nb\ndone\nc", "+--+"),
+    ("repeat 3; do\nb\ndone\nc", "+--+"),
+    ("foreach i (1 2)\nb\nend\nc", "+--+"),
+    ("case x in\na) b ;;\n(c) d ;;\nesac\ne", "+---+"),
+    ("case x in a)\nb\nesac\nc", "+--+"),
+    ("case x in a) fi ;; esac\nc", "+-"),
+    ("{\nb\n}\nc", "+--+"),
+    ("{ }\nb", "++"),
+    ("! {\nb\n}\nc", "+--+"),
+    ("time {\nb\n}\nc", "+--+"),
+    # What closes nothing, or something else, is not understood.
+    ("fi\nb\nc", "+--"),
+    ("}\nb", "+-"),
+    ("a)\nb", "+-"),
+    ("if a; then b; done\nc", "+-"),
+    ("if a; then b; }\nc", "+-"),
+    ("{ a; fi\nb", "+-"),
+    ("( a }\n)\nb", "+-+"),
+    ("(fi)\nb", "+-"),
+    ("$(fi)\nb", "+-"),
+    ("`fi`\nb", "+-"),
+    ("x | fi\nb", "+-"),
+    ("if then fi\nb", "++"),
+    # It closes only where a command may begin.
+    ("echo fi\nb", "++"),
+    ("echo }\nb", "++"),
+    ("'a' fi\nb", "++"),
+    ("(a) fi\nb", "++"),
+    ("$(a)fi\nb", "++"),
+    ("${fi}\nb", "++"),
+    ("afi\nb", "++"),
+    ("echo if\nb", "+-"),
+    # Functions, and lists that look like one.
+    ("f() {\nb\n}\nc", "+--+"),
+    ("f ()\n{\nb\n}\nc", "+---+"),
+    ("f()\na\nb", "+-+"),
+    ("f() a\nb", "++"),
+    ("f() (\nb\n)\nc", "+--+"),
+    ("a=()\nb", "++"),
+    ("a=(\n1\n)\nb", "+--+"),
+    ("a=(1 2)\nb", "++"),
+    # Operators.
+    ("a |\nb\nc", "+-+"),
+    ("a | \nb\nc", "+-+"),
+    ("a |&\nb\nc", "+-+"),
+    ("a ||\nb\nc", "+-+"),
+    ("a &&\nb\nc", "+-+"),
+    ("a &&\n\n\nb\nc", "+---+"),
+    ("a &\nb", "++"),
+    ("a ;\nb", "++"),
+    ("a &&\n'b'\nc", "+-+"),
+    ("a &&\n(b)\nc", "+-+"),
+    ("a &&\n$(b)\nc", "+-+"),
+    ("a &&\n`b`\nc", "+-+"),
+    ("a &&\n{ b; }\nc", "+-+"),
+    ("a && # why\nb\nc", "+-+"),
+    # Joined lines.
+    ("a \\\nb\nc", "+-+"),
+    ("a\\\nb\nc", "+-+"),
+    ("a && \\\nb\nc", "+-+"),
+    ("a\\ b\nc", "++"),
+    ("a \\\\\nb", "++"),
+    ("# a \\\nb", "++"),
+    # Quotation.
+    ("echo 'a\nb\n'\nc", "+--+"),
+    ('echo "a\nb\n"\nc', "+--+"),
+    ("echo $'a\nb\n'\nc", "+--+"),
+    ("echo $'a\\'\nb\n'\nc", "+--+"),
+    ("echo $'\\\\'\nb", "++"),
+    ("echo $'\\''\nb", "++"),
+    ("echo 'a\\'\nb", "++"),
+    ('echo "a\\"\nb\n"\nc', "+--+"),
+    ('echo "\\""\nb', "++"),
+    ('echo "\\\\"\nb', "++"),
+    ("echo \\'\nb", "++"),
+    ("echo \\\"\nb", "++"),
+    ("echo '\"'\nb", "++"),
+    ("echo \"'\"\nb", "++"),
+    ("echo '#'\nb", "++"),
+    ("echo 'a'b'c\nd'\ne", "+-+"),
+    ("echo \"a\"'b\n'\nc", "+-+"),
+    # Substitution.
+    ("x=$(\nb\n)\nc", "+--+"),
+    ('x="$(\nb\n)"\nc', "+--+"),
+    ('x="$(echo ")")\nb\n"\nc', "+--+"),
+    ("x=\"$('a\nb')\"\nc", "+-+"),
+    ("x=${a}${b\nc\n}\nd", "+--+"),
+    ("x=${a:-\nb\n}\nc", "+--+"),
+    ('x="${a:-\nb\n}"\nc', "+--+"),
+    ("x=`\nb\n`\nc", "+--+"),
+    ('x="`\nb\n`"\nc', "+--+"),
+    ('x="`a`"\nb', "++"),
+    ("x=$(a)\nb", "++"),
+    ("x=${a}\nb", "++"),
+    ("x=${a}b}\nc", "++"),
+    ("x=${a b}c\nd", "++"),
+    ("x=${#a}\nb", "++"),
+    ("x=${a#b}\nc", "++"),
+    ("x=${a:-\"}\"}\nb", "++"),
+    ("x=${a:-'}'}\nb", "++"),
+    ("x=`a`\nb", "++"),
+    ("echo $\nb", "++"),
+    ("x=$((1 + 2))\nb", "++"),
+    ("echo $(a) $(\nb\n)\nc", "+--+"),
+    ("echo \"$(a) b\"\nc", "++"),
+    ("echo \"${a} b\"\nc", "++"),
+    # Comments.
+    ("# it's\nb", "++"),
+    ("a # it's\nb", "++"),
+    ("a;# it's\nb", "++"),
+    ("(a)# it's\nb", "++"),
+    ("a#'\nb\n'\nc", "+--+"),
+    ("$(a)#'\nb\n'\nc", "+--+"),
+    ("`a`#'\nb\n'\nc", "+--+"),
+    ("'a'#'\nb\n'\nc", "+--+"),
+    ("x=$(# it's\n)\nb", "+-+"),
+    # Here-documents.
+    ("cat <<A\nb\nA\nc", "+--+"),
+    ("cat << A\nb\nA\nc", "+--+"),
+    ("cat <<'A B'\nb\nA\nA B\nc", "+---+"),
+    ('cat <<"A"\nb\nA\nc', "+--+"),
+    ("cat <<\\A\nb\nA\nc", "+--+"),
+    ("cat <<A'B'\nb\nAB\nc", "+--+"),
+    ("cat <<-A\n\tb\n\tA\nc", "+--+"),
+    ("cat <<-A\n A\nA\nc", "+--+"),
+    ("cat <<A\n\tA\nA\nc", "+--+"),
+    ("cat <<A <<-B\na\nA\nb\n\tB\nc", "+----+"),
+    ("cat <<A\nit's\n$(\nA\nc", "+---+"),
+    ("cat <<A |\nb\nA\nd\ne", "+---+"),
+    ("cat <<A \\\n-n\nb\nA\nc", "+---+"),
+    ('cat <<A "b\nc"\nd\nA\ne', "+---+"),
+    ("cat <<A; if b; then\nc\nA\nd\nfi\ne", "+----+"),
+    ("cat <<A\r\nb\r\nA\r\nc", "+--+"),
+    ("{ cat <<A\nb\nA\n}\nc", "+---+"),
+    ("if a; then cat <<A\nb\nA\nfi\nc", "+---+"),
+    ("cat <<A>x\nb\nA\nc", "+--+"),
+    ("cat <<<a\nb", "++"),
+    ("cat <<<'a\nb'\nc", "+-+"),
+    ("a<<<if\nb", "+-"),
+    # There it may be a shift, or be inside a word: nothing is said of what follows.
+    ("x=$((1<<2))\nb\nc", "+--"),
+    ("( cat <<A\nb\nA\n)\nc", "+----"),
+    ("x=$(cat <<A\nb\nA\n)\nc", "+----"),
+    ("x=${a<<b}\nc", "+-"),
+    ("x=`cat <<A`\nA\nc", "+--"),
+    ("cat <<\nb", "+-"),
+    ('echo "<<A"\nb', "++"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "standing"), STANDING)
+def test_a_line_stands_by_itself_or_does_not(text: str, standing: str) -> None:
+    assert "".join("-+"[one] for one in shell_lines.by_themselves(text)) == standing
+
+
+@settings(STEADY, max_examples=300)
+@given(files)
+def test_adopting_takes_out_whole_lines_of_the_course_and_nothing_else(text: str) -> None:
+    after = adopt(text, NAMES)
+    assert adopt(after, NAMES) == after
+    left = iter(shell_lines.LINES.findall(after))
+    wanted = next(left, None)
+    for line in shell_lines.LINES.findall(text):
+        if line == wanted:
+            wanted = next(left, None)
+        else:
+            assert line.rstrip() in (ACTIVATE.strip(), BREW.strip())
+    assert wanted is None
+    assert after.count(BREW) >= min(1, text.count(BREW))
+
+
+@settings(STEADY, max_examples=300)
+@given(files)
+def test_a_converge_after_a_converge_changes_nothing(text: str) -> None:
+    once = edit(adopt(text, NAMES), "ml-m1", BLOCK)
+    assert edit(adopt(once, NAMES), "ml-m1", BLOCK) == once
+    assert once.count(BEGIN) == 1
+    assert once.rfind(CONDA) < once.index(BEGIN)
+
+
+@settings(STEADY, max_examples=150)
+@given(files)
+def test_bash_agrees_that_the_line_stands_by_itself(text: str) -> None:
+    """What comes before a line is complete: bash's parser does not miss the end of something."""
+    text = text.replace("\r", "") + "" if text.endswith("\n") or not text else f"{text}\n"
+    if not shell_lines.by_themselves(text + ACTIVATE)[-1]:
+        return
+    done = subprocess.run(
+        ["bash", "-n"], input=text.encode("utf-8", "surrogateescape"), capture_output=True, check=False
+    )
+    for word in (b"end of file", b"EOF", b"here-document"):
+        assert word not in done.stderr
+    assert not text.endswith(("\\\n", "|\n"))
+
+
+def test_permissions_and_bytes_that_are_no_utf8_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "rc"
+    path.write_bytes(b"# caf\xe9\n")
+    path.chmod(0o4751)
+    text = path.read_bytes().decode("utf-8", "surrogateescape")
+    _store(path, edit(text, "ml-m1", BLOCK), remove=False)
+    assert path.read_bytes() == b"# caf\xe9\n" + OURS.encode()
+    assert path.stat().st_mode & 0o7777 == 0o4751
+    assert [one.name for one in tmp_path.iterdir()] == ["rc"]
+
+
+def test_a_file_keeps_its_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where root runs this, the file that takes the old one's place would be root's."""
+    path, given = tmp_path / "rc", []
+    path.touch()
+    monkeypatch.setattr(os, "chown", lambda *arguments: given.append(arguments))
+    mine = path.stat()
+    _write(path, b"1", mine)
+    assert given == []
+    for uid, gid in ((mine.st_uid + 1, mine.st_gid), (mine.st_uid, mine.st_gid + 1)):
+        _write(path, b"2", os.stat_result([*mine[:4], uid, gid, *mine[6:]]))
+        assert given.pop() == (path, uid, gid)
+
+
+def test_the_block_goes_into_the_last_file_that_puts_base_first(tmp_path: Path) -> None:
+    names = [str(tmp_path / name) for name in "abcde"]
+    for name, text in zip(names, (CONDA, "x\n", CONDA, CONDA, "x\n"), strict=True):
+        Path(name).write_text(text)
+    assert [place_of(name, names) for name in names] == [names[3], names[3], names[3], names[3], names[4]]
+    assert place_of(str(tmp_path / "z"), names) == str(tmp_path / "z")
+
+
+def test_the_record_says_whether_the_file_was_made_for_the_block() -> None:
+    record = {"schema": 1, "prefix": "/p"}
+    made = _noted(dict(record), "/h/.zshrc", wanted=True, exists=False)
+    assert made["shell_created"] is True
+    # The next run finds the file, and must not forget who made it.
+    assert _noted(made, "/h/.zshrc", wanted=True, exists=True) == made
+    assert _noted(dict(record), "/h/.zshrc", wanted=True, exists=True)["shell_created"] is False
+    assert _noted(made, "/h/.zshrc", wanted=False, exists=True) == record
+
+
+@dataclass
+class Home:
+    """A home with start-up files and a record, and the module run on it."""
+
+    path: Path
+
+    def write(self, name: str, text: str, mode: int = 0o644) -> Path:
+        place = self.path / name
+        place.write_text(text, encoding="utf-8")
+        place.chmod(mode)
+        return place
+
+    @property
+    def record(self) -> dict[str, Any]:
+        text = (self.path / ".local/share/metal-lab/ml-m1.json").read_text(encoding="utf-8")
+        loaded: dict[str, Any] = json.loads(text)
+        return loaded
+
+    def run(self, *, block: str = BLOCK, check: bool = False, refused: bool = False, **options: Any) -> dict[str, Any]:
+        names = [str(self.path / name) for name in (".zprofile", ".zshrc", ".zlogin")]
+        base = {"path": names[1], "files": names, "profile": "ml-m1", "block": block, "activations": NAMES}
+        arguments = {**base, **options}
+        answer = run_module(shell_block.main, arguments, check=check)
+        assert answer.get("failed", False) is refused, answer
+        return answer
+
+    def uninstall(self, **options: Any) -> dict[str, Any]:
+        return self.run(block="", path="", files=[], activations=[], **options)
+
+    def tree(self) -> dict[str, tuple[int, bytes]]:
+        found = (path for path in sorted(self.path.rglob("*")) if path.is_file())
+        return {str(path): (path.lstat().st_mode, path.read_bytes()) for path in found}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    made = Home(tmp_path / "home")
+    monkeypatch.setenv("HOME", str(made.path))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    place = made.path / ".local/share/metal-lab/ml-m1.json"
+    place.parent.mkdir(parents=True)
+    place.write_text(
+        json.dumps({"schema": 1, "profile": "ml-m1", "provider": "conda", "prefix": "/p"}), encoding="utf-8"
+    )
+    return made
+
+
+BY_HAND = f"setopt autocd\n{BREW}{BREW}{CONDA}{ACTIVATE}{ACTIVATE}"
+ADOPTED = f"setopt autocd\n{BREW}{CONDA}{OURS}"
+
+
+def test_a_file_written_by_hand_is_adopted_and_kept_as_it_was(home: Home) -> None:
+    rc = home.write(".zshrc", BY_HAND, 0o600)
+    profile = home.write(".zprofile", BREW + BREW)
+    before = home.tree()
+    checked = home.run(check=True)
+    assert home.tree() == before
+    answer = home.run()
+    assert (checked["changed"], checked["diff"]) == (answer["changed"], answer["diff"]) == (True, answer["diff"])
+    assert rc.read_text() == ADOPTED
+    assert profile.read_text() == BREW
+    for path, text, mode in ((rc, BY_HAND, 0o600), (profile, BREW + BREW, 0o644)):
+        backup = Path(f"{path}.before-metal-lab")
+        assert backup.read_text() == text
+        assert (backup.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (mode, mode)
+        assert f"kept as it was: {backup}\n" in [part.get("prepared") for part in answer["diff"]]
+    again = home.run()
+    assert (again["changed"], again["diff"]) == (False, [])
+
+
+def test_the_copy_is_made_once(home: Home) -> None:
+    rc = home.write(".zshrc", BY_HAND)
+    home.run()
+    rc.write_text(rc.read_text() + ACTIVATE)
+    assert [part["after"] for part in home.run()["diff"]] == [ADOPTED]
+    assert Path(f"{rc}.before-metal-lab").read_text() == BY_HAND
+
+
+def test_a_file_of_which_no_line_goes_is_not_copied(home: Home) -> None:
+    home.write(".zshrc", f"alias ll='ls -l'\n{BREW}{CONDA}")
+    assert home.run()["backups"] == []
+    assert sorted(path.name for path in home.path.iterdir()) == [".local", ".zshrc"]
+
+
+def test_a_linked_file_stays_a_link_and_the_copy_lies_beside_the_link(home: Home) -> None:
+    dotfiles = home.path / "dotfiles"
+    dotfiles.mkdir()
+    (dotfiles / "zshrc").write_text(BY_HAND)
+    (home.path / ".zshrc").symlink_to("dotfiles/zshrc")
+    home.run()
+    assert (home.path / ".zshrc").readlink() == Path("dotfiles/zshrc")
+    assert (dotfiles / "zshrc").read_text() == ADOPTED
+    assert (home.path / ".zshrc.before-metal-lab").read_text() == BY_HAND
+    assert [path.name for path in dotfiles.iterdir()] == ["zshrc"]
+
+
+def test_one_file_under_two_names_has_one_block(home: Home) -> None:
+    home.write(".zshrc", BY_HAND)
+    (home.path / ".zprofile").symlink_to(".zshrc")
+    home.run()
+    assert (home.path / ".zshrc").read_text() == ADOPTED
+    assert home.run()["changed"] is False
+
+
+def test_the_block_goes_where_condas_comes_last(home: Home) -> None:
+    """conda's block in .zlogin, which zsh reads after .zshrc, would put base first again."""
+    home.run()
+    assert home.record["shell"] == str(home.path / ".zshrc")
+    login = home.write(".zlogin", CONDA)
+    assert home.run()["changed"] is True
+    assert login.read_text() == CONDA + OURS
+    # The file that had been made for the block goes with it.
+    assert not (home.path / ".zshrc").exists()
+    assert (home.record["shell"], home.record["shell_created"]) == (str(login), False)
+    assert home.run()["changed"] is False
+
+
+def test_uninstalling_takes_the_block_and_says_where_the_copy_is(home: Home) -> None:
+    rc = home.write(".zshrc", BY_HAND)
+    home.run()
+    assert home.uninstall(check=True)["changed"] is True
+    assert home.uninstall()["backups"] == [f"{rc}.before-metal-lab"]
+    assert rc.read_text() == f"setopt autocd\n{BREW}{CONDA}"
+    assert "shell" not in home.record
+    assert home.uninstall()["changed"] is False
+
+
+def test_uninstalling_leaves_lines_that_came_later(home: Home) -> None:
+    rc = home.write(".zshrc", "")
+    home.run()
+    rc.write_text(rc.read_text() + ACTIVATE + BREW + BREW)
+    assert home.uninstall()["backups"] == []
+    assert rc.read_text() == ACTIVATE + BREW + BREW
+
+
+def test_a_shell_that_is_not_handled_is_told_what_to_do_and_nothing_is_written(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(home.path.rglob("*"))
+    answer = home.run(path="", files=[], unhandled="Your login shell is /usr/bin/fish.")
+    # In the controller's process, where this runs, a module's warning is Ansible's own.
+    assert capsys.readouterr().err == "[WARNING]: Your login shell is /usr/bin/fish.\n"
+    assert (answer["changed"], answer["backups"]) == (False, [])
+    assert sorted(home.path.rglob("*")) == before
+
+
+def test_whose_the_file_is_counts_for_the_one_with_the_block(home: Home) -> None:
+    home.write(".zlogin", "x\n")
+    home.run()
+    assert home.record["shell_created"]
+    home.uninstall()
+    assert not (home.path / ".zshrc").exists()
+    home.write(".zshrc", "")
+    home.run()
+    assert not home.record["shell_created"]
+    # An empty file that was the user's stays.
+    home.uninstall()
+    assert (home.path / ".zshrc").read_text() == ""
+
+
+def test_a_file_that_was_made_for_the_block_stays_for_what_the_user_added(home: Home) -> None:
+    home.run()
+    rc = home.path / ".zshrc"
+    rc.write_text(f"{rc.read_text()}mine\n")
+    assert home.uninstall()["changed"]
+    assert rc.read_text() == "mine\n"
+
+
+def test_a_block_too_many_goes_and_the_users_file_stays(home: Home) -> None:
+    profile = home.write(".zprofile", OURS)
+    home.run()
+    assert home.record["shell_created"]
+    profile.write_text(OURS)
+    assert home.run()["changed"]
+    assert profile.read_text() == ""
+
+
+def test_with_another_shell_the_block_moves(home: Home) -> None:
+    rc = str(home.path / ".bashrc")
+    home.run(path=rc, files=[rc])
+    assert home.record["shell"] == rc
+    answer = home.run()
+    assert [part["before_header"] for part in answer["diff"]] == [str(home.path / ".zshrc"), rc]
+    assert not Path(rc).exists()
+    assert (home.record["shell"], home.record["shell_created"]) == (str(home.path / ".zshrc"), True)
+
+
+def test_a_block_that_is_there_already_is_noted(home: Home) -> None:
+    home.write(".zshrc", OURS)
+    assert home.run(check=True)["changed"] is True
+    assert "shell" not in home.record
+    answer = home.run()
+    assert (answer["changed"], answer["diff"]) == (True, [])
+    assert (home.record["shell"], home.record["shell_created"]) == (str(home.path / ".zshrc"), False)
+
+
+def test_used_alone_it_makes_no_record(home: Home) -> None:
+    place = home.path / ".local/share/metal-lab/ml-m1.json"
+    place.unlink()
+    assert home.run()["changed"] is True
+    assert home.run()["changed"] is False
+    assert not place.exists()
+    nothing = home.uninstall()
+    assert (nothing["changed"], nothing["backups"], nothing["msg"]) == (False, [], "The record names no shell file.")
+    assert home.run(block="")["changed"] is True
+    assert (home.path / ".zshrc").read_text() == ""
+
+
+def test_a_copy_that_is_a_link_is_not_written_over(home: Home) -> None:
+    rc = home.write(".zshrc", BY_HAND)
+    (home.path / ".zshrc.before-metal-lab").symlink_to("nowhere")
+    answer = home.run()
+    assert (rc.read_text(), [set(part) & {"prepared"} for part in answer["diff"]]) == (ADOPTED, [set()])
+    assert not (home.path / "nowhere").exists()
+
+
+def test_bytes_that_are_no_text_can_be_shown(home: Home) -> None:
+    rc = home.path / ".zshrc"
+    rc.write_bytes(b"# caf\xe9\n")
+    assert home.run()["diff"][0]["before"] == "# caf\ufffd\n"
+    assert rc.read_bytes() == b"# caf\xe9\n" + OURS.encode()
+
+
+def test_what_cannot_be_understood_is_refused_with_what_to_do(home: Home) -> None:
+    rc = home.write(".zshrc", f"x\n{END}\n")
+    assert home.run(refused=True)["msg"] == (
+        f"{rc}: the block of metal-lab is damaged: line 2 ends a block that does not begin. Remove its lines by hand "
+        f"(they are between '{BEGIN}' and '{END}'), then run again."
+    )
+    (home.path / ".local/share/metal-lab/ml-m1.json").write_text("{}")
+    assert "Move it away" in home.run(refused=True)["msg"]
+    assert rc.read_text() == f"x\n{END}\n"
