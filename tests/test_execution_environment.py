@@ -26,9 +26,19 @@ def test_ansible_builder_takes_it(tmp_path: Path) -> None:
     assert locked.read_bytes() == (ROOT / "controller.lock").read_bytes()
 
 
+def dependencies() -> list[str]:
+    found: list[str] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    return found
+
+
+def test_what_the_collection_asks_for_is_what_the_project_asks_for() -> None:
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if not line.startswith("#")] == dependencies()[1:]
+
+
 def test_its_ansible_is_the_projects() -> None:
-    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
-    pinned = next(one for one in wanted if one.startswith("ansible-core=="))
+    pinned, *_ = dependencies()
+    assert pinned.startswith("ansible-core==")
     core = yaml.safe_load(FILE.read_text(encoding="utf-8"))["dependencies"]["ansible_core"]["package_pip"]
     assert core == pinned
     assert re.search(rf"^{re.escape(pinned)} ", (ROOT / "controller.lock").read_text(encoding="utf-8"), re.MULTILINE)

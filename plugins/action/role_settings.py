@@ -13,7 +13,7 @@ from ..plugin_utils.action import Action
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 SHAPES = {"list": "a list", "dict": "a dictionary"}
-EXAMPLES = {"list": '["..."]', "dict": '{"...": "..."}'}
+SUCH_AS = {"list": '["..."]', "dict": '{"...": "..."}'}
 
 
 def problems(role: str, variables: dict[str, Any]) -> list[str]:
@@ -32,7 +32,7 @@ def problems(role: str, variables: dict[str, Any]) -> list[str]:
     }
     # Ansible takes text for a list where it checks, and stumbles where the text is used. `-e NAME=VALUE` gives text.
     found = [
-        f"{name} is the text {value!r}. Needed: {SHAPES[kind]}, as in -e '{{\"{name}\": {EXAMPLES[kind]}}}'"
+        f"{name} is the text {value!r}. Needed: {SHAPES[kind]}, as in -e '{{\"{name}\": {SUCH_AS[kind]}}}'"
         for name, value in taken.items()
         if isinstance(value, str) and (kind := options[name].get("type", "")) in SHAPES
     ]

@@ -1,7 +1,4 @@
-"""Callback `fleet`: at the end a table by host and the report, and while it works a line about what takes long.
-
-DOCUMENTATION follows in Ansible's form.
-"""
+"""Callback `fleet`: at the end a table by host and the report, and while it works a line about what takes long."""
 
 from __future__ import annotations
 
@@ -24,18 +21,6 @@ from ...verify import RESULTS, ROOT
 from ...verify.documents import plain
 from ...verify.results import drift
 from ...verify.results.files import file_name
-
-DOCUMENTATION = """
-name: fleet
-type: aggregate
-short_description: A table by host and the report at the end, and long tasks named while they run
-description:
-  - Healthy, repaired, failed and why, unreachable, not begun; in check mode, what has drifted. A playbook that does
-    not converge machines, or judge them, calls them changed or unchanged instead.
-  - What has drifted, and what was verified, is in results/report.html.
-requirements:
-  - enabled in ansible.cfg, by C(callbacks_enabled)
-"""
 
 TICK_S = 30
 """How long a task runs before it is named, and how often again."""

@@ -129,9 +129,8 @@ class _Scan:
         return at + 1
 
     def _part(self, line: str, at: int) -> int:
-        found = _PART.match(line, at)
-        assert found
-        part = found[0]
+        # The pattern takes any character.
+        part = _PART.match(line, at)[0]  # type: ignore[index]
         if part in _BLANKS:
             self._end_word()
             if part == "\n":

@@ -1,8 +1,5 @@
 #!/usr/bin/python
-"""Ansible module `conda_env`: make one conda environment be what it should be.
-
-Runs on the target under Python 3.8 or newer (a Mac's own is 3.9), with the standard library only.
-"""
+"""Module `conda_env`: make one conda environment be what it should be. Runs on the target's Python (3.8+)."""
 
 from __future__ import annotations
 

@@ -1,17 +1,5 @@
 #!/usr/bin/python
-"""Module `conda_installation`: find conda, starting nothing. Runs on the target's Python (3.8+).
-
-Options:
-    prefix: where conda would be installed.
-    places: folders in which conda is looked for, in this order.
-    subdir: the platform that it must be for, as conda names it, for example osx-arm64.
-    shell: the login shell, whose start-up file is searched for conda's block.
-    zdotdir: zsh's ZDOTDIR, "" for the home.
-    init: whether the shell is to know conda by `conda init`; only passed on.
-
-Returns the fact metal_lab_conda {root, init} and root, present, initialised. Refuses an installation for another
-platform, and a prefix that holds something else.
-"""
+"""Module `conda_installation`: find conda, starting nothing. Runs on the target's Python (3.8+)."""
 
 from __future__ import annotations
 
@@ -22,7 +10,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-FIRST, LAST = "# >>> conda initialize >>>", "# <<< conda initialize <<<"
+FIRST = "# >>> conda initialize >>>"
+LAST = "# <<< conda initialize <<<"
 """The lines around conda's block (conda/conda, conda/core/initialize.py)."""
 
 

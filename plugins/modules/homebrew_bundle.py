@@ -1,14 +1,5 @@
 #!/usr/bin/python
-"""Module `homebrew_bundle`: what a Brewfile names is installed. Runs on the target's Python (3.8+).
-
-Options:
-    brew: the command.
-    brewfile: the file, written where it is not so yet.
-    taps, formulae, casks: what it names.
-
-One `brew bundle check` when nothing is to do, one `brew bundle install` more when something is; never an upgrade. What
-changed is what brew says it installed.
-"""
+"""Module `homebrew_bundle`: what a Brewfile names is installed. Runs on the target's Python (3.8+)."""
 
 from __future__ import annotations
 

@@ -1,17 +1,7 @@
 #!/usr/bin/python
 """Module `homebrew_clone`: Homebrew at a pinned release, in an empty prefix. Runs on the target's Python (3.8+).
 
-Options:
-    prefix: Homebrew's prefix, which on Apple silicon is its repository too.
-    remote: git address.
-    user: who Homebrew is to belong to.
-    look: only say whether it is there, and whether a login shell finds it; nothing is changed.
-    startup: folder of zsh's start-up files.
-    wanted: what is asked of Homebrew, left as the fact metal_lab_homebrew.
-    version, commit: the tag, and the commit that it must name.
-
-Homebrew that is there already is adopted as it is. A prefix with other files in it is refused. A clone that was cut
-off is taken up again, also from another remote: git leaves the checkout to the very last, so bin/brew is missing, and
+A clone that was cut off is known by what git leaves to the very last: the checkout, and so bin/brew, is missing, and
 .git names the remote, or this module.
 """
 
@@ -31,7 +21,8 @@ FOLDERS = (
     *("Cellar", "Caskroom", "Frameworks"),
 )
 ZSH_FOLDERS = ("share/zsh", "share/zsh/site-functions")
-GROUP_WRITABLE, USER_WRITABLE = 0o775, 0o755
+GROUP_WRITABLE = 0o775
+USER_WRITABLE = 0o755
 OURS = "metal-lab.clone"
 """git's setting by which a clone of this module is known before it is whole."""
 

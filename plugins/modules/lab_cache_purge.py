@@ -1,10 +1,6 @@
 #!/usr/bin/python
 """Module `lab_cache_purge`: throw cached files away, so that they are fetched anew. Runs on the cache host (3.8+).
 
-Options:
-    store: the folder in which nginx keeps what it cached.
-    wanted: part of a file's name or address, for example numpy-1.26.4.
-
 nginx writes each file's key into its head (nginx, src/http/ngx_http_file_cache.c, ngx_http_file_cache_create_key:
 "\\nKEY: "), and takes a file that is gone for one that it never had. Packages are written in several ways (PEP 503), so
 "-", "_" and "." count as the same, and capitals do not count.

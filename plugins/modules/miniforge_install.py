@@ -1,11 +1,5 @@
 #!/usr/bin/python
-"""Module `miniforge_install`: run Miniforge's installer. Runs on the target's Python (3.8+).
-
-Options: installer (the file, already checked), prefix (where conda goes, not yet there).
-
-While it runs, a file beside the prefix says so. Whoever finds that file knows that the installation was cut off, and
-begins anew: the installer cannot be made to go on.
-"""
+"""Module `miniforge_install`: run Miniforge's installer. Runs on the target's Python (3.8+)."""
 
 from __future__ import annotations
 

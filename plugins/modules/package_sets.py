@@ -1,7 +1,7 @@
 #!/usr/bin/python
-"""Module `locked_set`: a set of packages at their locked versions, and its environment variables, in an env.
+"""Module `package_sets`: sets of packages at their locked versions, and their variables, in an environment.
 
-The action plugin of the same name calls it; DOCUMENTATION stands there. Runs on the target's Python (3.8+).
+Runs on the target's Python (3.8+).
 """
 
 from __future__ import annotations

@@ -1,20 +1,5 @@
 #!/usr/bin/python
-"""Module `shell_block`: one managed block in a user's start-up files, which otherwise stay as they are.
-
-Options:
-    path: the file for the block; a symbolic link is followed, a missing file is made. "" means the one in the record if
-        `block` is empty too, and else that the user's shell has none: `unhandled` is said then.
-    files: the start-up files in the order in which a login shell reads them. What the block replaces is taken out of
-        them, and where one that comes after `path` has conda's own block, our block goes there.
-    profile: names the block, and the record that notes the file.
-    block: lines of the block; "" takes it away, and the file with it if it was made for the block and is empty.
-    unhandled: what to tell a user whose shell has no such file.
-    activations: the names by which `conda activate NAME` means the environment.
-
-Everything else is kept to the byte, and so are owner and permissions. Before a line of the user's is taken out for the
-first time, the file is copied to FILE.before-metal-lab; that copy is never overwritten. Returns backups, the copies
-that are there. Runs on the target's Python (3.8+).
-"""
+"""Module `shell_block`: one managed block in a user's start-up files. Runs on the target's Python (3.8+)."""
 
 from __future__ import annotations
 
@@ -28,7 +13,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils import lab_record, shell_lines
 
 BACKUP = ".before-metal-lab"
-CONDA_FIRST, CONDA_LAST = "# >>> conda initialize >>>", "# <<< conda initialize <<<"
+CONDA_FIRST = "# >>> conda initialize >>>"
+CONDA_LAST = "# <<< conda initialize <<<"
 """The lines around conda's own block (conda/conda, conda/core/initialize.py)."""
 # The line that Homebrew's installer and the course tell to add (Homebrew/install, install.sh, "Next steps").
 _SHELLENV = re.compile(r'eval "\$\(/[^\s"()$`]*/brew shellenv\)"')

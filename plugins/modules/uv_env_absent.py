@@ -1,9 +1,5 @@
 #!/usr/bin/python
-"""Module `uv_env_absent`: take away what `uv_env` and what it holds put on this machine, by its record.
-
-Options: profile. Without a record nothing is ours, and nothing is done. Returns provider, who made what the record
-names. Runs on the target's Python (3.8+).
-"""
+"""Module `uv_env_absent`: take away what uv put on this machine, by its record. Runs on the target's Python (3.8+)."""
 
 from __future__ import annotations
 

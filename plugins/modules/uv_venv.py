@@ -1,7 +1,7 @@
 #!/usr/bin/python
-"""Module `uv_env`: a virtual environment made by uv, and the record that says it is ours.
+"""Module `uv_venv`: a virtual environment made by uv, and the record that says it is ours.
 
-The action plugin of the same name calls it and documents its options. Runs on the target's Python (3.8+).
+Runs on the target's Python (3.8+).
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read(url: str, headers: Mapping[str, str] = {}) -> bytes:
+def read(url: str, headers: Mapping[str, str] | None = None) -> bytes:
     """Read a page.
 
     Raises:
@@ -30,7 +30,7 @@ def read(url: str, headers: Mapping[str, str] = {}) -> bytes:
     """
     for attempt in range(_ATTEMPTS):
         try:
-            with _open(url, headers) as answer:
+            with _open(url, headers or {}) as answer:
                 content: bytes = answer.read()
                 return content
         except (OSError, http.client.HTTPException) as error:
@@ -39,7 +39,7 @@ def read(url: str, headers: Mapping[str, str] = {}) -> bytes:
     raise AssertionError
 
 
-def fetch(url: str, target: Path, digest: str, headers: Mapping[str, str] = {}) -> bool:
+def fetch(url: str, target: Path, digest: str, headers: Mapping[str, str] | None = None) -> bool:
     """Have a file; what is there already is used, what is there in part is completed.
 
     Args:
@@ -60,7 +60,7 @@ def fetch(url: str, target: Path, digest: str, headers: Mapping[str, str] = {}) 
     part = target.with_name(f"{target.name}.part")
     for attempt in range(_ATTEMPTS):
         try:
-            _complete(url, part, headers)
+            _complete(url, part, headers or {})
             break
         except (OSError, http.client.HTTPException) as error:
             if attempt == _ATTEMPTS - 1 or _is_final(error):

@@ -204,7 +204,8 @@ class Process:
         """What an image reaches, the nearest first: by path, the path of the image that leads there."""
         before: dict[str, str | None] = {start.path: None}
         waiting = [start.path]
-        for path in waiting:
+        while waiting:
+            path = waiting.pop(0)
             for outcome in self.outcomes.get(path, ()):
                 if outcome.image is not None and outcome.image.path not in before:
                     before[outcome.image.path] = path

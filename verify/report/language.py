@@ -101,12 +101,13 @@ class Language:
         return format_datetime(when, format="d MMM y, HH:mm", locale=self.locale)
 
 
-def choose(code: str | None, environment: Mapping[str, str] = os.environ) -> Language:
+def choose(code: str | None, environment: Mapping[str, str] | None = None) -> Language:
     """The language to use.
 
     Args:
         code: what --lang says, or None for the environment's.
-        environment: variables; as gettext has it, the first that is set of LC_ALL, LC_MESSAGES, LANG counts.
+        environment: variables, by default this process's; as gettext has it, the first that is set of LC_ALL, LC_MESSAGES,
+            LANG counts.
 
     Returns:
         the language asked for; English where nothing is said, or the environment names none of ours.
@@ -117,7 +118,8 @@ def choose(code: str | None, environment: Mapping[str, str] = os.environ) -> Lan
     if code is not None and code not in LOCALES:
         raise UserError(f"The language '{code}' is unknown. Set --lang to one of {', '.join(LOCALES)}.")
     if code is None:
-        said = next((environment[name] for name in _VARIABLES if environment.get(name)), "")
+        known = os.environ if environment is None else environment
+        said = next((known[name] for name in _VARIABLES if known.get(name)), "")
         # language_TERRITORY.encoding@modifier; a Portuguese of another country is Portuguese.
         wanted = said.partition(".")[0].partition("@")[0]
         code = negotiate_locale([wanted], list(LOCALES)) or "en"
