@@ -106,8 +106,8 @@ def choose(code: str | None, environment: Mapping[str, str] | None = None) -> La
 
     Args:
         code: what --lang says, or None for the environment's.
-        environment: variables, by default this process's; as gettext has it, the first that is set of LC_ALL, LC_MESSAGES,
-            LANG counts.
+        environment: variables, by default the process's; as gettext has it, the first that is set of LC_ALL,
+            LC_MESSAGES, LANG counts.
 
     Returns:
         the language asked for; English where nothing is said, or the environment names none of ours.
