@@ -147,6 +147,18 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split("."))
 
 
+def _tags(task_vars: dict[str, Any]) -> tuple[set[str], set[str]]:
+    """What the run's --tags and --skip-tags name; without --tags that is `all`."""
+    return set(task_vars.get("ansible_run_tags", [])), set(task_vars.get("ansible_skip_tags", []))
+
+
+def _sets(frameworks: list[str], task_vars: dict[str, Any]) -> list[str]:
+    """The package sets that the run is to install: `base` and the frameworks, as far as its tags ask for them."""
+    run, left_out = _tags(task_vars)
+    tags = {profiles.BASE: {profiles.BASE}, **{name: {"frameworks", name} for name in frameworks}}
+    return [name for name, own in tags.items() if (own | {"all"}) & run and not own & left_out]
+
+
 def _interpreter(system: str) -> dict[str, str]:
     """Which Python runs the modules where the inventory names none, as a fact that Ansible would find out otherwise.
 
@@ -178,12 +190,14 @@ class ActionModule(Action):
             count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
             lines = "".join(f"\n- {problem}" for problem in problems)
             raise UserError(f"Nothing was changed: {count} to solve first.{lines}")
+        selected = profile.select(wanted, facts.platform)
         host = {
             "profile": profile.name,
             "python_version": profile.python,
             "platform": facts.platform,
             "provider": provider,
-            "frameworks": profile.select(wanted, facts.platform),
+            "frameworks": selected,
+            "sets": _sets(selected, task_vars),
             "environment": options["environment"],
             # Of a Mac; others bring git and Python themselves.
             "tools": facts.mac.tools if facts.mac else True,
@@ -193,11 +207,11 @@ class ActionModule(Action):
         return {"ansible_facts": {"preflight_host": host, **_interpreter(facts.system)}}
 
     def _order(self, provider: str, homebrew_user: str, task_vars: dict[str, Any]) -> mac.Order:
-        run, left_out = (task_vars.get(f"ansible_{kind}_tags", []) for kind in ("run", "skip"))
+        run, left_out = _tags(task_vars)
         passwords = ("ansible_become_password", "ansible_become_pass", "ansible_sudo_pass")
         return mac.Order(
             provider=provider,
-            homebrew="system" not in left_out and bool({"all", "system"} & set(run)),
+            homebrew="system" not in left_out and bool({"all", "system"} & run),
             homebrew_user=homebrew_user,
             # --ask-become-pass is in the play's context, a host's own in its variables.
             password=bool(self._play_context.become_pass) or any(task_vars.get(name) for name in passwords),

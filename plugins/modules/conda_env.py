@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import lab_record
+from ..module_utils import environment, lab_record
+from ..module_utils.environment import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -222,16 +223,11 @@ class CondaEnvironment:
         self.module = module
         self.root = Path(options["conda_root"])
         self.prefix = Path(options["prefix"])
-        self.python: str = options["python"] or ""
+        self.python: str = options["python"]
         self.specs = [f"python={self.python}", *options["packages"]]
         self.absent: list[str] = options["absent_packages"]
         self.variables: dict[str, Any] = options["variables"]
         self.profile: str = options["profile"]
-        self.frameworks: list[str] = options["frameworks"]
-        # What the system was made ready with, for the record.
-        self.system = {"conda": {"root": str(self.root), "init": options["init"]}}
-        if options["homebrew"]:
-            self.system["homebrew"] = options["homebrew"]
         self.recreate: bool = options["recreate"]
         self.channels = [
             "--override-channels",
@@ -244,37 +240,10 @@ class CondaEnvironment:
         self.making = self.prefix.with_name(f".{self.prefix.name}.being-made")
         self.evidence = self.prefix / "etc" / "metal-lab" / "conda-specs.json"
 
-    def absent_state(self) -> dict[str, Any]:
-        """Take away what the record says is ours."""
-        record = lab_record.read(self.profile)
-        if not record or record["provider"] != PROVIDER:
-            self.result["msg"] = f"There is no conda environment '{self.profile}' made by metal-lab on this machine."
-            return self.result
-        self.prefix = Path(record["prefix"])
-        self._guard_base()
-        data, mine = lab_record.data_folder(), lab_record.path(self.profile)
-        others = [path for path in data.glob("*.json") if path != mine]
-        # uv serves the environments of all profiles.
-        shared = [] if others else [data / "uv", data / "python"]
-        ours = [self.prefix] if record.get("created") else [self.prefix / "etc" / "metal-lab"]
-        doomed = [path for path in (*ours, *shared, mine) if path.exists()]
-        self._changed("".join(f"{path}\n" for path in doomed), "")
-        if not self.module.check_mode:
-            if record.get("created") and (self.prefix / "conda-meta" / "history").exists():
-                # --all takes the folder too, with what pip and uv put there (conda/cli/main_remove.py).
-                self.conda.change("remove", self.prefix, ["--all"])
-            for path in doomed:
-                if path.is_dir() and not path.is_symlink():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink(missing_ok=True)
-            lab_record.prune(data)
-        return self.result
-
-    def present_state(self) -> dict[str, Any]:
+    def make(self) -> None:
         """Create the environment, or make it right."""
         self._guard_base()
-        self._refuse_elsewhere()
+        old = environment.read(self.profile, PROVIDER, self.prefix)
         found = self._find()
         if found is not None and found.python_series != self.python:
             self._set_aside(found)
@@ -294,37 +263,12 @@ class CondaEnvironment:
                 f"The environment {self.prefix} says that it has Python, but {python} cannot be run. Move the "
                 "environment away and run again."
             )
-        self._note(created=found is None)
-        facts = {"provider": PROVIDER, "prefix": str(self.prefix), "python": str(python)}
-        self.result["ansible_facts"] = {"metal_lab_env": facts}
-        return self.result
-
-    def _note(self, *, created: bool) -> None:
-        """Keep the record and the file that shells read to get into the environment."""
-        old = lab_record.read(self.profile)
-        same_place = old.get("prefix") == str(self.prefix)
-        record = {
-            **old,
-            "schema": lab_record.SCHEMA,
-            "profile": self.profile,
-            "provider": PROVIDER,
-            "prefix": str(self.prefix),
-            "frameworks": self.frameworks,
-            **self.system,
-            "created": created or bool(same_place and old.get("created")),
-        }
-        start = self.prefix / "etc" / "metal-lab" / "00-env.sh"
-        start_before = start.read_text(encoding="utf-8") if start.exists() else ""
-        if record != old:
-            self._add_diff(
-                lab_record.part(lab_record.path(self.profile), lab_record.text(old), lab_record.text(record))
-            )
-            if not self.module.check_mode:
-                lab_record.write(self.profile, record)
-        if start_before != self._activation():
-            self._add_diff(lab_record.part(start, start_before, self._activation()))
-            if not self.module.check_mode:
-                lab_record.replace(start, self._activation().encode())
+        record = environment.with_ours(old, PROVIDER, self.prefix, self.module.params)
+        record["conda"] = {"root": str(self.root), "init": self.module.params["init"]}
+        record["created"] = found is None or bool(old.get("created"))
+        for part in environment.note(old, record, self._activation(), apply=not self.module.check_mode):
+            self._add_diff(part)
+        self.result["ansible_facts"] = environment.facts(PROVIDER, self.prefix)
 
     def _activation(self) -> str:
         """Shell lines that put a POSIX shell, bash or zsh into the environment.
@@ -336,15 +280,6 @@ class CondaEnvironment:
         return (
             f"command -v __conda_activate >/dev/null 2>&1 || . {hook}\nconda activate {shlex.quote(str(self.prefix))}\n"
         )
-
-    def _refuse_elsewhere(self) -> None:
-        record = lab_record.read(self.profile)
-        if record and (record["provider"], record["prefix"]) != (PROVIDER, str(self.prefix)):
-            raise CondaEnvError(
-                f"The environment '{self.profile}' is already at {record['prefix']} (made by {record['provider']}); "
-                f"asked for is {self.prefix} (made by {PROVIDER}). Set conda_env_prefix and env_provider to those, or "
-                "run playbooks/uninstall.yml first."
-            )
 
     def _guard_base(self) -> None:
         if self.prefix.resolve() == self.root.resolve():
@@ -469,7 +404,7 @@ def main() -> None:
         argument_spec={
             "conda_root": {"type": "path", "required": True},
             "prefix": {"type": "path", "required": True},
-            "python": {"type": "str"},
+            "python": {"type": "str", "required": True},
             "packages": {"type": "list", "elements": "str", "default": []},
             "absent_packages": {"type": "list", "elements": "str", "default": []},
             "channels": {"type": "list", "elements": "str", "default": ["conda-forge"]},
@@ -479,17 +414,15 @@ def main() -> None:
             "init": {"type": "bool", "default": False},
             "homebrew": {"type": "dict", "default": {}},
             "recreate": {"type": "bool", "default": False},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
-        required_if=[("state", "present", ["python"])],
         supports_check_mode=True,
     )
-    environment = CondaEnvironment(module)
+    conda_env = CondaEnvironment(module)
     try:
-        result = environment.present_state() if module.params["state"] == "present" else environment.absent_state()
-    except (CondaEnvError, lab_record.RecordError) as error:
-        module.fail_json(msg=str(error), **environment.result)
-    module.exit_json(**result)
+        conda_env.make()
+    except (CondaEnvError, RefusedError, lab_record.RecordError) as error:
+        module.fail_json(msg=str(error), **conda_env.result)
+    module.exit_json(**conda_env.result)
 
 
 if __name__ == "__main__":

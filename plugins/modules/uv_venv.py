@@ -15,13 +15,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import lab_record, uv_tool
+from ..module_utils import environment, lab_record, uv_tool
+from ..module_utils.environment import RefusedError
 
 PROVIDER = "uv"
-
-
-class RefusedError(Exception):
-    """The place for the environment is not free; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +42,7 @@ def inspect(prefix: Path, profile: str, python: str, recreate: bool) -> State:
     Raises:
         RefusedError: it belongs to somebody else, or holds another Python and `recreate` is false.
     """
-    record = lab_record.read(profile)
-    if record and (record["prefix"], record["provider"]) != (str(prefix), PROVIDER):
-        raise RefusedError(
-            f"The environment '{profile}' is already at {record['prefix']} (made by {record['provider']}); asked for "
-            f"is {prefix} (made by {PROVIDER}). Set env_prefix and env_provider to those, or run "
-            "playbooks/uninstall.yml first."
-        )
+    record = environment.read(profile, PROVIDER, prefix)
     occupied = prefix.exists() and (not prefix.is_dir() or any(prefix.iterdir()))
     if occupied and not record:
         raise RefusedError(
@@ -78,7 +69,7 @@ def _python_version(prefix: Path) -> str:
 
 
 def activation(prefix: Path) -> str:
-    """The first of the files in etc/metal-lab, which the block in the user's shell file reads in name order."""
+    """Shell lines that put a POSIX shell, bash or zsh into the environment."""
     quoted = "'" + str(prefix).replace("'", "'\\''") + "'"
     return f". {quoted}/bin/activate\n"
 
@@ -106,33 +97,16 @@ def main() -> None:
         state = inspect(prefix, options["profile"], options["python"], options["recreate"])
     except (RefusedError, lab_record.RecordError) as error:
         module.fail_json(str(error))
-    record = {
-        "schema": lab_record.SCHEMA,
-        "profile": options["profile"],
-        "provider": PROVIDER,
-        "prefix": str(prefix),
-        "frameworks": options["frameworks"],
-        **({"homebrew": options["homebrew"]} if options["homebrew"] else {}),
-    }
-    # Other roles keep what they know in the record too.
-    record = {**state.record, **record}
-    start = prefix / "etc" / "metal-lab" / "00-env.sh"
-    start_before = start.read_text(encoding="utf-8") if start.exists() else ""
-    create = not state.usable
-    changed = create or record != state.record or start_before != activation(prefix)
-    if changed and options["apply"]:
-        if create:
+    record = environment.with_ours(state.record, PROVIDER, prefix, options)
+    parts = []
+    if not state.usable:
+        before = f"Python {state.python}\n" if state.python else ""
+        parts.append(lab_record.part(f"environment at {prefix}", before, f"Python {options['python']}\n"))
+        if options["apply"]:
             _create(module, prefix, state, record)
-        lab_record.write(options["profile"], record)
-        lab_record.replace(start, activation(prefix).encode())
-    module.exit_json(
-        changed=changed,
-        create=create,
-        diff=_diff(prefix, state, create, record, start, start_before, options),
-        ansible_facts={
-            "metal_lab_env": {"provider": PROVIDER, "prefix": str(prefix), "python": str(prefix / "bin" / "python")}
-        },
-    )
+    parts += environment.note(state.record, record, activation(prefix), apply=options["apply"])
+    facts = environment.facts(PROVIDER, prefix)
+    module.exit_json(changed=bool(parts), create=not state.usable, diff=parts, ansible_facts=facts)
 
 
 def _create(module: AnsibleModule, prefix: Path, state: State, record: dict[str, Any]) -> None:
@@ -169,27 +143,6 @@ def _ask_index(module: AnsibleModule, uv: str, fetched: bool) -> None:
         if fetched:
             uv_tool.forget(options["uv_lock"])
         module.fail_json(f"Nothing was changed. {uv_tool.explain(done)}")
-
-
-def _diff(
-    prefix: Path,
-    state: State,
-    create: bool,
-    record: dict[str, Any],
-    start: Path,
-    start_before: str,
-    options: dict[str, Any],
-) -> list[dict[str, str]]:
-    parts = []
-    if create:
-        before = f"Python {state.python}\n" if state.python else ""
-        parts.append(lab_record.part(f"environment at {prefix}", before, f"Python {options['python']}\n"))
-    if record != state.record:
-        place = lab_record.path(options["profile"])
-        parts.append(lab_record.part(place, lab_record.text(state.record), lab_record.text(record)))
-    if start_before != activation(prefix):
-        parts.append(lab_record.part(start, start_before, activation(prefix)))
-    return parts
 
 
 if __name__ == "__main__":

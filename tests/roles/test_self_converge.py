@@ -174,7 +174,7 @@ def plist(**more: object) -> dict[str, object]:
         "__self_converge_label": "metal-lab.self-converge",
         "__self_converge_folder": "/Users/ana/a <b>",
         "__self_converge_minute": "1500",
-        "ansible_facts": {"preflight_host": host},
+        "__self_converge_host": host,
         "self_converge_repository": "https://git.example/?a=1&b=2",
         "self_converge_ref": "v1",
         "self_converge_keep": 14,

@@ -2,7 +2,7 @@
 
 Whole is what "Recording installed projects" (packaging.python.org) asks for: METADATA of that name and version, and a
 RECORD that lists every file. Standard library only, Python 3.8+: this file is also what the Ansible module
-`locked_set` goes by (a link among its module_utils), so that converging and verifying mean the same.
+`environment_packages` goes by (a link among its module_utils), so that converging and verifying mean the same.
 """
 
 from __future__ import annotations

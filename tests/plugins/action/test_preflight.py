@@ -406,7 +406,7 @@ def test_a_machine_is_described_and_its_lock_taken(home: Path) -> None:
         **{"frameworks": PROFILE.frameworks_on("darwin-arm64"), "environment": {"ZDOTDIR": "/z", "HTTPS_PROXY": "x"}},
         **{"tools": False, "system": "Darwin", "machine": "arm64", "user": "ana", "home": str(home)},
         **{"data": f"{home}/.local/share/metal-lab", "zdotdir": "/z", "prefix": str(home / "env")},
-        **{"env_present": True, "shell": "/bin/zsh"},
+        **{"env_present": True, "shell": "/bin/zsh", "sets": ["base", *PROFILE.frameworks_on("darwin-arm64")]},
     }
     python = {"discovered_interpreter_python": "/usr/bin/python3"}
     assert result == {"changed": False, "ansible_facts": {"preflight_host": host, **python}}
@@ -423,6 +423,27 @@ def test_a_machine_without_macos_brings_its_tools_and_gets_the_selection(home: P
     assert (host["provider"], host["tools"], host["frameworks"]) == ("uv", True, ["mlx"])
     assert (host["zdotdir"], host["data"]) == ("/play", str(home / "data" / "metal-lab"))
     assert not lock_of(home).exists()
+
+
+@pytest.mark.parametrize(
+    ("run_tags", "skip_tags", "sets"),
+    [
+        (["all"], [], ["base", "mlx", "jax"]),
+        (["base"], [], ["base"]),
+        (["frameworks"], [], ["mlx", "jax"]),
+        (["jax", "base"], [], ["base", "jax"]),
+        (["shell"], [], []),
+        (["all"], ["jax"], ["base", "mlx"]),
+        (["all"], ["frameworks"], ["base"]),
+        (["mlx"], ["base", "verify"], ["mlx"]),
+    ],
+)
+def test_the_runs_tags_say_which_packages_are_installed(
+    home: Path, run_tags: list[str], skip_tags: list[str], sets: list[str]
+) -> None:
+    variables = {"ansible_run_tags": run_tags, "ansible_skip_tags": skip_tags}
+    answer = run(home, {"frameworks": ["mlx", "jax"], "lock": False}, variables=variables)
+    assert sorted(answer["ansible_facts"]["preflight_host"]["sets"]) == sorted(sets)
 
 
 @pytest.mark.parametrize(

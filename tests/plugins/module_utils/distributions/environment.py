@@ -17,12 +17,12 @@ from ansible_collections.metal_lab.macs.verify import ROOT
 from ansible_collections.metal_lab.macs.verify.profile.lock import UV_LOCK
 from uv import find_uv_bin
 
-MODULE = "ansible_collections.metal_lab.macs.plugins.modules.package_sets"
+MODULE = "ansible_collections.metal_lab.macs.plugins.modules.environment_packages"
 
 
 @dataclass
 class Environment:
-    """A uv environment, and the module package_sets run on it in its own process.
+    """A uv environment, and the module environment_packages run on it in its own process.
 
     Attributes:
         folder: holds all: the environment, wheels, uv's cache, a home.
@@ -74,7 +74,7 @@ class Environment:
         """Run the module as the action plugin would."""
         wanted = self.packages if names is None else {name: self.packages[name] for name in names}
         arguments = {
-            "name": "base", "prefix": str(self.prefix), "packages": dict.fromkeys(wanted, "1.0"), "variables": {},
+            "prefix": str(self.prefix), "packages": dict.fromkeys(wanted, "1.0"), "variables": {},
             "apply": apply, "content": content, "requirements": "".join(wanted.values()),
             "uv_lock": UV_LOCK.read_text(encoding="utf-8"),
         }  # fmt: skip

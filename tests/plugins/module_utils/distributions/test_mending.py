@@ -1,4 +1,4 @@
-"""What the module locked_set makes of damaged packages, with the real uv: it mends them, and leaves the rest alone."""
+"""What `environment_packages` makes of damaged packages, with the real uv: mends them, and leaves the rest alone."""
 
 import pytest
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.metal_lab.macs.plugins.modules import conda_env
+from ansible_collections.metal_lab.macs.plugins.modules import conda_env, environment_absent
 from ansible_collections.metal_lab.macs.verify import ROOT
 from pack_installer import pack
 
@@ -52,6 +52,10 @@ class Lab:
         base = {"conda_root": str(self.root), "prefix": str(self.prefix), "profile": "ml-m1", "python": "3.11"}
         given = {**base, "packages": ["pip"], **options}
         return run_module(conda_env.main, {key: one for key, one in given.items() if one is not None}, check=check)
+
+    def remove(self, *, check: bool = False) -> dict[str, Any]:
+        """Take the environment away, as uninstalling does."""
+        return run_module(environment_absent.main, {"profile": "ml-m1"}, check=check)
 
     def installed(self) -> dict[str, str]:
         """Versions by name, read from conda-meta."""

@@ -235,7 +235,7 @@ def test_base_is_refused(lab: Lab) -> None:
     for prefix in (lab.root, lab.home / "link"):
         assert "conda's own base environment" in lab.run(prefix=str(prefix))["msg"]
     lab_record.write("ml-m1", {"schema": 1, "profile": "ml-m1", "provider": "conda", "prefix": str(lab.root)})
-    assert "conda's own base environment" in lab.run(state="absent")["msg"]
+    assert "conda's own base environment" in lab.remove()["msg"]
     assert (lab.root / "bin" / "conda").exists()
 
 
@@ -243,14 +243,9 @@ def test_what_is_no_record_is_not_touched(lab: Lab) -> None:
     place = lab_record.path("ml-m1")
     place.parent.mkdir(parents=True)
     place.write_text("{}")
-    for state in ("present", "absent"):
-        assert "Move it away" in lab.run(state=state)["msg"]
+    for answer in (lab.run(), lab.remove()):
+        assert "Move it away" in answer["msg"]
     assert place.read_text() == "{}"
-
-
-def test_without_a_python_there_is_nothing_to_make(lab: Lab) -> None:
-    assert "state is present but all of the following are missing: python" in lab.run(python=None)["msg"]
-    assert lab.run(python=None, state="absent")["changed"] is False
 
 
 def test_condas_own_message_comes_through(lab: Lab) -> None:
@@ -319,7 +314,7 @@ def test_conda_that_reports_success_and_did_nothing_is_not_believed(lab: Lab) ->
     conda = lab.root / "bin" / "conda"
     conda.write_text("""#!/bin/sh\necho '{"success": true}'\n""")
     assert f"but {lab.prefix} does not satisfy ffmpeg." in lab.run(packages=["pip", "ffmpeg"])["msg"]
-    lab.run(state="absent")
+    lab.remove()
     shutil.rmtree(lab.prefix, ignore_errors=True)
     assert f"but {lab.prefix} does not satisfy python=3.11, pip." in lab.run()["msg"]
 
@@ -365,7 +360,7 @@ def test_what_was_made_is_removed_and_all_else_stays(lab: Lab, others: bool) -> 
     assert lab.calls
     listed = [lab.prefix, *([] if others else [data / "uv", data / "python"]), data / "ml-m1.json"]
     for check in (True, False):
-        answer = lab.run(check=check, state="absent")
+        answer = lab.remove(check=check)
         assert answer["changed"]
         assert [(one["before"], one["after"]) for one in answer["diff"]] == [
             ("".join(f"{one}\n" for one in listed), "")
@@ -378,16 +373,31 @@ def test_what_was_made_is_removed_and_all_else_stays(lab: Lab, others: bool) -> 
         others,
         others,
     ]
-    again = lab.run(state="absent")
-    assert (again["changed"], again["commands"]) == (False, [])
-    assert again["msg"] == "There is no conda environment 'ml-m1' made by metal-lab on this machine."
+    again = lab.remove()
+    assert again["changed"] is False
+    assert again["msg"] == "There is no environment 'ml-m1' made by metal-lab on this machine."
+
+
+def test_without_its_conda_the_environment_goes_all_the_same(lab: Lab) -> None:
+    lab.run()
+    (lab.root / "bin" / "conda").unlink()
+    assert lab.remove()["changed"]
+    assert not lab.prefix.exists()
+
+
+def test_what_conda_says_when_it_cannot_is_shown_and_the_rest_stays(lab: Lab) -> None:
+    lab.run()
+    conda = lab.root / "bin" / "conda"
+    conda.write_text("#!/bin/sh\necho no room; exit 3\n")
+    assert re.search(r"exit code 3, and nothing else was taken away: no room", lab.remove()["msg"])
+    assert lab_record.path("ml-m1").exists()
 
 
 def test_what_was_adopted_stays(lab: Lab) -> None:
     lab.conda("create", "python=3.11", "pip")
     lab.run()
     assert lab.calls
-    lab.run(state="absent")
+    lab.remove()
     assert ("python" in lab.installed(), lab.calls) == (True, [])
     assert not (lab.prefix / "etc" / "metal-lab").exists()
 
@@ -399,14 +409,13 @@ def test_half_of_what_was_made_goes_without_conda(lab: Lab) -> None:
     lab.prefix.rename(lab.home / "elsewhere")
     lab.prefix.symlink_to(lab.home / "elsewhere")
     assert lab.calls
-    assert lab.run(state="absent")["changed"]
+    assert lab.remove()["changed"]
     assert (lab.calls, lab.prefix.is_symlink(), (lab.home / "elsewhere" / "bin").exists()) == ([], False, True)
 
 
 def test_an_environment_of_another_maker_is_left(lab: Lab) -> None:
     record = {"schema": 1, "profile": "ml-m1", "provider": "uv", "prefix": str(lab.prefix)}
     lab_record.write("ml-m1", record)
-    assert lab.run(state="absent")["changed"] is False
     assert f"is already at {lab.prefix} (made by uv)" in lab.run()["msg"]
     assert json.loads(lab_record.path("ml-m1").read_text()) == record
 

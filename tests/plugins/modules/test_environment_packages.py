@@ -1,10 +1,10 @@
-"""What `locked_set` finds missing, and how it survives being cut off."""
+"""What `environment_packages` finds missing, and how it survives being cut off."""
 
 import json
 from pathlib import Path
 
 import pytest
-from ansible_collections.metal_lab.macs.plugins.modules.package_sets import (
+from ansible_collections.metal_lab.macs.plugins.modules.environment_packages import (
     JOURNAL,
     Journal,
     Variables,

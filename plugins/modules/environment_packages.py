@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Module `package_sets`: sets of packages at their locked versions, and their variables, in an environment.
+"""Module `environment_packages`: packages at their locked versions, and their sets' variables, in an environment.
 
 Runs on the target's Python (3.8+).
 """
@@ -169,7 +169,6 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "name": {"type": "str", "required": True},
             "prefix": {"type": "path", "required": True},
             "packages": {"type": "dict", "required": True},
             "variables": {"type": "dict", "required": True},
@@ -178,70 +177,45 @@ def main() -> None:
             "requirements": {"type": "str", "default": ""},
             "uv_lock": {"type": "str", "default": ""},
             "find_links": {"type": "str", "default": ""},
-            "others": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )
     options = module.params
     prefix = Path(options["prefix"])
-    others: dict[str, dict[str, dict[str, str]]] = options["others"]
-    names = {*options["packages"], *(name for one in others.values() for name in one["packages"])}
+    wanted = {name: str(version) for name, version in options["packages"].items()}
     if not (prefix / "bin" / "python").exists():
         if not module.check_mode:
             module.fail_json(f"There is no environment at {prefix}. Run the role uv_env or conda_env first.")
         found: dict[str, list[Found]] = {}
-        journal_names: set[str] = set()
+        interrupted: set[str] = set()
     else:
         try:
-            found = look(prefix, names, options["content"])
+            found = look(prefix, set(wanted), options["content"])
         except ValueError as error:
             module.fail_json(str(error))
-        journal_names = Journal(prefix).names
-    wanted = {name: str(version) for name, version in options["packages"].items()}
-    missing = pending(wanted, found, journal_names)
-    variables = Variables(prefix, options["name"])
-    wanted_variables = {name: str(value) for name, value in options["variables"].items()}
-    before, after = variables.before(wanted_variables), _shell_lines(wanted_variables)
-    result = {
-        "changed": bool(missing) or before != after,
-        "pending": missing,
-        "as_locked": [name for name, one in others.items() if _is_as_locked(prefix, name, one, found, journal_names)],
-        "diff": _diff(prefix, wanted, found, missing, str(variables.path), before, after),
-    }
-    if options["apply"]:
-        if missing:
-            _install(module, prefix, {name: wanted[name] for name in missing}, found)
+        interrupted = Journal(prefix).names
+    missing = pending(wanted, found, interrupted)
+    diff = _diff(prefix, wanted, found, missing) if missing else []
+    if options["apply"] and missing:
+        _install(module, prefix, {name: wanted[name] for name in missing}, found)
+    for name, values in options["variables"].items():
+        # Each set's after those of the set before: in a conda environment they are in one file.
+        variables = Variables(prefix, name)
+        texts = {variable: str(value) for variable, value in values.items()}
+        before, after = variables.before(texts), _shell_lines(texts)
         if before != after:
-            variables.write(wanted_variables)
-    module.exit_json(**result)
-
-
-def _is_as_locked(
-    prefix: Path, name: str, wanted: dict[str, dict[str, str]], found: dict[str, list[Found]], interrupted: set[str]
-) -> bool:
-    """Whether nothing is to be done for a set: its packages at their versions, its variables as they should be."""
-    variables = Variables(prefix, name)
-    as_stored = variables.before(wanted["variables"]) == _shell_lines(wanted["variables"])
-    return as_stored and not pending(wanted["packages"], found, interrupted)
+            diff.append(lab_record.part(str(variables.path), before, after))
+            if options["apply"]:
+                variables.write(texts)
+    module.exit_json(changed=bool(diff), pending=missing, diff=diff)
 
 
 def _diff(
-    prefix: Path,
-    wanted: dict[str, str],
-    found: dict[str, list[Found]],
-    missing: list[str],
-    variables_path: str,
-    before: str,
-    after: str,
+    prefix: Path, wanted: dict[str, str], found: dict[str, list[Found]], missing: list[str]
 ) -> list[dict[str, str]]:
-    parts = []
-    if missing:
-        old = "".join(f"{name}=={_said(one)}\n" for name in missing for one in found.get(name, []))
-        new = "".join(f"{name}=={wanted[name]}\n" for name in missing)
-        parts.append(lab_record.part(f"packages in {prefix}", old, new))
-    if before != after:
-        parts.append(lab_record.part(variables_path, before, after))
-    return parts
+    old = "".join(f"{name}=={_said(one)}\n" for name in missing for one in found.get(name, []))
+    new = "".join(f"{name}=={wanted[name]}\n" for name in missing)
+    return [lab_record.part(f"packages in {prefix}", old, new)]
 
 
 def _said(one: Found) -> str:
@@ -257,8 +231,7 @@ def _install(module: AnsibleModule, prefix: Path, missing: dict[str, str], found
     uv takes an unpacked wheel from its cache as it is, with --reinstall-package too; and where it has linked files from
     there into an env, who writes into one of them writes into the cache.
     """
-    options = module.params
-    uv = str(uv_tool.ensure(module, options["uv_lock"]))
+    uv = str(uv_tool.ensure(module, module.params["uv_lock"]))
     journal = Journal(prefix)
     # A whole one of another version is replaced without being asked for.
     again = [name for name in missing if name in found and (name in journal.names or _is_damaged(found[name]))]
@@ -272,7 +245,7 @@ def _install(module: AnsibleModule, prefix: Path, missing: dict[str, str], found
     if still := pending(missing, found, set()):
         there = "".join(f"{name}=={_said(one)}\n" for name in still for one in found.get(name, []))
         module.fail_json(
-            f"{options['name']}: uv ended well, and these are still not whole at their locked version: "
+            "uv ended well, and these are still not whole at their locked version: "
             f"{', '.join(still)}. There is:\n{there}"
             "What uv fetches has its locked hash; if files are other than recorded, something on this machine alters "
             f"them: look at its disk, its memory, and what else writes there. uv said:\n{done.stderr.strip()}"
@@ -301,7 +274,7 @@ def _run_uv(
 
 def _succeed(module: AnsibleModule, done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
     if done.returncode != 0:
-        module.fail_json(f"{module.params['name']}: {uv_tool.explain(done)}")
+        module.fail_json(uv_tool.explain(done))
     return done
 
 

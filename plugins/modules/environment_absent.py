@@ -1,0 +1,74 @@
+#!/usr/bin/python
+"""Module `environment_absent`: take away an environment and what served it. Runs on the target's Python (3.8+)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils import lab_record
+
+
+def ours(profile: str, record: dict[str, Any]) -> list[Path]:
+    """Everything to take away, in order; the record last, so that a run which is cut off can be repeated."""
+    data, mine = lab_record.data_folder(), lab_record.path(profile)
+    others = [path for path in data.glob("*.json") if path != mine]
+    # uv and the Pythons that it fetched serve all profiles.
+    shared = [] if others else [data / "uv", data / "python"]
+    prefix = Path(record["prefix"])
+    # An environment that conda had already was adopted, and is left.
+    adopted = record["provider"] == "conda" and not record.get("created")
+    return [path for path in (prefix / "etc" / "metal-lab" if adopted else prefix, *shared, mine) if path.exists()]
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(argument_spec={"profile": {"type": "str", "required": True}}, supports_check_mode=True)
+    profile = module.params["profile"]
+    try:
+        record = lab_record.read(profile)
+    except lab_record.RecordError as error:
+        module.fail_json(str(error))
+    if not record:
+        msg = f"There is no environment '{profile}' made by metal-lab on this machine."
+        module.exit_json(changed=False, msg=msg)
+    prefix = Path(record["prefix"])
+    if (prefix / "condabin").is_dir():
+        module.fail_json(
+            f"Nothing was taken away: by the record, the environment '{profile}' is {prefix}, which is conda's own "
+            f"base environment. metal-lab never makes that: look at {lab_record.path(profile)}, and move it away."
+        )
+    doomed = ours(profile, record)
+    if not module.check_mode:
+        _forget(module, record, doomed)
+        for path in doomed:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        if record["provider"] == "uv":
+            lab_record.prune(prefix.parent)
+        lab_record.prune(lab_record.data_folder())
+    listed = "".join(f"{path}\n" for path in doomed)
+    module.exit_json(changed=True, diff=[lab_record.part("put here by metal-lab", listed, "")])
+
+
+def _forget(module: AnsibleModule, record: dict[str, Any], doomed: list[Path]) -> None:
+    """Have conda take its environment away, where there is still a conda: it keeps a list of them."""
+    prefix = Path(record["prefix"])
+    conda = Path(record.get("conda", {}).get("root", "")) / "bin" / "conda"
+    if prefix not in doomed or not (prefix / "conda-meta" / "history").exists() or not os.access(conda, os.X_OK):
+        return
+    # --all takes the folder too, with what pip and uv put there (conda/cli/main_remove.py).
+    line = [str(conda), "remove", "--prefix", str(prefix), "--yes", "--json", "--quiet", "--all"]
+    code, out, err = module.run_command(line)
+    if code != 0:
+        module.fail_json(f"conda remove ended with exit code {code}, and nothing else was taken away: {err or out}")
+
+
+if __name__ == "__main__":
+    main()
