@@ -3,7 +3,10 @@
 import json
 import os
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,9 @@ import testinfra
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
+from tests.waiting import wait_until
+from verify import ROOT
+from verify.probes import supervisor
 from verify.target import answers, remote
 from verify.target.answers import Outcome, Report
 
@@ -85,6 +91,19 @@ def test_numbers_that_json_does_not_have(run: Any) -> None:
     assert data(run("return {'x': [float('nan'), -float('inf'), 1.5]}")) == {"x": ["nan", "-inf", 1.5]}
 
 
+def gone(pid: str) -> bool:
+    """Whether a process that was killed is no more, or dead and only not waited for; dying takes it a moment."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        time.sleep(0.01)
+    return False
+
+
 def test_a_probe_that_hangs_is_killed_with_its_children(run: Any, tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     outcome = run(
@@ -97,9 +116,7 @@ def test_a_probe_that_hangs_is_killed_with_its_children(run: Any, tmp_path: Path
     )
     assert outcome.ended == "timeout"
     assert outcome.reports == {"tried": Report("start")}
-    for pid in pids.read_text().split():
-        status = Path(f"/proc/{pid}/stat")
-        assert not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    assert all(gone(pid) for pid in pids.read_text().split())
 
 
 def test_a_child_left_behind_does_not_hold_the_answer_up(run: Any) -> None:
@@ -111,6 +128,48 @@ def test_a_child_left_behind_does_not_hold_the_answer_up(run: Any) -> None:
 def test_a_signal_is_named(run: Any, name: str) -> None:
     outcome = run(f"import signal\nos.kill(os.getpid(), signal.{name})")
     assert (outcome.ended, outcome.signal) == ("signal", name)
+
+
+def test_a_signal_without_a_name_is_told_by_its_number(run: Any) -> None:
+    outcome = run("os.kill(os.getpid(), 40)")
+    assert (outcome.ended, outcome.status, outcome.signal) == ("signal", 40, "signal 40")
+
+
+def test_the_end_of_what_a_probe_wrote_is_kept(run: Any) -> None:
+    outcome = run("os.write(1, b'a' * 500 + b'b' * 2997 + b'end'); return {}")
+    assert outcome.evidence == "b" * 2997 + "end"
+
+
+def test_the_kernel_ends_a_probe_that_its_supervisor_does_not(run: Any) -> None:
+    """After the supervisor's own limit, and before nobody waits any more."""
+    left = data(run("import signal; return {'left': signal.alarm(0)}", seconds=20))["left"]
+    assert 20 < left < 20 + remote.OUTER_MARGIN_S
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_supervisor_that_is_ended_takes_its_probe_along(tmp_path: Path, number: signal.Signals) -> None:
+    place = tmp_path / "pid"
+    started = f"import os, time\ndef stages(_):\n    open({str(place)!r}, 'w').write(str(os.getpid()) + '.')\n"
+    order = {
+        "nonce": "n",
+        "modules": [
+            *(("verify", None), ("verify.probes", None)),
+            ("verify.probes.reporting", (remote.PROBES / "reporting.py").read_text(encoding="utf-8")),
+            ("verify.probes.tried", f"{started}    time.sleep(1000)\n"),
+        ],
+        **{"entry": "verify.probes.tried", "parameters": {}, "environment": {}, "seconds": 1000},
+    }
+    code = f"import sys; from verify.probes import supervisor; supervisor.main({remote._pack(json.dumps(order))!r})"
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    text = wait_until(lambda: place.exists() and place.read_text().endswith(".") and place.read_text(), process)
+    process.send_signal(number)
+    assert process.wait(30) == 1
+    assert gone(str(text).strip("."))
+
+
+def test_a_probe_finds_the_commands_of_its_environment_where_no_path_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PATH")
+    assert supervisor._activated_path() == f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}"
 
 
 def test_an_exit_in_the_middle(run: Any) -> None:
