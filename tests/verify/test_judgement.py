@@ -124,6 +124,46 @@ def test_each_failure_has_a_name(changes: dict[str, dict[str, Any]], check: str,
     assert bad[check].advice
 
 
+@pytest.mark.parametrize(
+    ("changes", "check"),
+    [
+        ({"import": {"version": "1.1"}}, "version"),
+        (product(drain_s=0.2), "matmul.speed"),
+        ({"bandwidth": {"bytes": 10**10}}, "bandwidth"),
+    ],
+)
+def test_after_what_is_only_slow_or_of_another_version_the_rest_is_still_told(
+    changes: dict[str, dict[str, Any]], check: str
+) -> None:
+    assert {name for name, one in judge(changes)[0].items() if one.result != "pass"} == {check}
+
+
+@pytest.mark.parametrize(
+    ("changes", "check"),
+    [
+        ({"device": {"default": "cpu"}}, "device"),
+        ({"execute": {"ran_on": "cpu:0"}}, "placement"),
+        ({"numbers": {"cases": [{**CASE, "error": 4.5}]}}, "numbers"),
+        (product(device="cpu:0"), "matmul.value"),
+        ({"training": {"losses": [1.0, 0.9]}}, "training"),
+        ({"training": {"cpu_losses": [1.0, 0.5, 0.2]}}, "training.cpu"),
+        ({"memory": {"after": 4001000}}, "memory"),
+    ],
+)
+def test_after_what_is_wrong_the_rest_is_not_reached(changes: dict[str, dict[str, Any]], check: str) -> None:
+    found, _ = judge(changes)
+    later = list(found)[list(found).index(check) + 1 :]
+    assert {(found[name].result, found[name].message) for name in later} == {
+        ("skip", f"not reached: mlx.{check} failed")
+    }
+
+
+def test_the_end_of_what_a_probe_wrote_is_shown() -> None:
+    found, _ = judge(written=[], ended="timeout", evidence="\n" + "a" * 100 + "b" * 596 + "end.\n")
+    assert found["import"].message.endswith("; it wrote: " + "b" * 596 + "end.")
+    assert "it wrote" not in judge(written=[], ended="timeout", evidence=" \n")[0]["import"].message
+
+
 def test_a_package_of_whose_files_nothing_is_said_is_not_as_locked() -> None:
     share = Share({"mlx": "1.0"}, ("mlx",))
     answer = packages.judge("mlx", share, {"installed": {"mlx": ["1.0"]}, "files": {}, "problems": {}})
