@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.verify.standins import learned
 from verify import ROOT
 from verify.checks import numbers as numbers_check
 from verify.checks import tolerance
@@ -358,26 +359,6 @@ def test_the_device_and_the_cpu_train_from_the_same_weights() -> None:
         for name, shape in {"w1": (8, 32), "b1": (32,), "w2": (32, 1), "b2": (1,)}.items()
     }
     assert len(seen["losses"]) == 80
-
-
-def learned(x: Any, y: Any, weights: dict[str, Any], steps: int) -> list[float]:
-    """The losses of the network under Adam, by the book (Kingma and Ba 2015), in float64."""
-    w = {name: one.astype(np.float64) for name, one in weights.items()}
-    means, squares = ({name: np.zeros_like(one) for name, one in w.items()} for _ in range(2))
-    losses = []
-    for step in range(1, steps + 1):
-        hidden = np.maximum(x @ w["w1"] + w["b1"], 0)
-        off = hidden @ w["w2"] + w["b2"] - y
-        losses.append(float((off**2).mean()))
-        back = 2 * off / len(x)
-        inner = back @ w["w2"].T * (hidden > 0)
-        slopes = {"w1": x.T @ inner, "b1": inner.sum(0), "w2": hidden.T @ back, "b2": back.sum(0)}
-        for name, slope in slopes.items():
-            means[name] = 0.9 * means[name] + 0.1 * slope
-            squares[name] = 0.999 * squares[name] + 0.001 * slope**2
-            unbiased = means[name] / (1 - 0.9**step), squares[name] / (1 - 0.999**step)
-            w[name] = w[name] - 0.02 * unbiased[0] / (np.sqrt(unbiased[1]) + 1e-8)
-    return losses
 
 
 @pytest.mark.parametrize("seed", range(4))
