@@ -58,6 +58,22 @@ def test_a_residual_at_its_limit(residual: float, result: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        (0.0, 0.0, "residual at most 0.00, limit 4"),
+        (0.5, 0.25, "residual at most 0.50, limit 4"),
+        (5.0, 9.0, "the timed product is wrong: residual 5, limit 4 (float32, n=1000)"),
+        ("nan", 9.0, "the timed product is wrong: residual not finite, limit 4 (float32, n=1000)"),
+    ],
+)
+def test_the_first_wrong_product_is_told(first: Any, second: float, message: str) -> None:
+    report = FrameworkReport(required=True)
+    products = [product(residuals=[first]), product(n=2000, residuals=[second])]
+    found = SpeedJudge("mlx", "gpu:0", None, report).matmul({"products": products, "lacking": {}})
+    assert found[0].message == message
+
+
+@pytest.mark.parametrize(
     ("dtype", "tflops", "result"),
     [("float32", 2.74, "pass"), ("float32", 2.76, "fail"), ("float16", 5.49, "pass"), ("float16", 5.50, "fail")],
 )
@@ -79,7 +95,7 @@ def test_the_highest_peak_and_a_twentieth_is_the_last_that_passes(faster: float,
     seconds = 2 * 1000**3 / 21e12 / faster
     found, report = timed(product(samples=[seconds] * 5), chip=RANGE)
     assert found["matmul.speed"][0] == result
-    assert report.matmul[0].share == pytest.approx(2.1)
+    assert (report.matmul[0].share, report.matmul[0].yardstick_tflops) == (pytest.approx(2.1), 10)
     judge = SpeedJudge("mlx", "gpu:0", RANGE, report)
     (bandwidth,) = judge.bandwidth({"bytes": 105 * 10**9, "samples": [1 / faster] * 5})
     assert bandwidth.result == result
@@ -212,6 +228,17 @@ def test_a_loss_within_the_band_of_the_cpus(last: float, fault: str) -> None:
     assert numbers.training([1.0, last], [1.0, 0.5])[0] == fault
 
 
+def test_the_step_at_which_a_loss_is_furthest_from_the_cpus_is_told() -> None:
+    fault, message = numbers.training([1.0, 0.9, 0.51], [1.0, 0.5, 0.5])
+    assert fault == "diverges"
+    assert message.startswith("furthest from the CPU's at step 1: 0.9, on the CPU 0.5 (")
+    # At the band's edge, from both ends of it.
+    assert [numbers.training([0.0, last], [0.0, 20.0])[0] for last in (21.0, 21.001, 19.0, 18.999)] == [
+        *("", "diverges"),
+        *("", "diverges"),
+    ]
+
+
 def test_equal_losses_of_nothing_do_not_diverge() -> None:
     assert numbers.training([0.0, 0.0], [0.0, 0.0])[0] == ""
 
@@ -316,6 +343,7 @@ def test_what_the_tools_say_is_read_exactly() -> None:
     assert state.read(data) == State(
         swap_used_bytes=1572864, load_1m=0.0, wired_limit_bytes=3145728, virtual_machine=True, uptime_s=0.5
     )
+    assert state.model({"said": {"model": "x" * 150}}) == "x" * 100
     # A clock that was set back since the start.
     assert state.read({**data, "now": 99.0}).uptime_s is None
     assert state.read({**data, "now": 100.0}).uptime_s == 0.0
