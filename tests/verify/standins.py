@@ -502,6 +502,7 @@ def tensorflow(log: Log) -> dict[str, Any]:
         if batch_dims == 0:
             return np.take(x, indices, axis)
         assert batch_dims == 1
+        assert axis < 0 or axis >= batch_dims
         return np.stack(
             [np.take(one, places, axis if axis < 0 else axis - 1) for one, places in zip(x, indices, strict=True)]
         )
