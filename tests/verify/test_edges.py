@@ -95,7 +95,8 @@ def test_the_highest_peak_and_a_twentieth_is_the_last_that_passes(faster: float,
     seconds = 2 * 1000**3 / 21e12 / faster
     found, report = timed(product(samples=[seconds] * 5), chip=RANGE)
     assert found["matmul.speed"][0] == result
-    assert (report.matmul[0].share, report.matmul[0].yardstick_tflops) == (pytest.approx(2.1), 10)
+    assert report.matmul[0].share == pytest.approx(2.1)
+    assert report.matmul[0].yardstick_tflops == 10
     judge = SpeedJudge("mlx", "gpu:0", RANGE, report)
     (bandwidth,) = judge.bandwidth({"bytes": 105 * 10**9, "samples": [1 / faster] * 5})
     assert bandwidth.result == result
