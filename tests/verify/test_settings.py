@@ -10,6 +10,7 @@ import pytest
 import testinfra
 
 from verify.errors import UserError
+from verify.results.files import FOLDER
 from verify.run import options, settings
 
 
@@ -132,7 +133,7 @@ def test_options_are_handed_on_as_they_were_given() -> None:
         one.name.removeprefix("--").replace("-", "_"): one.more.get("default") for one in options.OPTIONS
     }
     assert options.pass_on({**given, "no_page": False, "soak_seconds": "7", "ssh_config": "a b"}) == [
-        *("--hosts=local://", "--profile=ml-m1", "--level=quick", f"--results={options.FOLDER}"),
+        *("--hosts=local://", "--profile=ml-m1", "--level=quick", f"--results={FOLDER}"),
         *("--soak-seconds=7", "--ssh-config=a b"),
     ]
     assert options.pass_on({**given, "no_page": True})[-1] == "--no-page"
