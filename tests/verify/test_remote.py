@@ -17,9 +17,11 @@ from testinfra.host import Host
 
 from tests.waiting import wait_until
 from verify import ROOT
+from verify.documents import MalformedError
 from verify.probes import supervisor
-from verify.target import answers, remote
+from verify.target import answers, connection, remote
 from verify.target.answers import Outcome, Report
+from verify.target.connection import LostError, NoAnswerError
 
 
 @pytest.fixture
@@ -182,7 +184,7 @@ def test_the_outer_limit_ends_even_a_supervisor_that_hangs(host: Host, monkeypat
     monkeypatch.setattr(remote, "OUTER_MARGIN_S", 0.5)
     monkeypatch.setattr(remote, "_SUPERVISE", "sleep 1000")
     outcome = remote.probe(host, sys.executable, "environment", {}, {}, 0.5)
-    assert (outcome.ended, outcome.reports) == ("no-answer", {})
+    assert outcome == Outcome({}, "no-answer", -1, evidence="no answer within 1 s", seconds=0.5)
 
 
 def script(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
@@ -259,6 +261,51 @@ def test_anything_but_one_strict_line_is_no_answer(host: Host, lines: list[str])
     whole = {**GOOD, "records": [_START, _END]}
     good = CommandResult(host.backend, 0, b"", f"banner\nn {json.dumps(whole)}\n".encode(), b"")
     assert remote._understand(good, "framework", "n").ended == "exit"
+
+
+@pytest.mark.parametrize(
+    ("lines", "record"), [(["Darwin", "arm64", "/r.json", "{", "}", ""], "{\n}"), (["Darwin", "arm64", "/r.json"], "")]
+)
+def test_an_answer_to_the_first_look(
+    host: Host, monkeypatch: pytest.MonkeyPatch, lines: list[str], record: str
+) -> None:
+    def answered(said: list[str]) -> Outcome:
+        def run(_host: Host, _seconds: float, _command: str, _look: str, nonce: str, _profile: str) -> CommandResult:
+            # Nobody can guess what sets an answer apart.
+            assert len(bytes.fromhex(nonce)) >= 16
+            return CommandResult(host.backend, 0, b"", "\n".join([nonce, *said, nonce]).encode(), b"")
+
+        monkeypatch.setattr(connection, "run", run)
+        return remote.look(host, "ml-m1")
+
+    wanted = {"system": "Darwin", "machine": "arm64", "record_path": "/r.json", "record": record}
+    assert answered(lines).data("look") == wanted
+    assert answered(lines[:2]).ended == "unreachable"
+
+
+@pytest.mark.parametrize(
+    ("error", "asked", "looked"),
+    [
+        (LostError("gone"), "lost", "unreachable"),
+        (NoAnswerError("slow"), "no-answer", "unreachable"),
+        (MalformedError("too much"), "malformed", "malformed"),
+    ],
+)
+def test_what_goes_wrong_with_a_connection_is_an_outcome(
+    host: Host, monkeypatch: pytest.MonkeyPatch, error: Exception, asked: str, looked: str
+) -> None:
+    def fails(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(connection, "run", fails)
+    outcomes = [
+        remote.probe(host, "python", "environment", {}, {}, 5),
+        remote.ask(host, "system", [], 5),
+        remote.look(host, "ml-m1"),
+    ]
+    assert [one.ended for one in outcomes] == [asked, asked, looked]
+    assert {one.evidence for one in outcomes} == {str(error)}
+    assert outcomes[0].status == -1
 
 
 def test_the_first_look(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
