@@ -11,7 +11,7 @@ import testinfra
 
 from verify.errors import UserError
 from verify.results.files import FOLDER
-from verify.run import options, plugin, settings
+from verify.run import options, settings
 
 
 @pytest.fixture
@@ -137,23 +137,3 @@ def test_options_are_handed_on_as_they_were_given() -> None:
         *("--soak-seconds=7", "--ssh-config=a b"),
     ]
     assert options.pass_on({**given, "no_page": True})[-1] == "--no-page"
-
-
-@pytest.mark.parametrize(
-    ("when", "outcome", "expected_failure", "category"),
-    [
-        ("call", "passed", False, "passed"),
-        ("call", "failed", False, "failed"),
-        ("call", "skipped", False, "skipped"),
-        # A warning: told, and no failure.
-        ("call", "skipped", True, "xfailed"),
-        ("setup", "passed", False, ""),
-        ("setup", "failed", False, "error"),
-        ("teardown", "failed", False, "error"),
-    ],
-)
-def test_what_pytest_counts_a_check_as(when: Any, outcome: Any, expected_failure: bool, category: str) -> None:
-    report = pytest.TestReport("test", ("file", None, "test"), {}, outcome, None, when)
-    if expected_failure:
-        report.wasxfail = "reason: [noisy]"
-    assert plugin.pytest_report_teststatus(report) == (category, "", category.upper())
