@@ -11,7 +11,7 @@ import testinfra
 
 from verify.errors import UserError
 from verify.results.files import FOLDER
-from verify.run import options, settings
+from verify.run import options, run, settings
 
 
 @pytest.fixture
@@ -137,3 +137,10 @@ def test_options_are_handed_on_as_they_were_given() -> None:
         *("--soak-seconds=7", "--ssh-config=a b"),
     ]
     assert options.pass_on({**given, "no_page": True})[-1] == "--no-page"
+
+
+def test_a_host_is_called_by_its_bare_name_where_that_is_its_own() -> None:
+    hosts = testinfra.get_hosts(["local://", "ssh://a", "docker://a", "ssh://b"])
+    assert {address: name for address, (_, name) in run._named(hosts).items()} == {
+        **{"local": "localhost", "ssh://a": "ssh://a", "docker://a": "docker://a", "ssh://b": "b"}
+    }
