@@ -1,9 +1,13 @@
 """The probe of the machine and its state: what it asks of a Mac's tools and of Linux' files; nothing holds it up."""
 
+import functools
 import os
 import platform
+import pwd
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -137,3 +141,118 @@ def test_the_cpu_of_a_linux_machine(monkeypatch: pytest.MonkeyPatch, cpuinfo: st
     monkeypatch.setattr(Path, "read_text", read_text)
     found = environment.machine()
     assert (found["cpu"], found["machine"], found["translated"]) == (cpu, "aarch64", False)
+
+
+Asking = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asking:
+    """What is found by a new shell that does something before it answers; it notes how it was started."""
+    for name in ("bin/python", "bin/brew", "bin/conda"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "env").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "env")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("VIRTUAL_ENV", "/of/this/process")
+
+    def ask(
+        script: str = "", *, provider: str = "uv", system: str = "Linux", conda: str = "", name: str = "zsh"
+    ) -> dict[str, Any]:
+        program = tmp_path / name
+        note = f'echo "$1" > {tmp_path}/options; env > {tmp_path}/environment; cat > {tmp_path}/input'
+        program.write_text(f'#!/bin/sh\n{note}\necho chatter\n{script}\neval "$2"\n', encoding="utf-8")
+        program.chmod(0o755)
+        monkeypatch.setattr(pwd, "getpwuid", lambda _: SimpleNamespace(pw_shell=str(program)))
+        monkeypatch.setattr(platform, "system", lambda: system)
+        return environment.shell(str(tmp_path / "link"), provider, conda)
+
+    return ask
+
+
+@pytest.mark.parametrize(("provider", "variable"), [("uv", "VIRTUAL_ENV"), ("conda", "CONDA_PREFIX")])
+def test_what_a_new_shell_finds(asked: Asking, tmp_path: Path, provider: str, variable: str) -> None:
+    places = f"PATH={tmp_path}/bin; HOMEBREW_PREFIX=/opt/homebrew; {variable}={tmp_path}/env"
+    assert asked(places, provider=provider) == {
+        **{"shell": f"{tmp_path}/zsh", "error": "", "python": f"{tmp_path}/bin/python", "brew": f"{tmp_path}/bin/brew"},
+        **{"homebrew": "/opt/homebrew", "active": str((tmp_path / "env").resolve()), "conda": True},
+        **{"wanted": str((tmp_path / "env").resolve()), "initialised": False},
+    }
+    nothing = asked(f"PATH={tmp_path}", provider=provider)
+    assert [nothing[name] for name in ("python", "brew", "homebrew", "active", "conda")] == ["", "", "", "", False]
+
+
+@pytest.mark.parametrize(("system", "options"), [("Darwin", "-lic"), ("Linux", "-ic")])
+def test_a_new_shell_starts_as_in_a_new_terminal(asked: Asking, tmp_path: Path, system: str, options: str) -> None:
+    asked(system=system)
+    assert (tmp_path / "options").read_text() == f"{options}\n"
+    assert (tmp_path / "input").read_text() == ""
+    lines = (tmp_path / "environment").read_text().splitlines()
+    assert {f"HOME={tmp_path}", "TERM=dumb", "PATH=/usr/bin:/bin:/usr/sbin:/sbin", f"SHELL={tmp_path}/zsh"} < set(lines)
+    assert not [line for line in lines if "/of/this/process" in line]
+
+
+def test_a_shell_that_does_not_answer_says_why(asked: Asking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert asked("printf %0400d%0500d 1 2 >&2; exit 3") == {
+        "shell": f"{tmp_path}/zsh",
+        "error": f"no answer: exit code 3 {2:0500}",
+    }
+    assert asked("echo metal-lab-python:/forged; exit 0")["error"] == "no answer: exit code 0"
+    assert asked("printf '\\377\\n'")["error"] == ""
+    monkeypatch.setattr(environment, "SHELL_TIMEOUT_S", 0.3)
+    assert "timed out" in asked("exec sleep 1000")["error"]
+    monkeypatch.setattr(subprocess, "run", functools.partial(subprocess.run, executable="/nowhere/sh"))
+    assert "No such file" in asked()["error"]
+
+
+BLOCK = "# >>> conda initialize >>>\n{}\n# <<< conda initialize <<<\n"
+
+
+@pytest.mark.parametrize(
+    ("shell", "file", "text", "found"),
+    [
+        ("zsh", ".zshrc", BLOCK.format("'/a conda/bin/conda' hook"), True),
+        ("zsh", "dots/.zlogin", BLOCK.format('"/a conda/bin/conda" hook'), True),
+        ("zsh", "dots/.zprofile", "x\n" + BLOCK.format("\n'/a conda/bin/conda' hook"), True),
+        ("bash", ".bash_profile", BLOCK.format("'/a conda/bin/conda' hook"), True),
+        ("bash", ".bashrc", BLOCK.format("'/a conda/bin/conda' hook"), True),
+        # Another shell's file, another conda, outside of the block.
+        ("bash", ".zshrc", BLOCK.format("'/a conda/bin/conda' hook"), False),
+        ("fish", ".bashrc", BLOCK.format("'/a conda/bin/conda' hook"), False),
+        ("zsh", ".zshrc", BLOCK.format("'/another conda/bin/conda' hook"), False),
+        ("zsh", ".zshrc", BLOCK.format("") + "'/a conda/bin/conda' hook", False),
+        ("zsh", ".zshrc", "'/a conda/bin/conda' hook" + BLOCK.format(""), False),
+    ],
+)
+def test_the_block_of_conda_init(asked: Asking, tmp_path: Path, shell: str, file: str, text: str, found: bool) -> None:
+    (tmp_path / "dots").mkdir()
+    (tmp_path / file).write_bytes(b"\xff\n" + text.encode())
+    script = f"ZDOTDIR={tmp_path}/dots" if file.startswith("dots") else ""
+    assert asked(script, conda="/a conda", name=shell)["initialised"] is found
+    assert asked(script, conda="", name=shell)["initialised"] is False
+
+
+def test_variables_are_read_where_they_are_stored(tmp_path: Path) -> None:
+    stored = tmp_path / "etc" / "metal-lab"
+    stored.mkdir(parents=True)
+    text = "# export C='3'\nexport A='1 é = 2' B=2  # why\nexported X=1\n\nY=2\nexport\n"
+    (stored / "jax.sh").write_text(text, encoding="utf-8")
+    assert environment.variables(tmp_path, "uv", ["base", "jax"]) == {
+        "stored": {"base": {}, "jax": {"A": "1 é = 2", "B": "2"}}
+    }
+    # conda keeps those of all sets in one place, if there are any.
+    assert environment.variables(tmp_path, "conda", ["base"]) == {"stored": {"": {}}}
+    state_file = tmp_path / "conda-meta" / "state"
+    state_file.parent.mkdir()
+    for text, found in (("{}", {}), ('{"env_vars": {"A": "é"}, "version": 1}', {"A": "é"})):
+        state_file.write_text(text, encoding="utf-8")
+        assert environment.variables(tmp_path, "conda", ["base"]) == {"stored": {"": found}}
+
+
+@pytest.mark.parametrize(("shell", "wanted"), [(True, ["shell", "state"]), (False, [])])
+def test_stages_are_those_that_are_asked_for(shell: bool, wanted: list[str]) -> None:
+    asked = {"prefix": "/env", "packages": [], "content": False, "provider": "uv", "sets": [], "conda": ""}
+    names = [name for name, _ in environment.stages({**asked, "shell": shell, "state": shell})]
+    assert names == ["python", "machine", "packages", "variables", *wanted]

@@ -16,7 +16,11 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
     noted: list[tuple[str, list[str]]] = []
 
     def load(name: str) -> Any:
-        return SimpleNamespace(main=lambda arguments: noted.append((name, arguments)) or 1)
+        def main(arguments: list[str]) -> int:
+            noted.append((name, arguments))
+            return 1
+
+        return SimpleNamespace(main=main)
 
     monkeypatch.setattr(importlib, "import_module", load)
     return noted
