@@ -2,6 +2,7 @@
 
 import errno
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,11 @@ def test_an_old_result_that_another_run_has_let_go_of_is_no_failure(
     old = [tmp_path / f"2020010{day}T000000Z-quick.json" for day in range(1, 10)] * history.KEPT
     monkeypatch.setattr(history, "_of_level", lambda *_: old)
     assert history.keep(report(), b"{}", tmp_path).read_bytes() == b"{}"
+
+
+def test_clocks_may_differ_by_five_minutes() -> None:
+    text = files.serialize(report(CheckResult("mlx.value", "pass", "right"), SOUND)).decode()
+    made = datetime(2026, 11, 21, tzinfo=UTC)
+    assert files.understand(text, made - timedelta(minutes=5))["host"] == "mac-1"
+    with pytest.raises(MalformedError):
+        files.understand(text, made - timedelta(minutes=5, seconds=1))

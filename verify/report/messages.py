@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> int:
 
 def wanted() -> Catalog:
     """All messages that the sources have."""
-    found = Catalog(fuzzy=False)
+    found = Catalog()
     for file, line, message, comments, context in extract_from_dir(SOURCES, _METHODS, _OPTIONS):
         del line
         found.add(message, locations=[(file, 0)], auto_comments=comments, context=context)
