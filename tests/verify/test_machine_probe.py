@@ -5,6 +5,8 @@ import os
 import platform
 import pwd
 import subprocess
+import sys
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.distributions.environment import digest
 from tests.verify import told
 from verify import documents
 from verify.checks import state as state_check
@@ -256,3 +259,33 @@ def test_stages_are_those_that_are_asked_for(shell: bool, wanted: list[str]) -> 
     asked = {"prefix": "/env", "packages": [], "content": False, "provider": "uv", "sets": [], "conda": ""}
     names = [name for name, _ in environment.stages({**asked, "shell": shell, "state": shell})]
     assert names == ["python", "machine", "packages", "variables", *wanted]
+
+
+def test_the_files_of_those_packages_are_checked_that_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def install(name: str, version: str, *missing: str) -> None:
+        folder = tmp_path / f"{name}-{version}.dist-info"
+        folder.mkdir()
+        text = f"Name: {name}\nVersion: {version}\n".encode()
+        (folder / "METADATA").write_bytes(text)
+        rows = [
+            *(f"{one},sha256={'A' * 43},1" for one in missing),
+            f"{folder.name}/METADATA,sha256={digest(text)},{len(text)}",
+        ]
+        (folder / "RECORD").write_text("\n".join([*rows, f"{folder.name}/RECORD,,"]) + "\n", encoding="utf-8")
+
+    monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    install("one", "1.0", *(f"{number}.py" for number in range(7)))
+    install("two", "2.0")
+    install("two", "2.1")
+    install("three", "3.0", "gone.py")
+    found = environment.packages(["one", "two"], False)
+    assert {name: sorted(versions) for name, versions in found["installed"].items()} == {
+        **{"one": ["1.0"], "two": ["2.0", "2.1"], "three": ["3.0"]}
+    }
+    assert set(found["files"]) == {"one", "two"}
+    (problems,) = found["problems"].values()
+    assert (problems["count"], problems["altered"], len(problems["first"])) == (7, 0, 5)
+    assert found["content"] is False
