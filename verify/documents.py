@@ -23,7 +23,7 @@ MAX_DEPTH = 32
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 """How times are written, in UTC; the schemas' format `utc-time`."""
 _SAID = 300
-_FORMATS = FormatChecker(formats=())
+_FORMATS = FormatChecker()
 
 
 class MalformedError(ValueError):

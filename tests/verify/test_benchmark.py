@@ -1,5 +1,8 @@
 """Sizes follow time and memory, what is checked is what was timed; by a clock that the work moves."""
 
+import math
+from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,10 +29,12 @@ class Work:
     def __init__(self, clock: Clock, rate: float) -> None:
         self.clock, self.rate = clock, rate
         self.outputs: list[Any] = []
+        self.prepared: list[tuple[int, str, int]] = []
 
     def prepare(self, n: int, dtype: str, seed: int) -> None:
         self.n = n
         self.fresh = True
+        self.prepared.append((n, dtype, seed))
         kind = np.float16 if dtype == "float16" else np.float32
         self.a, self.b = np.random.default_rng(seed).standard_normal((2, 16, 16)).astype(kind).astype(np.float32)
 
@@ -71,7 +76,8 @@ def of(found: dict[str, Any], dtype: str) -> list[dict[str, Any]]:
 def test_sizes_ascend_as_far_as_the_budget_goes(clock: Clock, rate: float, size: int) -> None:
     found = benchmark.products(Work(clock, rate), 20.0, MEMORY, 1)
     single = of(found, "float32")
-    assert [one["n"] for one in single] == [n for n in benchmark.SIZES if n <= size]
+    # The same ones everywhere: figures are held against those of other machines.
+    assert [one["n"] for one in single] == [n for n in (256, 512, 1024, 2048, 4096, 8192, 10000) if n <= size]
     for one in single:
         assert len(one["samples"]) >= benchmark.MIN_SAMPLES
         assert one["samples"] == pytest.approx([2 * one["n"] ** 3 / rate] * len(one["samples"]))
@@ -79,6 +85,99 @@ def test_sizes_ascend_as_far_as_the_budget_goes(clock: Clock, rate: float, size:
         assert max(one["residuals"]) < 1
     assert sum(single[-1]["samples"]) >= benchmark.LAST_MEASURE_S
     assert found["lacking"] == {}
+
+
+class Scripted(Work):
+    """Each product, and each repetition of a stream, takes the next of these seconds; the last of them for ever."""
+
+    def __init__(self, clock: Clock, *seconds: float) -> None:
+        super().__init__(clock, 1.0)
+        self.seconds = list(seconds)
+        self.runs = 0
+
+    def run(self) -> Any:
+        self.clock.now += self.seconds[min(self.runs, len(self.seconds) - 1)]
+        self.runs += 1
+        return self.a @ self.b
+
+    def run_stream(self) -> Any:
+        self.prepare(16, "float32", 1)
+        return self.run()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "limit_s", "runs", "last"),
+    [
+        # Twice in a row no longer faster; a tenth faster is faster.
+        ((10, 5, 5, 5), 1000, 4, 5),
+        ((10, 10, 9, 9), 1000, 5, 9),
+        ((10, 9, 8, 8), 1000, 5, 8),
+        ((10, 5, 30, 5), 1000, 4, 5),
+        # Ever faster: until the time is over.
+        ((128, 64, 32, 16), 191, 2, 64),
+        ((128, 64, 32, 16), 192, 3, 32),
+    ],
+)
+def test_warm_is_who_is_no_longer_faster(
+    clock: Clock, seconds: tuple[int, ...], limit_s: int, runs: int, last: int
+) -> None:
+    work = Scripted(clock, *seconds)
+    work.prepare(16, "float32", 1)
+    assert benchmark._warm_up(work.run, limit_s) == (seconds[0], last)
+    assert work.runs == runs
+
+
+HALVING = tuple(64 / 2**one for one in range(12))
+
+
+def test_warming_up_takes_a_small_part_of_the_time(clock: Clock) -> None:
+    # 15 of 100 seconds are over after two repetitions.
+    stream = Scripted(clock, *HALVING)
+    assert benchmark.stream(stream, 100.0, MEMORY)["samples"][0] == HALVING[2]
+    course = Scripted(clock, *HALVING)
+    assert "about 29802 s" in benchmark.course(course, 100.0, MEMORY, 1)["reason"]
+    products = Scripted(clock, *HALVING)
+    assert benchmark._ascend(products, "float32", 100.0, 256, 1)[0]["samples"][0] == HALVING[2]
+
+
+@pytest.mark.parametrize(("spare_s", "sizes", "samples"), [(0.0, [256, 512], [13, 8]), (-(2.0**-10), [256], [64])])
+def test_a_larger_product_needs_time_for_eight_of_it_and_a_second(
+    clock: Clock, spare_s: float, sizes: list[int], samples: list[int]
+) -> None:
+    class Exact(Work):
+        def run(self) -> Any:
+            self.clock.now += (self.n / 256) ** 3 / 64
+            return self.a @ self.b
+
+    # Three repetitions make warm; one of the larger takes an eighth of a second. It is timed for a second, as the
+    # largest, the smaller one before it for a fifth.
+    found = benchmark._ascend(Exact(clock, 0), "float32", 3 / 64 + 1.0 + 8 / 8 + spare_s, 512, 1)
+    assert [one["n"] for one in found] == sizes
+    assert [len(one["samples"]) for one in found] == samples
+
+
+@pytest.mark.parametrize(
+    ("seconds", "least_s", "samples"), [(1 / 8, 1.0, 8), (1.0, 1.0, 5), (2.0**-12, 1.0, 1000), (2.0**-12, 2.0**-9, 8)]
+)
+def test_samples_are_five_to_a_thousand_as_time_allows(
+    clock: Clock, seconds: float, least_s: float, samples: int
+) -> None:
+    work = Scripted(clock, seconds)
+    work.prepare(256, "float32", 1)
+    assert benchmark._measure(work, 256, "float32", 1, 0.1, least_s)["samples"] == [seconds] * samples
+    assert benchmark.stream(Scripted(clock, seconds), least_s, MEMORY)["samples"] == [seconds] * samples
+
+
+def test_the_kinds_of_numbers_share_the_time() -> None:
+    assert sum(benchmark.BUDGET.values()) == pytest.approx(1)
+    assert set(benchmark.BUDGET) == set(benchmark.DTYPES)
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("float32", 4), ("float16", 2), ("bfloat16", 2)])
+def test_three_matrices_take_a_quarter_of_the_memory_at_most(clock: Clock, dtype: str, size: int) -> None:
+    enough = 4 * 3 * size * 512**2
+    for memory, largest in ((enough, 512), (enough - 1, 256)):
+        assert of(benchmark.products(Work(clock, 1e15), 20.0, memory, 1), dtype)[-1]["n"] == largest
 
 
 @pytest.mark.parametrize("rate", [2e9, 70e9, 1.4e12])
@@ -104,12 +203,29 @@ def test_a_kind_of_numbers_that_the_device_lacks_is_told_and_float32_is_no_such_
             super().prepare(n, dtype, seed)
 
     missing = "bfloat16"
-    found = benchmark.products(Lacking(clock, 1e12), 5.0, MEMORY, 1)
+    work = Lacking(clock, 1e12)
+    found = benchmark.products(work, 5.0, MEMORY, 1)
     assert found["lacking"] == {"bfloat16": "no such numbers"}
     assert {one["dtype"] for one in found["products"]} == {"float32", "float16"}
     missing = "float32"
     with pytest.raises(TypeError):
         benchmark.products(Lacking(clock, 1e12), 5.0, MEMORY, 1)
+
+
+@pytest.mark.parametrize(("said", "told"), [("", "TypeError"), ("é" * 300, "é" * 200)])
+def test_why_a_kind_of_numbers_is_lacking_is_a_short_line(clock: Clock, said: str, told: str) -> None:
+    class Lacking(Work):
+        def run(self) -> Any:
+            if self.prepared[-1][1] == "float16":
+                raise TypeError(said)
+            return super().run()
+
+    work = Lacking(clock, 1e12)
+    found = benchmark.products(work, 5.0, MEMORY, 7)
+    assert found["lacking"] == {"float16": told}
+    assert of(found, "bfloat16")
+    # The smallest product is enough to find that out.
+    assert [one for one in work.prepared if one[1] == "float16"] == [(256, "float16", 7)]
 
 
 @pytest.mark.parametrize("which", [0, -1])
@@ -168,11 +284,30 @@ def test_copying_a_large_output_is_no_waiting(clock: Clock) -> None:
     assert benchmark._measure(work, 8192, "float16", 1, 0.1, 0.2)["drain_s"] == pytest.approx(0.0)
 
 
-def test_a_stream_reads_and_writes_every_byte(clock: Clock) -> None:
-    found = benchmark.stream(Work(clock, 50e9), 2.0, MEMORY)
-    assert found["bytes"] == 2 * benchmark.STREAM_BYTES
+def test_a_copy_that_gets_faster_is_no_time_below_zero(clock: Clock) -> None:
+    class Faster(Work):
+        copies = 8.0
+
+        def to_numpy(self, array: Any) -> Any:
+            self.clock.now += self.copies
+            self.copies /= 2
+            return array
+
+    work = Faster(clock, 1e15)
+    work.prepare(8192, "float16", 1)
+    assert benchmark._measure(work, 8192, "float16", 1, 0.1, 0.2)["drain_s"] == 0
+
+
+@pytest.mark.parametrize(
+    ("memory", "elements"), [(MEMORY, 2**26), (2**31, 2**26), (2**31 - 8, 2**26 - 1), (8 * 1001, 250)]
+)
+def test_a_stream_reads_and_writes_every_byte(clock: Clock, memory: int, elements: int) -> None:
+    # 256 MB, where its two arrays then take a quarter of the memory at most.
+    work = Work(clock, 50e9)
+    found = benchmark.stream(work, 2.0, memory)
+    assert work.elements == elements
+    assert found["bytes"] == 2 * 4 * elements
     assert found["bytes"] / found["samples"][0] == pytest.approx(50e9)
-    assert benchmark.stream(Work(clock, 50e9), 2.0, 2**28)["bytes"] == 2 * 2**25
 
 
 def test_the_courses_test_is_left_out_where_it_would_take_too_long(clock: Clock) -> None:
@@ -183,6 +318,52 @@ def test_the_courses_test_is_left_out_where_it_would_take_too_long(clock: Clock)
     assert (small["samples"], "memory" in small["reason"]) == ([], True)
     fast = benchmark.course(Work(clock, 2e12), 10.0, MEMORY, 1)
     assert fast["samples"] == pytest.approx([1.0, 1.0])
+
+
+def test_the_courses_test_is_made_where_three_of_it_fit(clock: Clock) -> None:
+    # A product of order 1024 in 1/1024 s makes one of order 10000 take 0.91 s.
+    rate, memory = 2.0**41, 4 * 3 * 4 * 10000**2
+    budget_s = 3 * 10000**3 / 2**40
+    found = benchmark.course(Work(clock, rate), budget_s, memory, 1)
+    assert (found["n"], found["samples"]) == (10000, pytest.approx([budget_s / 3] * 2))
+    assert benchmark.course(Work(clock, rate), math.nextafter(budget_s, 0), memory, 1)["samples"] == []
+    small = benchmark.course(Work(clock, rate), budget_s, memory - 1, 1)
+    assert (small["n"], small["samples"], "memory" in small["reason"]) == (10000, [], True)
+
+
+def test_numpys_figure_is_its_fastest_product_when_warm(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Matrix:
+        def __matmul__(self, _: Any) -> None:
+            clock.now += next(seconds)
+
+    def standard_normal(shape: tuple[int, int, int], dtype: Any) -> Iterable[Matrix]:
+        drawn.append((shape, dtype))
+        return [Matrix()] * shape[0]
+
+    # Three to be warm, of which none counts, and five, of which the fastest does.
+    seconds = iter([0.05, 0.05, 0.05, 0.5, 0.25, 0.5, 1.0, 0.5, 0.001])
+    drawn: list[Any] = []
+    monkeypatch.setattr(
+        benchmark,
+        "np",
+        SimpleNamespace(
+            random=SimpleNamespace(default_rng=lambda _: SimpleNamespace(standard_normal=standard_normal)), float32="f"
+        ),
+    )
+    assert benchmark.numpy_tflops(1) == pytest.approx(2 * 2048**3 / 0.25 / 1e12, rel=1e-14, abs=0)
+    assert drawn == [((2, 2048, 2048), "f")]
+
+
+def test_sustained_work_is_of_a_size_that_fits_many_times_into_a_window(clock: Clock) -> None:
+    def found(window_s: float, memory: int = MEMORY) -> dict[str, Any]:
+        return benchmark.sustain(Work(clock, 2.0**33), 1.25, window_s, memory, 7)
+
+    # 1/256 s at order 256: eight times as long, at the next size, is the twentieth part of a window.
+    window = {"products": 20, "seconds": 0.625}
+    assert found(0.625) == {"n": 512, "dtype": "float32", "seed": 7, "window_s": 0.625, "windows": [window] * 2}
+    assert found(math.nextafter(0.625, 0))["n"] == 256
+    assert found(0.625, 4 * 3 * 4 * 512**2)["n"] == 512
+    assert found(0.625, 4 * 3 * 4 * 512**2 - 1)["n"] == 256
 
 
 def test_sustained_work_is_counted_by_windows(clock: Clock) -> None:

@@ -123,4 +123,10 @@ def test_the_probe_reads_the_plan_of_the_compiled_model(monkeypatch: pytest.Monk
         "version": "9.0",
         "operations": [{**expected, "supported": ["MLCPUComputeDevice", "MLGPUComputeDevice"]}],
     }
-    assert (asked["path"], asked["compute_precision"], asked["convert_to"]) == ("/x.mlmodelc", "fp16", "mlprogram")
+    assert asked == {
+        # Sixty-four channels in and out, of 64 x 64, and 3 x 3 weights.
+        "built": ((1, 64, 64, 64), (64, 64, 3, 3), "same"),
+        **{"convert_to": "mlprogram", "compute_precision": "fp16", "minimum_deployment_target": "macos14"},
+        # Whatever the machine has.
+        **{"compute_units": "all", "path": "/x.mlmodelc", "units": "all"},
+    }

@@ -7,7 +7,7 @@ import pytest
 
 from verify.checks import chips, numbers, packages, shell, speed, state, system, tolerance
 from verify.checks.environment import EnvironmentJudge
-from verify.checks.framework import FrameworkJudge, exact_operands
+from verify.checks.framework import FrameworkJudge, exact_operands, exact_result
 from verify.checks.packages import Share
 from verify.checks.plan import Plan
 from verify.checks.speed import SpeedJudge
@@ -42,7 +42,7 @@ def test_a_products_figures() -> None:
     samples = [0.004, 0.001, 0.002, 0.003, 0.005]
     found = speed.statistics_of(product(samples=samples, residuals=[0.3, 0.7, 0.1]))
     assert (found.min_s, found.p25_s, found.median_s, found.p75_s) == (0.001, 0.002, 0.003, 0.004)
-    assert (found.tflops_low, found.tflops, found.tflops_high) == pytest.approx((0.5, 2 / 3, 1.0))
+    assert (found.tflops_low, found.tflops, found.tflops_high) == pytest.approx((0.5, 2 / 3, 1.0), rel=1e-14)
     assert found.residual == 0.7
     assert speed.statistics_of(product(residuals=[0.1, "nan"])).residual is None
 
@@ -58,6 +58,22 @@ def test_a_residual_at_its_limit(residual: float, result: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        (0.0, 0.0, "residual at most 0.00, limit 4"),
+        (0.5, 0.25, "residual at most 0.50, limit 4"),
+        (5.0, 9.0, "the timed product is wrong: residual 5, limit 4 (float32, n=1000)"),
+        ("nan", 9.0, "the timed product is wrong: residual not finite, limit 4 (float32, n=1000)"),
+    ],
+)
+def test_the_first_wrong_product_is_told(first: Any, second: float, message: str) -> None:
+    report = FrameworkReport(required=True)
+    products = [product(residuals=[first]), product(n=2000, residuals=[second])]
+    found = SpeedJudge("mlx", "gpu:0", None, report).matmul({"products": products, "lacking": {}})
+    assert found[0].message == message
+
+
+@pytest.mark.parametrize(
     ("dtype", "tflops", "result"),
     [("float32", 2.74, "pass"), ("float32", 2.76, "fail"), ("float16", 5.49, "pass"), ("float16", 5.50, "fail")],
 )
@@ -68,6 +84,36 @@ def test_nothing_is_faster_than_the_chip_by_more_than_a_twentieth(dtype: str, tf
     assert found["matmul.speed"] == (result, "" if result == "pass" else "not-synchronised")
     assert report.matmul[1].share == pytest.approx(tflops / 2.617, rel=1e-3)
     assert timed(slow, one, chip=None)[0]["matmul.speed"] == ("pass", "")
+
+
+RANGE = chips.Chip("X", 1, fp32_tflops=(10.0, 20.0), fp16_tflops=(10.0, 40.0), bandwidth_gb_s=(50.0, 100.0))
+"""A chip of which sources say different things: what is too fast is so by the highest, a share is one of the lowest."""
+
+
+@pytest.mark.parametrize(("faster", "result"), [(1.0, "pass"), (1.0 + 1e-9, "fail")])
+def test_the_highest_peak_and_a_twentieth_is_the_last_that_passes(faster: float, result: str) -> None:
+    seconds = 2 * 1000**3 / 21e12 / faster
+    found, report = timed(product(samples=[seconds] * 5), chip=RANGE)
+    assert found["matmul.speed"][0] == result
+    assert report.matmul[0].share == pytest.approx(2.1)
+    assert report.matmul[0].yardstick_tflops == 10
+    judge = SpeedJudge("mlx", "gpu:0", RANGE, report)
+    (bandwidth,) = judge.bandwidth({"bytes": 105 * 10**9, "samples": [1 / faster] * 5})
+    assert bandwidth.result == result
+    assert report.bandwidth is not None
+    assert report.bandwidth["share"] == pytest.approx(2.1)
+    assert bandwidth.message == (
+        "105 GB/s through memory, 210% of the memory's 50"
+        if result == "pass"
+        else "105 GB/s are more than the 100 of the machine's memory"
+    )
+
+
+def test_a_product_that_is_too_fast_is_told_with_what_the_chip_can_reach() -> None:
+    report = FrameworkReport(required=True)
+    data = {"products": [product(samples=[2 / 30000] * 5)], "lacking": {}}
+    message = SpeedJudge("mlx", "gpu:0", RANGE, report).matmul(data)[1].message
+    assert message == "30 TFLOPS (float32, n=1000) are more than the 20 that X can reach"
 
 
 @pytest.mark.parametrize(("drain_s", "result"), [(0.0025, "pass"), (0.0026, "fail")])
@@ -90,11 +136,11 @@ def test_bandwidth(gb_s: float, result: str) -> None:
     (found,) = judge.bandwidth({"bytes": 10**9, "samples": [0.8 / gb_s, *samples[1:4], 1.25 / gb_s]})
     assert found.result == result
     assert report.bandwidth is not None
-    assert report.bandwidth["gb_s"] == pytest.approx(gb_s)
+    assert report.bandwidth["gb_s"] == pytest.approx(gb_s, rel=1e-12)
     assert report.bandwidth["share"] == pytest.approx(gb_s / 68.25)
     assert f"{gb_s:.3g} GB/s" in found.message
     judge.bandwidth({"bytes": 10**9, "samples": [0.1, 0.2, 0.3, 0.4, 0.5]})
-    assert (report.bandwidth["gb_s_low"], report.bandwidth["gb_s_high"]) == pytest.approx((2.5, 5.0))
+    assert (report.bandwidth["gb_s_low"], report.bandwidth["gb_s_high"]) == pytest.approx((2.5, 5.0), rel=1e-12)
 
 
 @pytest.mark.parametrize(("seconds", "word"), [(0.9999, "under"), (1.0, "over")])
@@ -107,7 +153,7 @@ def test_the_courses_second(seconds: float, word: str) -> None:
         "n": 1000,
         "seconds": seconds,
         "products": 2,
-        "honest_tflops": pytest.approx(0.002 / seconds, rel=1e-14),
+        "honest_tflops": pytest.approx(0.002 / seconds, rel=1e-14, abs=0),
     }
 
 
@@ -120,8 +166,8 @@ def test_a_machine_throttles_below_its_share(last: float, result: str) -> None:
     assert found.result == result
     assert report.sustained is not None
     assert report.sustained["ratio"] == pytest.approx(last / 100)
-    assert report.sustained["tflops"][:2] == pytest.approx([0.4, 0.4], rel=1e-14)
-    assert "after 40 s" in found.message
+    assert report.sustained["tflops"][:2] == pytest.approx([0.4, 0.4], rel=1e-14, abs=0)
+    assert f"{last / 100:.0%} of the first speed after 40 s (0.4 to {last / 250:.3g} TFLOPS)" in found.message
 
 
 # --- numbers and their limits
@@ -183,6 +229,17 @@ def test_a_loss_within_the_band_of_the_cpus(last: float, fault: str) -> None:
     assert numbers.training([1.0, last], [1.0, 0.5])[0] == fault
 
 
+def test_the_step_at_which_a_loss_is_furthest_from_the_cpus_is_told() -> None:
+    fault, message = numbers.training([1.0, 0.9, 0.51], [1.0, 0.5, 0.5])
+    assert fault == "diverges"
+    assert message.startswith("furthest from the CPU's at step 1: 0.9, on the CPU 0.5 (")
+    # At the band's edge, from both ends of it.
+    assert [numbers.training([0.0, last], [0.0, 20.0])[0] for last in (21.0, 21.001, 19.0, 18.999)] == [
+        *("", "diverges"),
+        *("", "diverges"),
+    ]
+
+
 def test_equal_losses_of_nothing_do_not_diverge() -> None:
     assert numbers.training([0.0, 0.0], [0.0, 0.0])[0] == ""
 
@@ -192,6 +249,11 @@ def test_memory_is_kept_from_one_matrix_on(after: int, fault: str) -> None:
     found, message = numbers.memory(2_000_000, after, 4_000_000, 5)
     assert found == fault
     assert message == "+4.0 MB in use after 5 products, 4.0 MB each"
+
+
+def test_much_memory_is_told_as_exactly_as_little() -> None:
+    message = numbers.memory(10**12, 3 * 10**12, 4 * 10**12, 5)[1]
+    assert message == "+2000000.0 MB in use after 5 products, 4000000.0 MB each"
 
 
 # --- a framework
@@ -227,7 +289,27 @@ def test_memory_that_is_half_counted_is_not_judged(before: int | None, after: in
 
 @pytest.mark.parametrize(("last", "result"), [(0.4999, "pass"), (0.5, "fail")])
 def test_a_training_learns_where_the_loss_falls_to_half(last: float, result: str) -> None:
-    assert framework("training", {"seed": 1, "losses": [1.0, last], "cpu_losses": None})[0].result == result
+    found = framework("training", {"seed": 1, "losses": [1.0, 0.9, last], "cpu_losses": None})[0]
+    assert found.result == result
+    assert f"loss 1 to {last:.3g} in 3 steps, 1.0 s" in found.message
+
+
+def test_the_first_wrong_entry_is_told() -> None:
+    result: list[list[Any]] = [list(row) for row in exact_result()]
+    wanted = result[2][3]
+    result[2][3] = result[23][15] = -1
+    found = framework("execute", {"asked": "gpu:0", "ran_on": "gpu:0", "result": result})[0]
+    assert found.message == f"2 of 384 entries are wrong, the first [2, 3]: -1 instead of {wanted}"
+    result[23][15] = "nan"
+    assert framework("execute", {"asked": "gpu:0", "ran_on": "gpu:0", "result": result})[0].fault == "not-finite"
+
+
+def test_a_curve_of_the_cpus_that_is_not_finite_is_not_kept() -> None:
+    report = FrameworkReport(required=True)
+    judge = FrameworkJudge("mlx", version="1.0", device="gpu", chip=None, report=report)
+    judge.training(Report("end", 1.0, {"seed": 1, "losses": [1.0, 0.1], "cpu_losses": [1.0, "nan"]}))
+    assert report.training is not None
+    assert (report.training.losses, report.training.cpu_losses) == ([1.0, 0.1], None)
 
 
 # --- the machine
@@ -262,6 +344,7 @@ def test_what_the_tools_say_is_read_exactly() -> None:
     assert state.read(data) == State(
         swap_used_bytes=1572864, load_1m=0.0, wired_limit_bytes=3145728, virtual_machine=True, uptime_s=0.5
     )
+    assert state.model({"said": {"model": "x" * 150}}) == "x" * 100
     # A clock that was set back since the start.
     assert state.read({**data, "now": 99.0}).uptime_s is None
     assert state.read({**data, "now": 100.0}).uptime_s == 0.0

@@ -33,6 +33,27 @@ def test_matrices_that_are_not_square() -> None:
     a, b = (random.standard_normal(shape).astype(np.float32) for shape in ((1500, 30), (30, 70)))
     assert residual(a, b, a @ b, 5) < RESIDUAL_LIMIT
     assert residual(a, b, (a @ b).T, 5) == float("inf")
+    wrong = a @ b
+    wrong[-1, -1] += 1
+    assert residual(a, b, wrong, 5) > RESIDUAL_LIMIT
+
+
+@pytest.mark.parametrize(("dtype", "epsilon"), [("float32", 2.0**-23), ("float16", 2.0**-10), ("bfloat16", 2.0**-7)])
+def test_the_unit_is_the_rounding_of_a_product_of_norms(dtype: str, epsilon: float) -> None:
+    # A row of norm 5, and a matrix of norm 2.
+    a, b = np.array([[3, 4], [300, 400]], np.float32), np.ones((2, 2), np.float32)
+    c = (a @ b).astype(np.float64)
+    c[0, 1] += 7 * 5 * 2 * epsilon
+    assert [residual(a, b, c, seed, dtype) for seed in range(8)] == pytest.approx([7] * 8)
+    assert residual(a, b, c, 0) == pytest.approx(7 * epsilon / 2.0**-23)
+
+
+def test_two_errors_that_cancel_out_are_missed_in_one_of_256_cases() -> None:
+    """By a vector with a probability of one half; there are eight."""
+    a, b = np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32)
+    c = a + np.array([[1, -1], [0, 0]], np.float32)
+    missed = sum(residual(a, b, c, seed) == 0 for seed in range(8000))
+    assert missed == pytest.approx(8000 / 256, rel=0.3)
 
 
 @pytest.mark.parametrize("n", [256, 1024])

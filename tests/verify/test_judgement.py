@@ -1,17 +1,24 @@
 """A probe's records are judged strictly: nothing that makes no sense passes."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.verify import told
+from tests.verify import macs, told
 from tests.verify.told import CASE, GOOD, PRODUCT, SAMPLES
 from verify.checks import chips, packages, speed, stages
+from verify.checks.environment import EnvironmentJudge
 from verify.checks.framework import FrameworkJudge, exact_operands, exact_result
 from verify.checks.packages import Share
 from verify.checks.speed import SpeedJudge
-from verify.results.model import CheckResult, FrameworkReport
+from verify.checks.walk import NOT_JUDGED, Asked, Check, Stage, walk
+from verify.profile import model as profiles
+from verify.results.model import CheckResult, FrameworkReport, HostReport
+from verify.target.answers import Outcome, Report
+from verify.target.record import parse
+from verify.target.remote import ENVIRONMENT
 
 M1 = chips.find("Apple M1", 8)
 
@@ -124,6 +131,88 @@ def test_each_failure_has_a_name(changes: dict[str, dict[str, Any]], check: str,
     assert bad[check].advice
 
 
+@pytest.mark.parametrize(
+    ("changes", "check"),
+    [
+        ({"import": {"version": "1.1"}}, "version"),
+        (product(drain_s=0.2), "matmul.speed"),
+        ({"bandwidth": {"bytes": 10**10}}, "bandwidth"),
+    ],
+)
+def test_after_what_is_only_slow_or_of_another_version_the_rest_is_still_told(
+    changes: dict[str, dict[str, Any]], check: str
+) -> None:
+    assert {name for name, one in judge(changes)[0].items() if one.result != "pass"} == {check}
+
+
+@pytest.mark.parametrize(
+    ("changes", "check"),
+    [
+        ({"device": {"default": "cpu"}}, "device"),
+        ({"execute": {"ran_on": "cpu:0"}}, "placement"),
+        ({"numbers": {"cases": [{**CASE, "error": 4.5}]}}, "numbers"),
+        (product(device="cpu:0"), "matmul.value"),
+        ({"training": {"losses": [1.0, 0.9]}}, "training"),
+        ({"training": {"cpu_losses": [1.0, 0.5, 0.2]}}, "training.cpu"),
+        ({"memory": {"after": 4001000}}, "memory"),
+    ],
+)
+def test_after_what_is_wrong_the_rest_is_not_reached(changes: dict[str, dict[str, Any]], check: str) -> None:
+    found, _ = judge(changes)
+    later = list(found)[list(found).index(check) + 1 :]
+    assert {(found[name].result, found[name].message) for name in later} == {
+        ("skip", f"not reached: mlx.{check} failed")
+    }
+
+
+@pytest.mark.parametrize(
+    ("answered", "note"),
+    [
+        ({"a": "pass", "b": "pass"}, False),
+        # What a failure explains may be left out.
+        ({"a": "fail"}, False),
+        ({"a": "pass"}, True),
+        ({"a": "pass", "b": "pass", "c": "pass"}, True),
+        ({"a": "fail", "c": "pass"}, True),
+    ],
+)
+def test_a_judge_that_answers_something_else_than_was_asked_is_a_fault_of_verify(
+    answered: dict[str, str], note: bool
+) -> None:
+    noted: list[Exception] = []
+    given = [CheckResult(name, result, "") for name, result in answered.items()]  # type: ignore[arg-type]
+    stage = Stage("any", "one", (Check("a", ""), Check("b", "")), lambda *_: given, ("full",))
+    later = Stage(
+        "any", "exit", (Check("z", ""),), lambda *_: [CheckResult("z", "pass", "")], ("full",), recorded=False
+    )
+    answer = Outcome({"one": Report("end")}, "exit")
+    found = walk(Asked([stage, later], {}, None, answer, 60.0, required=True), noted.append)
+    assert [type(one) for one in noted] == [ValueError] * note
+    if note:
+        assert {(one.result, one.message) for one in found} == {("skip", NOT_JUDGED)}
+    else:
+        assert [one.result for one in found] == (["pass"] * 3 if "b" in answered else ["fail", "skip", "skip"])
+
+
+@pytest.mark.parametrize(
+    ("written", "check", "when"),
+    [
+        ([], "import", "before 'import'"),
+        ([{"stage": "import", "event": "start"}], "import", "during 'import'"),
+        (told.records(GOOD), "exit", "during 'exit'"),
+    ],
+)
+def test_when_a_probe_was_killed_is_told(written: list[dict[str, Any]], check: str, when: str) -> None:
+    found, _ = judge(written=written, ended="signal", status=11, signal="SIGSEGV")
+    assert found[check].message == f"killed by SIGSEGV {when}"
+
+
+def test_the_end_of_what_a_probe_wrote_is_shown() -> None:
+    found, _ = judge(written=[], ended="timeout", evidence="\n" + "a" * 100 + "b" * 596 + "end.\n")
+    assert found["import"].message.endswith("; it wrote: " + "b" * 596 + "end.")
+    assert "it wrote" not in judge(written=[], ended="timeout", evidence=" \n")[0]["import"].message
+
+
 def test_a_package_of_whose_files_nothing_is_said_is_not_as_locked() -> None:
     share = Share({"mlx": "1.0"}, ("mlx",))
     answer = packages.judge("mlx", share, {"installed": {"mlx": ["1.0"]}, "files": {}, "problems": {}})
@@ -134,6 +223,8 @@ def test_two_openmp_runtimes_are_a_warning() -> None:
     found, _ = judge({"libraries": {"openmp": ["/a/libomp.dylib", "/b/libomp.dylib"]}})
     assert (found["openmp"].result, found["openmp"].fault) == ("warn", "two-openmp")
     assert "/b/libomp.dylib" in found["openmp"].message
+    assert judge()[0]["openmp"].message == "one OpenMP runtime: /env/libomp.dylib"
+    assert judge({"libraries": {"openmp": []}})[0]["openmp"].message == "no OpenMP runtime is loaded"
 
 
 def test_what_cannot_be_told_is_skipped_with_the_reason() -> None:
@@ -262,3 +353,31 @@ def test_an_exception_is_shown() -> None:
     found, _ = judge(written=records)
     assert found["import"].fault == "exception"
     assert "ImportError: no" in found["import"].message
+
+
+@pytest.mark.parametrize(
+    ("stage", "changes", "bad"),
+    [
+        ("python", {"version": "2.7.18"}, {"environment.python"}),
+        ("machine", {"translated": True}, {"environment.platform"}),
+        ("packages", {"installed": {}}, {"packages.base", "packages.mlx"}),
+        ("variables", {"stored": {"": {}}}, {"environment.variables"}),
+        ("shell", {"brew": ""}, {"shell.homebrew"}),
+        ("shell", {"conda": False}, {"shell.conda"}),
+        ("shell", {"active": ""}, {"shell.login"}),
+    ],
+)
+def test_of_an_environment_everything_is_told_whatever_is_wrong(
+    stage: str, changes: dict[str, Any], bad: set[str]
+) -> None:
+    loaded = profiles.load("ml-m1")
+    mac = macs.Mac(loaded)
+    sets = ["base", "mlx"]
+    shares = packages.shares(loaded, loaded.lock(macs.PLATFORM), sets)
+    report = HostReport("mac", "mac", "ml-m1", "full", "2026-11-21T00:00:00Z")
+    record = parse(json.dumps(mac.record), "ml-m1")
+    found = mac.stages[ENVIRONMENT]
+    found[stage] = {**found[stage], **changes}
+    subject = EnvironmentJudge(loaded, record, macs.PLATFORM, shares, report)
+    answers = told.judged(ENVIRONMENT, subject, told.outcome(ENVIRONMENT, told.records(found)), set=sets)
+    assert {one.check for one in answers if one.result != "pass"} == bad

@@ -1,8 +1,11 @@
 """A machine's state and chip, read from what its tools say: known forms only, and every reason named."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.verify import told
 from tests.verify.told import GIB, MACHINE, SAID
@@ -19,14 +22,14 @@ def mac(**said: str) -> dict[str, Any]:
     return {"said": {**SAID, **said}, "files": {}, "load": 1.5, "now": 1763603600.0}
 
 
-def judged(state: dict[str, Any], report: HostReport) -> list[CheckResult]:
+def judged(state: dict[str, Any], report: HostReport, **facts: Any) -> list[CheckResult]:
     """The checks of the machine at the report's level, and what the report then says of it."""
     loaded = profiles.load("ml-m1")
     subject = EnvironmentJudge(loaded, Record("uv", "/env", (), ""), "darwin-arm64", {}, report)
     python = {"version": f"{loaded.python}.9", "machine": "arm64", "translated": False}
     stages: dict[str, dict[str, Any]] = {
         "python": {**python, "prefix": "/env", "wanted_prefix": "/env"},
-        "machine": MACHINE,
+        "machine": {**MACHINE, **facts},
         "packages": {"installed": {}, "content": False, "files": {}, "problems": {}},
         "variables": {"stored": {}},
         "shell": {"shell": "/bin/zsh", "error": "not asked"},
@@ -126,6 +129,50 @@ def test_the_table_of_chips_agrees_with_what_is_known() -> None:
         assert high >= tflops * 0.99
     assert table["Apple M3 Max", 30].bandwidth_gb_s == (300.0, 300.0)
     assert table["Apple M3 Max", 40].bandwidth_gb_s == (400.0, 400.0)
+
+
+def table(monkeypatch: pytest.MonkeyPatch, folder: Path, *changes: dict[str, Any]) -> dict[Any, chips.Chip]:
+    """A table of chips, read from a file of its own."""
+    good = {"name": "X", "gpu_cores": [8], "clock_ghz": 1.0, "fp16_factor": 2, "bandwidth_gb_s": 100, "sources": ["a"]}
+    data = {"sources": {"a": "", "b": ""}, "chips": [{**good, **one} for one in changes]}
+    (folder / "chips.yml").write_text(yaml.safe_dump(data), encoding="utf-8")
+    monkeypatch.setattr(chips, "DATA", folder / "chips.yml")
+    return chips.load.__wrapped__()
+
+
+def test_a_chips_figures_follow_from_cores_and_clock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    varying = {"name": "Y", "clock_ghz": [1.0, 1.5], "bandwidth_gb_s": [50, 100], "sources": ["a", "b"]}
+    by_cores = {"name": "Z", "gpu_cores": [8, 10], "bandwidth_gb_s": {8: 50, 10: 60}}
+    found = table(monkeypatch, tmp_path, {}, varying, by_cores)
+    # 128 lanes, a multiplication and an addition each.
+    assert found["X", 8] == chips.Chip("X", 8, (2.048, 2.048), (2.048, 4.096), (100.0, 100.0))
+    assert found["Y", 8] == chips.Chip("Y", 8, (2.048, 3.072), (2.048, 6.144), (50.0, 100.0))
+    assert [found["Z", cores].bandwidth_gb_s for cores in (8, 10)] == [(50.0, 50.0), (60.0, 60.0)]
+    assert found["Z", 10].fp32_tflops == pytest.approx((2.56, 2.56))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ([{"sources": ["a", "c"]}], "X: a source that is not listed"),
+        ([{}, {}], "X with 8 GPU cores is there twice"),
+        ([{"gpu_cores": [8, 8]}], "X with 8 GPU cores is there twice"),
+        ([{"clock_ghz": 0}], "0 is no range"),
+        ([{"clock_ghz": [2.0, 1.0]}], "[2.0, 1.0] is no range"),
+        ([{"bandwidth_gb_s": [-1, 1]}], "[-1, 1] is no range"),
+    ],
+)
+def test_a_table_of_chips_that_cannot_be_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, changes: list[dict[str, Any]], said: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        table(monkeypatch, tmp_path, *changes)
+
+
+def test_a_machine_that_does_not_know_its_cores_has_one() -> None:
+    for load, result in ((0.5, "pass"), (0.51, "warn")):
+        report = HostReport("mac", "mac", "ml-m1", "full", "2026-11-21T00:00:00Z")
+        assert judged({**mac(), "load": load}, report, cores=None)[1].result == result
 
 
 def test_a_mac_with_a_known_chip() -> None:

@@ -13,9 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.verify.standins import learned
 from verify import ROOT
 from verify.checks import numbers as numbers_check
-from verify.probes import framework, libraries, numbers, units
+from verify.checks import tolerance
+from verify.checks.framework import LEARNED
+from verify.probes import benchmark, framework, libraries, numbers, units
 from verify.probes.numbers import Operations
 
 
@@ -24,7 +27,7 @@ def operations() -> Operations:
 
     def conv1d(x: Any, w: Any) -> Any:
         windows = np.lib.stride_tricks.sliding_window_view(x, w.shape[0], axis=1)
-        return np.einsum("blcw,wcf->blf", windows, w, dtype=np.float32)
+        return np.einsum("blcw,wcf->blf", windows, w, dtype=x.dtype)
 
     def softmax(x: Any) -> Any:
         powers = np.exp(x - x.max(axis=-1, keepdims=True))
@@ -59,6 +62,127 @@ def test_right_operations_pass_with_room() -> None:
 def test_the_seed_does_not_decide(seed: int) -> None:
     small = set(operations()) - {"matmul"}
     assert judged({}, small, seed)[1] == ""
+
+
+def given() -> dict[str, list[tuple[Any, ...]]]:
+    """What each operation is given, case by case."""
+    seen: dict[str, list[tuple[Any, ...]]] = {}
+
+    def watched(name: str, operation: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any) -> Any:
+            seen.setdefault(name, []).append(arguments)
+            return operation(*arguments)
+
+        return run
+
+    numbers.observe({name: watched(name, one) for name, one in operations().items()}, 1)
+    return seen
+
+
+def test_cases_are_of_the_sizes_at_which_things_are_known_to_go_wrong() -> None:
+    arrays = given()
+    ((seed, _), *_) = draws = arrays.pop("normal")
+    assert draws == [(seed, 100000), (seed, 100000), (seed + 1, 100000)]
+    # More terms than 2^15, more filters than 2^16, and rows that fill no block.
+    assert {name: [tuple(one.shape for one in each) for each in calls] for name, calls in arrays.items()} == {
+        "relu": [((67, 1025),)],
+        "matmul": [*(((n, n), (n, n)) for n in (16, 100, 257, 512, 1024, 2048)), ((16, 40000), (40000, 16))],
+        "conv1d": [((1, 8, 2), (3, 2, 65537))],
+        "softmax": [((67, 1000),)],
+        "sum": [((8, 100000),)],
+        "cumsum": [((8, 5000),)],
+        "take_along_axis": [((67, 1000), (67, 129))],
+    }
+    ((x,),) = arrays["softmax"]
+    # The limit is made for this range.
+    assert 0.99 * tolerance._RANGE < x.max() - x.min() <= tolerance._RANGE
+    ((_, indices),) = arrays["take_along_axis"]
+    assert (indices.min(), indices.max()) == (0, 999)
+
+
+def test_every_case_has_the_unit_and_the_terms_of_what_it_computes() -> None:
+    cases = [(one["case"], one["operation"], one["k"], one["unit"]) for one in numbers.observe({}, 1)]
+    assert cases == [
+        ("relu", "relu", 1, units.EXACT),
+        *((f"matmul-{n}", "matmul", n, units.ROUNDING) for n in (16, 100, 257, 512, 1024, 2048)),
+        ("matmul-long-40000", "matmul", 40000, units.ROUNDING),
+        # Three wide, of two channels.
+        ("conv1d-65537", "conv1d", 6, units.ROUNDING),
+        ("softmax", "softmax", 1000, units.RELATIVE),
+        ("sum", "sum", 100000, units.ROUNDING),
+        ("cumsum", "cumsum", 5000, units.ROUNDING),
+        ("take_along_axis", "take_along_axis", 1, units.EXACT),
+        ("random", "normal", 1, units.SIGMA),
+    ]
+
+
+def observed(case: str, operation: str, run: Callable[..., Any]) -> dict[str, Any]:
+    (found,) = [one for one in numbers.observe({operation: run}, 1) if one["case"] == case]
+    return found
+
+
+def last_window(x: Any, w: Any) -> Any:
+    return np.linalg.norm(x[0, -w.shape[0] :]) * np.linalg.norm(w[..., -1])
+
+
+@pytest.mark.parametrize(
+    ("case", "operation", "unit"),
+    [
+        ("matmul-100", "matmul", lambda a, b: np.linalg.norm(a[-1]) * np.linalg.norm(b[:, -1])),
+        ("conv1d-65537", "conv1d", last_window),
+        ("softmax", "softmax", lambda x: operations()["softmax"](x)[-1, -1]),
+        ("sum", "sum", lambda x: np.linalg.norm(x[-1]) * 100000**0.5),
+        ("cumsum", "cumsum", lambda x: np.linalg.norm(x[-1]) * 5000**0.5),
+    ],
+)
+def test_an_error_is_told_in_its_unit(case: str, operation: str, unit: Callable[..., float]) -> None:
+    def three_off(*arrays: Any) -> Any:
+        wide = [one.astype(np.float64) for one in arrays]
+        output = operations()[operation](*wide)
+        output.flat[-1] += 3 * 2.0**-23 * unit(*wide)
+        return output
+
+    assert observed(case, operation, three_off)["error"] == pytest.approx(3, rel=1e-3)
+
+
+@pytest.mark.parametrize("operation", ["relu", "take_along_axis"])
+def test_wrong_entries_are_counted(operation: str) -> None:
+    def two_wrong(*arrays: Any) -> Any:
+        output = operations()[operation](*arrays).copy()
+        output.flat[[3, -1]] += 1
+        return output
+
+    assert observed(operation, operation, two_wrong)["error"] == 2
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize(
+    ("shift", "scale", "error"), [(0.01, 1.0, 0.01 * 100000**0.5), (0.0, 1.01**0.5, 0.01 * 50000**0.5)]
+)
+def test_random_numbers_are_judged_by_the_standard_errors_of_their_mean_and_variance(
+    shift: float, scale: float, error: float, which: int
+) -> None:
+    seeds: list[int] = []
+
+    def normal(seed: int, n: int) -> Any:
+        seeds.append(seed)
+        other = seed != seeds[0]
+        # Of mean 0 and variance 1; the other seed's are other numbers.
+        values = np.where(np.arange(n) % 2 == other, 1.0, -1.0)
+        return values * scale + shift if other == which else values
+
+    assert observed("random", "normal", normal)["error"] == pytest.approx(error)
+
+
+def test_why_a_case_did_not_run_is_told_in_short() -> None:
+    def fails(*_: Any) -> Any:
+        raise RuntimeError("é" * 400)
+
+    raised = observed("sum", "sum", fails)
+    assert (raised["error"], raised["finite"]) == (None, True)
+    assert raised["said"] == "raised RuntimeError: " + "é" * 300
+    lacking = {one["case"]: one for one in numbers.observe({}, 1)}["sum"]
+    assert (lacking["error"], lacking["finite"], lacking["said"]) == (None, True, "the framework has no sum")
 
 
 def spoiled(name: str, spoil: Callable[[Any], None]) -> Operations:
@@ -206,14 +330,19 @@ class Counting:
         return CURVE[:steps]
 
 
-def stage(probe: Any, name: str, device: str = "gpu") -> dict[str, Any]:
-    parameters = {"stages": [name], "device": device, "seed": 3, "memory_bytes": 0}
+def stage(probe: Any, name: str, device: str = "gpu", **changes: Any) -> dict[str, Any]:
+    parameters = {"stages": [name], "device": device, "seed": 3, "memory_bytes": 0, **changes}
     return dict(framework.stages(probe, parameters))[name]()
 
 
 @pytest.mark.parametrize(("keeps", "fault"), [(False, ""), (True, "memory-kept")])
 def test_memory_is_given_back(keeps: bool, fault: str) -> None:
     seen = stage(Counting(keeps=keeps), "memory")
+    # What the first product leaves behind is its own; five follow.
+    array = 4 * 1024**2
+    before = 1000 + array * keeps
+    after = before + 5 * array * keeps
+    assert seen == {"asked": "", "before": before, "after": after, "array": array, "times": 5}
     found, _ = numbers_check.memory(*(seen[name] for name in ("before", "after", "array", "times")))
     assert found == fault
 
@@ -225,7 +354,56 @@ def test_the_device_and_the_cpu_train_from_the_same_weights() -> None:
     assert [on_cpu for on_cpu, _ in probe.trained] == [False, True]
     (_, device), (_, cpu) = probe.trained
     assert all(np.array_equal(device[name], cpu[name]) for name in ("w1", "b1", "w2", "b2"))
-    assert np.abs(device["w1"]).max() > 0
+    assert {name: (one.shape, one.dtype) for name, one in device.items()} == {
+        name: (shape, np.dtype(np.float32))
+        for name, shape in {"w1": (8, 32), "b1": (32,), "w2": (32, 1), "b2": (1,)}.items()
+    }
+    assert len(seen["losses"]) == 80
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_to_be_learned_can_be_learned_in_the_steps_that_are_made(seed: int) -> None:
+    class Learning(Counting):
+        def train(self, x: Any, y: Any, weights: dict[str, Any], steps: int, on_cpu: bool) -> list[float]:  # noqa: ARG002
+            assert (x.shape, y.shape, x.dtype, y.dtype) == ((256, 8), (256, 1), np.float32, np.float32)
+            # The targets are the sine of one direction of inputs that lie within -1 and 1.
+            assert -1 <= x.min() < -0.99
+            assert 0.99 < x.max() <= 1
+            assert np.std(weights["w1"]) == pytest.approx(0.3, rel=0.15)
+            assert np.std(weights["w2"]) == pytest.approx(0.2, rel=0.5)
+            return learned(x, y, weights, steps)
+
+    losses = stage(Learning(keeps=False), "training", seed=seed)["losses"]
+    assert losses[-1] < LEARNED * losses[0] / 4
+
+
+@pytest.mark.parametrize("device", ["cpu", "CPU"])
+def test_the_cpu_is_held_against_no_cpu(device: str) -> None:
+    probe = Counting(keeps=False)
+    assert stage(probe, "training", device)["cpu_losses"] is None
+    assert [on_cpu for on_cpu, _ in probe.trained] == [False]
+
+
+def test_a_device_that_is_not_there_is_not_taken() -> None:
+    class Seeing(Counting):
+        def devices(self) -> dict[str, Any]:
+            return {"present": ["cpu"], "default": "cpu", "settings": {}}
+
+        def choose(self, wanted: str) -> str:
+            return f"{wanted}:0"
+
+    assert stage(Seeing(keeps=False), "device", "cpu")["asked"] == "cpu:0"
+    assert stage(Seeing(keeps=False), "device", "gpu")["asked"] == ""
+
+
+@pytest.mark.parametrize(("yardstick", "tflops"), [(True, 1.5), (False, 0.0)])
+def test_numpy_is_timed_only_where_others_are_held_against_it(
+    monkeypatch: pytest.MonkeyPatch, yardstick: bool, tflops: float
+) -> None:
+    monkeypatch.setattr(benchmark, "products", lambda *_: {"products": [], "lacking": {}})
+    monkeypatch.setattr(benchmark, "numpy_tflops", lambda _: 1.5)
+    monkeypatch.setattr(Counting, "work", lambda _: None, raising=False)
+    assert stage(Counting(keeps=False), "matmul", yardstick=yardstick, matmul_s=1.0)["numpy_tflops"] == tflops
 
 
 def test_on_the_cpu_there_is_one_training() -> None:

@@ -3,7 +3,10 @@
 import json
 import os
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,13 @@ import testinfra
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
-from verify.target import answers, remote
+from tests.waiting import wait_until
+from verify import ROOT
+from verify.documents import MalformedError
+from verify.probes import supervisor
+from verify.target import answers, connection, remote
 from verify.target.answers import Outcome, Report
+from verify.target.connection import LostError, NoAnswerError
 
 
 @pytest.fixture
@@ -85,6 +93,19 @@ def test_numbers_that_json_does_not_have(run: Any) -> None:
     assert data(run("return {'x': [float('nan'), -float('inf'), 1.5]}")) == {"x": ["nan", "-inf", 1.5]}
 
 
+def gone(pid: str) -> bool:
+    """Whether a process that was killed is no more, or dead and only not waited for; dying takes it a moment."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        time.sleep(0.01)
+    return False
+
+
 def test_a_probe_that_hangs_is_killed_with_its_children(run: Any, tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     outcome = run(
@@ -97,9 +118,7 @@ def test_a_probe_that_hangs_is_killed_with_its_children(run: Any, tmp_path: Path
     )
     assert outcome.ended == "timeout"
     assert outcome.reports == {"tried": Report("start")}
-    for pid in pids.read_text().split():
-        status = Path(f"/proc/{pid}/stat")
-        assert not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    assert all(gone(pid) for pid in pids.read_text().split())
 
 
 def test_a_child_left_behind_does_not_hold_the_answer_up(run: Any) -> None:
@@ -113,6 +132,48 @@ def test_a_signal_is_named(run: Any, name: str) -> None:
     assert (outcome.ended, outcome.signal) == ("signal", name)
 
 
+def test_a_signal_without_a_name_is_told_by_its_number(run: Any) -> None:
+    outcome = run("os.kill(os.getpid(), 40)")
+    assert (outcome.ended, outcome.status, outcome.signal) == ("signal", 40, "signal 40")
+
+
+def test_the_end_of_what_a_probe_wrote_is_kept(run: Any) -> None:
+    outcome = run("os.write(1, b'a' * 500 + b'b' * 2997 + b'end'); return {}")
+    assert outcome.evidence == "b" * 2997 + "end"
+
+
+def test_the_kernel_ends_a_probe_that_its_supervisor_does_not(run: Any) -> None:
+    """After the supervisor's own limit, and before nobody waits any more."""
+    left = data(run("import signal; return {'left': signal.alarm(0)}", seconds=20))["left"]
+    assert 20 < left < 20 + remote.OUTER_MARGIN_S
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_supervisor_that_is_ended_takes_its_probe_along(tmp_path: Path, number: signal.Signals) -> None:
+    place = tmp_path / "pid"
+    started = f"import os, time\ndef stages(_):\n    open({str(place)!r}, 'w').write(str(os.getpid()) + '.')\n"
+    order = {
+        "nonce": "n",
+        "modules": [
+            *(("verify", None), ("verify.probes", None)),
+            ("verify.probes.reporting", (remote.PROBES / "reporting.py").read_text(encoding="utf-8")),
+            ("verify.probes.tried", f"{started}    time.sleep(1000)\n"),
+        ],
+        **{"entry": "verify.probes.tried", "parameters": {}, "environment": {}, "seconds": 1000},
+    }
+    code = f"import sys; from verify.probes import supervisor; supervisor.main({remote._pack(json.dumps(order))!r})"
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    text = wait_until(lambda: place.exists() and place.read_text().endswith(".") and place.read_text(), process)
+    process.send_signal(number)
+    assert process.wait(30) == 1
+    assert gone(str(text).strip("."))
+
+
+def test_a_probe_finds_the_commands_of_its_environment_where_no_path_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PATH")
+    assert supervisor._activated_path() == f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}"
+
+
 def test_an_exit_in_the_middle(run: Any) -> None:
     outcome = run("os._exit(7)")
     assert (outcome.ended, outcome.status) == ("exit", 7)
@@ -123,7 +184,7 @@ def test_the_outer_limit_ends_even_a_supervisor_that_hangs(host: Host, monkeypat
     monkeypatch.setattr(remote, "OUTER_MARGIN_S", 0.5)
     monkeypatch.setattr(remote, "_SUPERVISE", "sleep 1000")
     outcome = remote.probe(host, sys.executable, "environment", {}, {}, 0.5)
-    assert (outcome.ended, outcome.reports) == ("no-answer", {})
+    assert outcome == Outcome({}, "no-answer", -1, evidence="no answer within 1 s", seconds=0.5)
 
 
 def script(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
@@ -200,6 +261,51 @@ def test_anything_but_one_strict_line_is_no_answer(host: Host, lines: list[str])
     whole = {**GOOD, "records": [_START, _END]}
     good = CommandResult(host.backend, 0, b"", f"banner\nn {json.dumps(whole)}\n".encode(), b"")
     assert remote._understand(good, "framework", "n").ended == "exit"
+
+
+@pytest.mark.parametrize(
+    ("lines", "record"), [(["Darwin", "arm64", "/r.json", "{", "}", ""], "{\n}"), (["Darwin", "arm64", "/r.json"], "")]
+)
+def test_an_answer_to_the_first_look(
+    host: Host, monkeypatch: pytest.MonkeyPatch, lines: list[str], record: str
+) -> None:
+    def answered(said: list[str]) -> Outcome:
+        def run(_host: Host, _seconds: float, _command: str, _look: str, nonce: str, _profile: str) -> CommandResult:
+            # Nobody can guess what sets an answer apart.
+            assert len(bytes.fromhex(nonce)) >= 16
+            return CommandResult(host.backend, 0, b"", "\n".join([nonce, *said, nonce]).encode(), b"")
+
+        monkeypatch.setattr(connection, "run", run)
+        return remote.look(host, "ml-m1")
+
+    wanted = {"system": "Darwin", "machine": "arm64", "record_path": "/r.json", "record": record}
+    assert answered(lines).data("look") == wanted
+    assert answered(lines[:2]).ended == "unreachable"
+
+
+@pytest.mark.parametrize(
+    ("error", "asked", "looked"),
+    [
+        (LostError("gone"), "lost", "unreachable"),
+        (NoAnswerError("slow"), "no-answer", "unreachable"),
+        (MalformedError("too much"), "malformed", "malformed"),
+    ],
+)
+def test_what_goes_wrong_with_a_connection_is_an_outcome(
+    host: Host, monkeypatch: pytest.MonkeyPatch, error: Exception, asked: str, looked: str
+) -> None:
+    def fails(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(connection, "run", fails)
+    outcomes = [
+        remote.probe(host, "python", "environment", {}, {}, 5),
+        remote.ask(host, "system", [], 5),
+        remote.look(host, "ml-m1"),
+    ]
+    assert [one.ended for one in outcomes] == [asked, asked, looked]
+    assert {one.evidence for one in outcomes} == {str(error)}
+    assert outcomes[0].status == -1
 
 
 def test_the_first_look(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

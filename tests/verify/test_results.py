@@ -1,12 +1,15 @@
 """Result files: after the schema or not written, under names that are safe anywhere."""
 
+import errno
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from verify.checks.advice import ADVICE
 from verify.documents import MalformedError
+from verify.results import files, history
 from verify.results.files import SCHEMA, file_name, write
 from verify.results.model import INTERNAL, CheckResult, FrameworkReport, HostReport, Matmul
 
@@ -74,3 +77,29 @@ def test_file_names() -> None:
 @pytest.mark.parametrize(("result", "verdict"), [("fail", "unhealthy"), ("warn", "healthy"), ("skip", "unverified")])
 def test_the_verdict(result: str, verdict: str) -> None:
     assert report(CheckResult("mlx.value", result, "x"), SOUND).verdict == verdict  # type: ignore[arg-type]
+
+
+def test_what_is_told_of_a_file_that_cannot_be_written_is_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_path: Path, _content: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        files.replace(tmp_path / "mac.json", b"{}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_old_result_that_another_run_has_let_go_of_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = [tmp_path / f"2020010{day}T000000Z-quick.json" for day in range(1, 10)] * history.KEPT
+    monkeypatch.setattr(history, "_of_level", lambda *_: old)
+    assert history.keep(report(), b"{}", tmp_path).read_bytes() == b"{}"
+
+
+def test_clocks_may_differ_by_five_minutes() -> None:
+    text = files.serialize(report(CheckResult("mlx.value", "pass", "right"), SOUND)).decode()
+    made = datetime(2026, 11, 21, tzinfo=UTC)
+    assert files.understand(text, made - timedelta(minutes=5))["host"] == "mac-1"
+    with pytest.raises(MalformedError):
+        files.understand(text, made - timedelta(minutes=5, seconds=1))

@@ -84,7 +84,7 @@ class HostHealth:
         if not self._asked:
             self._started = time.monotonic()
             self._look_at(_SETUP, self._check_setup)
-        group = name.split(".", maxsplit=1)[0]
+        group = name.partition(".")[0]
         if group in self._plan.profile.frameworks:
             self._look_at(group, lambda: self._check_framework(group))
         if group == coreml.PREFIX:

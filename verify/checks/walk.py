@@ -91,7 +91,7 @@ class Asked:
     subject: Any
     outcome: Outcome
     limit_s: float
-    required: bool = True
+    required: bool
     unneeded: tuple[str, ...] = ()
 
 

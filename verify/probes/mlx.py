@@ -37,7 +37,7 @@ class Mlx:
         """See framework.Probe."""
         return {
             "present": ["cpu", *(["gpu"] if self.mx.metal.is_available() else [])],
-            "default": str(self.mx.default_device().type).rsplit(".", 1)[-1],
+            "default": str(self.mx.default_device().type).rpartition(".")[2],
             "settings": {TF32: os.environ[TF32]},
         }
 

@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> int:
 
 def wanted() -> Catalog:
     """All messages that the sources have."""
-    found = Catalog(fuzzy=False)
+    found = Catalog()
     for file, line, message, comments, context in extract_from_dir(SOURCES, _METHODS, _OPTIONS):
         del line
         found.add(message, locations=[(file, 0)], auto_comments=comments, context=context)
@@ -88,12 +88,10 @@ def update(code: str) -> Catalog:
     if path.exists():
         with path.open("rb") as file:
             current = read_po(file, locale=LOCALES[code])
-    made = current.creation_date
-    # A guess at what a new message may mean would be shown to people unseen.
-    current.update(wanted(), no_fuzzy_matching=True, update_header_comment=False)
+    # A guess at what a new message may mean would be shown to people unseen, and a date that moves at each update would
+    # be the only change of most of them.
+    current.update(wanted(), no_fuzzy_matching=True, update_creation_date=False)
     current.obsolete.clear()
-    # A date that moves at each update would be the only change of most of them.
-    current.creation_date = made
     current.header_comment = _HEADER
     current.fuzzy = False
     return current

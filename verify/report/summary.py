@@ -59,9 +59,7 @@ def places(written: list[Path], report: Path | None, spoken: Language) -> str:
 
 
 def _console(*, colour: bool) -> Console:
-    return Console(
-        file=io.StringIO(), width=_WIDTH, force_terminal=colour, no_color=not colour, highlight=False, emoji=False
-    )
+    return Console(file=io.StringIO(), width=_WIDTH, force_terminal=colour, no_color=not colour)
 
 
 def _host(console: Console, report: HostReport, spoken: Language) -> None:

@@ -117,17 +117,13 @@ def _say(config: pytest.Config, line: str, result: str = "") -> None:
         reporter.write(plain(line) + "\n", flush=True, **({colour: True} if colour else {}))
 
 
-def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str]:
     """No letters: each check has its own line of progress."""
-    if report.when == "call" and not hasattr(report, "wasxfail"):
-        return report.outcome, "", report.outcome.upper()
-    return None if report.when == "call" and report.failed else (_category(report), "", _category(report).upper())
-
-
-def _category(report: pytest.TestReport) -> str:
-    if report.when != "call":
-        return "error" if report.failed else ""
-    return "xfailed"
+    if report.when == "call":
+        category: str = "xfailed" if hasattr(report, "wasxfail") else report.outcome
+    else:
+        category = "error" if report.failed else ""
+    return category, "", category.upper()
 
 
 # Last of the wrappers, next to what writes junit.xml: where that fails, the summary around it is still shown.
