@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.distributions.environment import digest
+from tests.plugins.module_utils.distributions.environment import digest
 from tests.verify import told
 from verify import documents
 from verify.checks import state as state_check

@@ -15,7 +15,7 @@ import testinfra
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
-from tests.waiting import wait_until
+from tests.helpers.waiting import wait_until
 from verify import ROOT
 from verify.documents import MalformedError
 from verify.probes import supervisor
