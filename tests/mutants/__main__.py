@@ -14,8 +14,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 WORKERS = 2
 LIMIT_FACTOR, LIMIT_S = 5, 30
 """How long a test may take: so many times what it took, and so many seconds."""
+SHOWN_EVERY = 20
+"""Judged mutants between two lines of progress."""
+PATIENCE_S = 60
+"""How much of the tests' own time a mutant is given, the fastest first: what notices it later does not count."""
 TIMEOUT, UNNOTICED = -14, (0, 5)
 """How pytest's process ends: by its alarm; or with all tests passed, or none left to run."""
 
@@ -124,7 +129,8 @@ def _judge(
     orders = []
     asked = []
     for mutant, source, changed in sample:
-        limits = {test: LIMIT_FACTOR * reach.seconds[test] + LIMIT_S for test in reach.tests(mutant.path, mutant.line)}
+        tests = within(PATIENCE_S, reach.tests(mutant.path, mutant.line), reach.seconds)
+        limits = {test: LIMIT_FACTOR * reach.seconds[test] + LIMIT_S for test in tests}
         change = difference(source, changed)
         if limits:
             orders.append({"path": mutant.path, "source": changed, "limits": limits})
@@ -140,6 +146,8 @@ def _judge(
         results.append(Result(mutant, change, state, tests, round(answer["seconds"], 1)))
         if state == "survived":
             print(results[-1], flush=True)
+        if len(results) % SHOWN_EVERY == 0:
+            print(f"... {len(results)} of {len(sample)}", flush=True)
 
     started = time.monotonic()
     with rooms(ROOT, files, WORKERS) as places:
@@ -149,6 +157,12 @@ def _judge(
             print("ended early", flush=True)
     print(f"{(time.monotonic() - started) / max(1, len(results)):.1f} s a mutant")
     return sorted(results, key=lambda one: one.mutant)
+
+
+def within(seconds: float, tests: Sequence[str], each: Mapping[str, float]) -> list[str]:
+    """As many of the tests, from the first on, as take so long together; one at least."""
+    ends = list(accumulate(each[test] for test in tests))
+    return [test for test, end in zip(tests, ends, strict=True) if end <= max(seconds, ends[0])]
 
 
 def _show(results: Sequence[Result]) -> float:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.mutants import watch
+from tests.mutants.__main__ import within
 from tests.mutants.mutations import difference, mutants
 from tests.mutants.reach import Learned, Reach, learn
 from tests.mutants.workers import share
@@ -188,3 +189,11 @@ def test_a_module_that_is_loaded_in_advance_leaves_nothing_that_tests_trip_over(
     codes: list[int] = []
     share([tmp_path], ["pygal"], [order], lambda _, answer: codes.append(answer["code"]))
     assert codes == [0]
+
+
+@pytest.mark.parametrize(
+    ("patience", "given"), [(0.0, ["a"]), (3.0, ["a", "b"]), (2.9, ["a"]), (100.0, ["a", "b", "c"])]
+)
+def test_a_mutant_gets_the_fastest_tests_as_far_as_patience_goes(patience: float, given: list[str]) -> None:
+    assert within(patience, ["a", "b", "c"], {"a": 1.0, "b": 2.0, "c": 3.0}) == given
+    assert within(patience, [], {}) == []
