@@ -10,7 +10,7 @@ from typing import Any
 from ...verify.errors import UserError
 from ...verify.profile import model as profiles
 from ...verify.profile.model import Profile
-from ..plugin_utils import mac, run_lock, waves
+from ..plugin_utils import mac, run_lock, settings, waves
 from ..plugin_utils.action import Action
 
 SCRIPT = Path(__file__).resolve().parents[1] / "plugin_utils" / "facts.sh"
@@ -174,6 +174,9 @@ class ActionModule(Action):
         """Read the machine and judge it; see the module's docstring."""
         if refusal := self._wave_refusal(options["wave"], options["wave_max_failed"], task_vars):
             return {"failed": True, "not_begun": True, "msg": refusal}
+        if refused := settings.refused(self._templar, task_vars):
+            lines = "".join(f"\n- {one}" for one in refused)
+            raise UserError(f"Nothing was changed. Settings that a role cannot take:{lines}")
         self._task.environment = [*(self._task.environment or []), options["environment"]]
         profile = profiles.load(options["profile"])
         asked = (options[name] for name in ("profile", "prefix", "homebrew_prefix"))
@@ -201,6 +204,9 @@ class ActionModule(Action):
             "environment": options["environment"],
             # Of a Mac; others bring git and Python themselves.
             "tools": facts.mac.tools if facts.mac else True,
+            "homebrew": facts.mac is not None and facts.mac.homebrew == "brew",
+            "shellenv": facts.mac is not None and facts.mac.shellenv,
+            "conda": facts.mac.conda if facts.mac else "",
             **{key: getattr(facts, key) for key in ("system", "machine", "user", "home", "data", "shell")},
             **{key: getattr(facts, key) for key in ("zdotdir", "prefix", "env_present")},
         }

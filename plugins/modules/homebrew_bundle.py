@@ -75,6 +75,7 @@ def main() -> None:
             "brew": {"type": "path", "required": True},
             "brewfile": {"type": "path", "required": True},
             **{kind: {"type": "list", "elements": "str", "required": True} for kind in ("taps", "formulae", "casks")},
+            "noted": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )
@@ -82,22 +83,27 @@ def main() -> None:
         module.params[key] for key in ("brew", "brewfile", "taps", "formulae", "casks")
     )
     names = [*formulae, *casks, *taps]
+    # What was asked goes on to the environment's record, without a task of its own.
+    facts = {"metal_lab_homebrew": {**module.params["noted"], "formulae": formulae, "casks": casks}}
+    if not names and not Path(brewfile).exists():
+        module.exit_json(changed=False, ansible_facts=facts)
+    everything = "".join(f"{name}\n" for name in names)
     rewritten = _write(Path(brewfile), render(taps, formulae, casks), check_mode=module.check_mode)
     if module.check_mode and not Path(brew).exists():
-        module.exit_json(changed=True, diff={"before": "", "after": "".join(f"{name}\n" for name in names)})
+        module.exit_json(changed=True, ansible_facts=facts, diff={"before": "", "after": everything})
     if module.check_mode and rewritten:
         # brew would be asked about what stands in the file now.
-        module.exit_json(changed=True, diff=rewritten)
+        module.exit_json(changed=True, ansible_facts=facts, diff=rewritten)
     options = ["--no-upgrade", f"--file={brewfile}"]
     code, out, err = module.run_command([brew, "bundle", "check", "--verbose", *options])
     said = f"{out}\n{err}"
     if code == 0:
-        module.exit_json(changed=bool(rewritten), installed=[], diff=rewritten)
+        module.exit_json(changed=bool(rewritten), installed=[], ansible_facts=facts, diff=rewritten)
     if UNSATISFIED not in said:
         module.fail_json(msg=f"`brew bundle check` ended with exit code {code}, and not over what is missing:\n{said}")
     if module.check_mode:
         missing = "".join(f"{line}\n" for line in said.splitlines() if line.startswith("→"))
-        module.exit_json(changed=True, diff={"before": "", "after": missing or "".join(f"{n}\n" for n in names)})
+        module.exit_json(changed=True, ansible_facts=facts, diff={"before": "", "after": missing or everything})
     code, out, err = module.run_command([brew, "bundle", "install", *options])
     came = installed(out)
     if code != 0:
@@ -110,7 +116,7 @@ def main() -> None:
             f"brew said (exit code {code}):\n{said}",
         )
     brought = {"before": "", "after": "".join(f"{name}\n" for name in came)}
-    module.exit_json(changed=bool(came or rewritten), installed=came, diff=[*rewritten, brought])
+    module.exit_json(changed=bool(came or rewritten), installed=came, ansible_facts=facts, diff=[*rewritten, brought])
 
 
 if __name__ == "__main__":

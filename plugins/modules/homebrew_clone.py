@@ -26,9 +26,6 @@ USER_WRITABLE = 0o755
 OURS = "metal-lab.clone"
 """git's setting by which a clone of this module is known before it is whole."""
 
-STARTUP_FILES = (".zprofile", ".zshrc", ".zshenv", ".zlogin")
-SHELLENV = re.compile(r"^[ \t]*eval .*brew[^A-Za-z0-9]* shellenv", re.MULTILINE)
-
 
 class HomebrewError(Exception):
     """What stands in the way: what was found, what is needed, what to do."""
@@ -57,12 +54,6 @@ def look(prefix: Path, remote: str, user: str) -> bool:
             "folder, since nothing of somebody else's is overwritten. Move them away."
         )
     return False
-
-
-def has_shellenv(startup: Path) -> bool:
-    """Whether one of zsh's start-up files has Homebrew's line; they may be symbolic links, or not there."""
-    files = [startup / name for name in STARTUP_FILES]
-    return any(SHELLENV.search(file.read_text(encoding="utf-8", errors="replace")) for file in files if file.is_file())
 
 
 def _is_cut_off_clone(prefix: Path, remote: str) -> bool:
@@ -123,29 +114,16 @@ def main() -> None:
             "prefix": {"type": "path", "required": True},
             "remote": {"type": "str", "required": True},
             "user": {"type": "str", "required": True},
-            "look": {"type": "bool", "default": False},
-            "startup": {"type": "path"},
-            "wanted": {"type": "dict"},
-            "version": {"type": "str"},
-            "commit": {"type": "str"},
+            "version": {"type": "str", "required": True},
+            "commit": {"type": "str", "required": True},
         },
-        required_if=[("look", False, ["version", "commit"]), ("look", True, ["startup", "wanted"])],
         supports_check_mode=True,
     )
     options = module.params
     prefix = Path(options["prefix"])
     try:
-        present = look(prefix, options["remote"], options["user"])
-        if options["look"]:
-            module.exit_json(
-                changed=False,
-                present=present,
-                shellenv=has_shellenv(Path(options["startup"])),
-                # With what was asked already, so that the environment's record can tell it, without a task of its own.
-                ansible_facts={"metal_lab_homebrew": options["wanted"]},
-            )
-        if present:
-            module.exit_json(changed=False, present=True)
+        if look(prefix, options["remote"], options["user"]):
+            module.exit_json(changed=False)
         if not re.fullmatch(r"[0-9a-f]{40}", options["commit"]):
             raise HomebrewError(f"homebrew_commit is '{options['commit']}'. Needed: a whole commit, 40 hex digits.")
         if not module.check_mode:
@@ -153,7 +131,7 @@ def main() -> None:
     except HomebrewError as error:
         module.fail_json(msg=str(error))
     diff = {"before": "", "after": f"Homebrew {options['version']} in {prefix}\n"}
-    module.exit_json(changed=True, present=not module.check_mode, diff=diff)
+    module.exit_json(changed=True, diff=diff)
 
 
 if __name__ == "__main__":

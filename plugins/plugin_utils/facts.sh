@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # Reads what preflight judges, changes nothing. Runs as `sh -s PROFILE PREFIX HOMEBREW CONDA...` on Linux and macOS, where
-# there may be no Python yet: HOMEBREW is Homebrew's prefix, CONDA the places where conda may be, if not the usual. Prints key=value lines;
-# the last is end=1, so that a cut-off answer is noticed.
+# there may be no Python yet: HOMEBREW is Homebrew's prefix, CONDA the places where conda may be, if not the usual. Prints
+# key=value lines; the last is end=1, so that a cut-off answer is noticed.
 set -u
 profile=$1
 prefix=$2
@@ -50,6 +50,9 @@ mac() {
     say homebrew_owner "$([ ! -e "$homebrew" ] || owner "$homebrew")"
     # shellcheck disable=SC2012  # For a person to read.
     say homebrew_holds "$(ls -A "$homebrew" 2>/dev/null | head -5 | paste -sd ' ' -)"
+    startup=${ZDOTDIR:-$HOME}
+    say shellenv "$(flag env LC_ALL=C grep -Eqs '^[[:blank:]]*eval .*brew[^A-Za-z0-9]* shellenv' \
+        "$startup/.zprofile" "$startup/.zshrc" "$startup/.zshenv" "$startup/.zlogin")"
     # The places of roles/miniforge/vars/main.yml, in its order.
     [ $# -gt 0 ] || set -- "$HOME/miniforge3" "$homebrew/Caskroom/miniforge/base" "$HOME/mambaforge" "$HOME/miniconda3" \
         "$HOME/anaconda3" /opt/miniconda3 /opt/anaconda3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 HOMEBREW = ("absent", "empty", "brew", "clone", "foreign")
-FLAGS = ("sudo_asks", "tools", "conda_writable", "env_writable")
+FLAGS = ("sudo_asks", "tools", "shellenv", "conda_writable", "env_writable")
 ADMINISTRATORS = "admin"
 """macOS's group of administrators: /etc/sudoers lets it use sudo ("%admin ALL = (ALL) ALL")."""
 
@@ -22,6 +22,7 @@ class Mac:
         homebrew: what stands in Homebrew's prefix, one of HOMEBREW; clone is one that was cut off.
         homebrew_prefix, homebrew_owner: where, and whose it is.
         homebrew_holds: up to five names in a foreign prefix.
+        shellenv: whether a start-up file of zsh has Homebrew's own line.
         conda, conda_owner: root of the first conda found and whose it is, "" for none.
         conda_writable: whether an environment can be made in it.
         env, env_owner: the environment that the record names and whose it is, "" for none.
@@ -37,6 +38,7 @@ class Mac:
     homebrew_prefix: str
     homebrew_owner: str
     homebrew_holds: str
+    shellenv: bool
     conda: str
     conda_owner: str
     conda_writable: bool
@@ -81,6 +83,7 @@ def parse(pairs: dict[str, str]) -> Mac:
         homebrew_prefix=pairs["homebrew_prefix"],
         homebrew_owner=pairs["homebrew_owner"],
         homebrew_holds=pairs["homebrew_holds"],
+        shellenv=flags["shellenv"],
         conda=pairs["conda"],
         conda_owner=pairs["conda_owner"],
         conda_writable=flags["conda_writable"],

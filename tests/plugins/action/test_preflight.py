@@ -44,6 +44,7 @@ MAC = {
     "homebrew_prefix": "/opt/homebrew",
     "homebrew_owner": "",
     "homebrew_holds": "",
+    "shellenv": "0",
     "conda": "",
     "conda_owner": "",
     "conda_writable": "0",
@@ -90,7 +91,7 @@ def test_what_the_script_says_is_typed() -> None:
     flags = {"env_present": True, "writable": True, "translated": False}
     mac = {**{key: MAC[key] for key in ("user", "homebrew_holds")}, **CONVERGED, "uid": 501, "sudo_asks": True}
     mac |= {"groups": ("staff", "everyone", "localaccounts", "admin"), "homebrew_prefix": "/opt/homebrew"}
-    mac |= dict.fromkeys(("tools", "conda_writable", "env_writable"), True)
+    mac |= {**dict.fromkeys(("tools", "conda_writable", "env_writable"), True), "shellenv": False}
     facts = parse(answer(**CONVERGED, env_present="1"))
     assert asdict(facts) == {**{key: MAC[key] for key in names}, **flags, "disk_free_kib": 40 * 10**6, "mac": mac}
     assert parse(answer(translated="1")).translated
@@ -334,6 +335,34 @@ def test_the_script_tells_what_stands_in_homebrews_place(tmp_path: Path) -> None
     assert seen()[0] == "brew"
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "found"),
+    [
+        (".zprofile", b'eval "$(/opt/homebrew/bin/brew shellenv)"\n', True),
+        (".zshrc", b'# caf\xe9\n\t eval "$(/opt/homebrew/bin/brew" shellenv)"\n', True),
+        (".zlogin", b"x=1\neval $(brew shellenv)", True),
+        (".zshenv", b'# eval "$(/opt/homebrew/bin/brew shellenv)"\n', False),
+        (".bashrc", b'eval "$(/opt/homebrew/bin/brew shellenv)"\n', False),
+    ],
+)
+def test_the_script_sees_a_login_shell_that_finds_homebrew(
+    tmp_path: Path, name: str, content: bytes, found: bool
+) -> None:
+    home = tmp_path / "home"
+    (home / ".zlogout").mkdir(parents=True)
+    assert not mac_script(tmp_path, tmp_path / "none").shellenv
+    (home / name).write_bytes(content)
+    assert mac_script(tmp_path, tmp_path / "none").shellenv is found
+
+
+def test_settings_that_a_role_cannot_take_are_refused_before_anything_is_asked(home: Path) -> None:
+    over = connection()
+    refused = run(home, variables={"homebrew_formulae": "git", "uv_env_recreate": "x"}, over=over)
+    assert refused["msg"].startswith("Nothing was changed. Settings that a role cannot take:\n- homebrew: ")
+    assert "\n- uv_env: " in refused["msg"]
+    assert over.lines == []
+
+
 def test_the_script_tells_who_may_use_sudo(tmp_path: Path) -> None:
     mac = mac_script(tmp_path, tmp_path / "none")
     assert (mac.user, mac.uid, mac.groups, mac.sudo_asks) == ("ana", 501, ("staff", "everyone", "admin"), True)
@@ -404,6 +433,7 @@ def test_a_machine_is_described_and_its_lock_taken(home: Path) -> None:
     host = {
         **{"profile": "ml-m1", "python_version": "3.11", "platform": "darwin-arm64", "provider": "conda"},
         **{"frameworks": PROFILE.frameworks_on("darwin-arm64"), "environment": {"ZDOTDIR": "/z", "HTTPS_PROXY": "x"}},
+        **{"homebrew": False, "shellenv": False, "conda": ""},
         **{"tools": False, "system": "Darwin", "machine": "arm64", "user": "ana", "home": str(home)},
         **{"data": f"{home}/.local/share/metal-lab", "zdotdir": "/z", "prefix": str(home / "env")},
         **{"env_present": True, "shell": "/bin/zsh", "sets": ["base", *PROFILE.frameworks_on("darwin-arm64")]},

@@ -1,4 +1,4 @@
-"""The table at the end, the line about long tasks, what is kept of drift, and the settings that are refused."""
+"""The table at the end, the line about long tasks, and what is kept of drift."""
 
 import threading
 from dataclasses import replace
@@ -11,9 +11,6 @@ import pytest
 from ansible import context
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
-from ansible.template import trust_as_template
-from ansible_collections.metal_lab.macs.plugins.action import role_settings
-from ansible_collections.metal_lab.macs.plugins.action.role_settings import problems
 from ansible_collections.metal_lab.macs.plugins.callback import fleet
 from ansible_collections.metal_lab.macs.plugins.callback.fleet import (
     NAMED,
@@ -27,7 +24,7 @@ from ansible_collections.metal_lab.macs.plugins.callback.fleet import (
 )
 from ansible_collections.metal_lab.macs.verify.results import drift
 
-from tests.helpers.plugins import run_action, typed
+from tests.helpers.plugins import typed
 
 STORIES = {
     "a": Recap(begun=True, verified=True),
@@ -106,24 +103,6 @@ def test_the_junit_files_of_a_run_become_one(tmp_path: Path) -> None:
     assert [suite.get("name") for suite in suites][:2] == ["a", "b"]
 
 
-@pytest.mark.parametrize(
-    ("role", "given", "wrong"),
-    [
-        ("homebrew", {"homebrew_formulae": ["git"]}, ""),
-        ("homebrew", {"homebrew_formulae": {"git": 1}}, "homebrew_formulae"),
-        ("homebrew", {"homebrew_formulae": "git"}, """-e '{"homebrew_formulae": ["..."]}'"""),
-        ("homebrew", {"homebrew_environment": "A=1"}, "Needed: a dictionary"),
-        ("homebrew", {"homebrew_shellenv": "false"}, ""),
-        ("miniforge", {"miniforge_install_method": "port"}, "miniforge_install_method"),
-        ("mlx", {"homebrew_formulae": 3}, ""),
-    ],
-)
-def test_a_setting_of_another_type_is_refused(role: str, given: dict[str, object], wrong: str) -> None:
-    found = problems(role, given)
-    assert len(found) == bool(wrong)
-    assert all(one.startswith(f"{role}: ") and wrong in one for one in found)
-
-
 def test_a_check_is_kept_until_a_run_has_put_the_machine_in_order(tmp_path: Path) -> None:
     change = {"task": "t", "diff": ["-a", "+b"], "cut": False}
     recaps = {
@@ -150,28 +129,6 @@ def test_a_check_is_kept_until_a_run_has_put_the_machine_in_order(tmp_path: Path
     assert not note_drift(tmp_path, run, check=False)
     assert note_drift(tmp_path, {"away": Recap(begun=True), "well": Recap(begun=True)}, check=False)
     assert not (tmp_path / drift.FILE).exists()
-
-
-def settings(**variables: Any) -> dict[str, Any]:
-    return run_action(role_settings.ActionModule, {}, check=True, variables=variables)
-
-
-def test_everything_that_roles_cannot_take_is_said_at_once() -> None:
-    text = trust_as_template("{{ one }}")
-    wrong = {"homebrew_formulae": text, "one": "git", "miniforge_install_method": "port", "uv_env_recreate": "x"}
-    refused = settings(**wrong)
-    assert refused["failed"]
-    lines = refused["msg"].split("\n- ")
-    assert lines[0] == "Nothing was changed. Settings that a role cannot take:"
-    assert [line.partition(":")[0] for line in lines[1:]] == ["homebrew", "miniforge", "uv_env"]
-    assert "homebrew_formulae is the text 'git'" in lines[1]
-
-
-def test_what_is_left_at_its_default_is_not_looked_at() -> None:
-    """It may be a template of what is known later only, and no role has a variable of another one."""
-    default = role_settings.specification("uv_env")["uv_env_frameworks"]["default"]
-    assert settings(uv_env_frameworks=default, homebrew_formulae=["git"], other={}) == {"changed": False}
-    assert settings() == {"changed": False}
 
 
 class Screen:

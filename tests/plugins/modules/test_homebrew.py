@@ -14,7 +14,6 @@ from ansible_collections.metal_lab.macs.plugins.modules.homebrew_clone import (
     ZSH_FOLDERS,
     HomebrewError,
     clone,
-    has_shellenv,
     look,
 )
 
@@ -204,64 +203,25 @@ def test_a_name_in_the_brewfile_is_never_code() -> None:
     assert render([], ['#{system("id")}"; exit\n'], []).splitlines()[1] == r'brew "\#{system(\"id\")}\"; exit\n"'
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "found"),
-    [
-        (".zprofile", b'eval "$(/opt/homebrew/bin/brew shellenv)"\n', True),
-        (".zshrc", b'# caf\xe9\n\t eval "$(/opt/homebrew/bin/brew" shellenv)"\n', True),
-        (".zlogin", b"x=1\neval $(brew shellenv)", True),
-        (".zshenv", b'# eval "$(/opt/homebrew/bin/brew shellenv)"\n', False),
-        (".bashrc", b'eval "$(/opt/homebrew/bin/brew shellenv)"\n', False),
-    ],
-)
-def test_a_login_shell_that_finds_homebrew_is_seen(tmp_path: Path, name: str, content: bytes, found: bool) -> None:
-    (tmp_path / ".zlogout").mkdir()
-    assert not has_shellenv(tmp_path)
-    (tmp_path / name).write_bytes(content)
-    assert has_shellenv(tmp_path) is found
-
-
 def run_clone(remote: Path, prefix: Path, *, check: bool = False, **options: Any) -> dict[str, Any]:
     base = {"prefix": str(prefix), "remote": str(remote), "user": USER}
     return run_module(homebrew_clone.main, {**base, **options}, check=check)
 
 
-def test_the_module_looks_and_clones(remote: Path, prefix: Path, tmp_path: Path) -> None:
-    wanted = {"prefix": str(prefix), "formulae": ["git"]}
-    looking = {"look": True, "startup": str(tmp_path), "wanted": wanted}
+def test_the_module_clones_once(remote: Path, prefix: Path) -> None:
     release: dict[str, Any] = {"version": "6.0.18", "commit": commit(remote)}
     diff = {"before": "", "after": f"Homebrew 6.0.18 in {prefix}\n"}
-    for step, change in (("looks", {}), ("would clone", {"changed": True, "diff": diff}), ("looks", {})):
-        options: dict[str, Any] = looking if step == "looks" else release
-        seen = run_clone(remote, prefix, check=step != "looks", **options)
-        about = {"changed": False, "present": False, **change}
-        assert {key: seen.get(key) for key in about} == about
-        assert list(prefix.iterdir()) == []
+    would = run_clone(remote, prefix, check=True, **release)
+    assert (would["changed"], would["diff"], list(prefix.iterdir())) == (True, diff, [])
     made = run_clone(remote, prefix, **release)
-    assert (made["changed"], made["present"], made["diff"]) == (True, True, diff)
-    again = run_clone(remote, prefix, version="7", commit="not looked at")
-    assert (again["changed"], again["present"]) == (False, True)
-    (tmp_path / ".zprofile").write_text('eval "$(/opt/homebrew/bin/brew shellenv)"\n')
-    seen = run_clone(remote, prefix, check=True, **looking)
-    assert (seen["changed"], seen["present"], seen["shellenv"]) == (False, True, True)
-    assert seen["ansible_facts"] == {"metal_lab_homebrew": wanted}
+    assert (made["changed"], made["diff"], (prefix / "bin" / "brew").exists()) == (True, diff, True)
+    assert run_clone(remote, prefix, version="7", commit="not looked at")["changed"] is False
 
 
 @pytest.mark.parametrize("wrong", ["", "0" * 39, "0" * 41, "G" * 40, "6.0.18"])
 def test_what_is_no_whole_commit_is_refused(remote: Path, prefix: Path, wrong: str) -> None:
     refused = run_clone(remote, prefix, check=True, version="6.0.18", commit=wrong)
     assert f"homebrew_commit is '{wrong}'. Needed: a whole commit" in refused["msg"]
-
-
-@pytest.mark.parametrize(
-    ("given", "missing"),
-    [
-        ({}, "look is False but all of the following are missing: version, commit"),
-        ({"look": True}, "look is True but all of the following are missing: startup, wanted"),
-    ],
-)
-def test_each_mode_needs_its_options(remote: Path, prefix: Path, given: dict[str, Any], missing: str) -> None:
-    assert missing in run_clone(remote, prefix, **given)["msg"]
 
 
 class Brew:
@@ -290,7 +250,7 @@ class Brew:
         place.unlink(missing_ok=True)
         return lines
 
-    def run(self, *, check: bool = False, **names: list[str]) -> dict[str, Any]:
+    def run(self, *, check: bool = False, **names: Any) -> dict[str, Any]:
         wanted = {"taps": ["o/t"], "formulae": ["htop"], "casks": ["café"], **names}
         options = {"brew": str(self.command), "brewfile": str(self.brewfile), **wanted}
         return run_module(homebrew_bundle.main, options, check=check)
@@ -319,6 +279,24 @@ def test_a_mac_that_has_all_of_it_is_asked_once(brew: Brew) -> None:
     assert brew.calls == [f"{CHECK} --file={brew.brewfile}"] * 2
     other = brew.run(casks=[])
     assert (other["diff"][0]["before"], other["changed"]) == (text, True)
+
+
+def test_what_was_asked_goes_on_to_the_record(brew: Brew) -> None:
+    facts = {"metal_lab_homebrew": {"prefix": "/b", "formulae": ["htop"], "casks": ["café"]}}
+    assert brew.run(noted={"prefix": "/b"})["ansible_facts"] == facts
+    brew.answer("check", 1, "", MISSING)
+    assert brew.run(noted={"prefix": "/b"})["ansible_facts"] == facts
+
+
+def test_who_wants_nothing_of_homebrew_waits_for_no_brew(brew: Brew) -> None:
+    nothing: dict[str, Any] = {"taps": [], "formulae": [], "casks": []}
+    for check in (True, False):
+        run = brew.run(check=check, **nothing)
+        assert (run["changed"], run["ansible_facts"]["metal_lab_homebrew"]["formulae"]) == (False, [])
+    assert (brew.calls, brew.brewfile.exists()) == ([], False)
+    brew.run()
+    assert brew.calls
+    assert brew.run(**nothing)["changed"] is True
 
 
 def test_what_is_missing_is_installed_and_told(brew: Brew) -> None:

@@ -1,1 +1,0 @@
-"""Runs on the controller, as the action plugin of this name; documented beside this file, in role_settings.yml."""
