@@ -56,6 +56,8 @@ def test_a_uv_that_came_altered_is_refused_with_the_way_out(tmp_path: Path, monk
     monkeypatch.setattr(sys, "executable", str(tmp_path / "venv" / "bin" / "python"))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
+    # A user's own setting, which would contradict --target.
+    monkeypatch.setenv("PIP_USER", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     module = Module(str(tmp_path))
     with pytest.raises(SystemExit):

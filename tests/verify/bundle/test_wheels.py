@@ -47,6 +47,8 @@ NEW_LINUX = "mlx-0.32.4-cp311-cp311-manylinux_2_39_x86_64.whl"
         ("linux-x86_64", (PURE, OLD_LINUX, LINUX, NEW_LINUX, MAC14), LINUX),
         ("linux-x86_64", (OLD_LINUX, NEW_LINUX), OLD_LINUX),
         ("linux-aarch64", (LINUX, PURE), PURE),
+        # Offered by two pages.
+        ("linux-x86_64", (LINUX, LINUX, PURE), LINUX),
     ],
 )
 def test_the_best_that_the_platform_takes(platform: str, offered: tuple[str, ...], taken: str | None) -> None:
