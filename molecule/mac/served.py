@@ -7,10 +7,21 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import yaml
 from pack_installer import pack
 
 STANDINS = Path(__file__).resolve().parent / "standins"
-MINIFORGE = "26.3.2-3/Miniforge3-26.3.2-3-MacOSX-arm64.sh"
+
+
+def pinned(role: str, variable: str) -> str:
+    """What a role installs by default."""
+    defaults = Path(__file__).resolve().parents[2] / "roles" / role / "defaults" / "main.yml"
+    return str(yaml.safe_load(defaults.read_text(encoding="utf-8"))[variable])
+
+
+RELEASE = pinned("homebrew", "homebrew_version")
+_VERSION = pinned("miniforge", "miniforge_version")
+MINIFORGE = f"{_VERSION}/Miniforge3-{_VERSION}-MacOSX-arm64.sh"
 
 
 def make_served(folder: Path) -> tuple[str, str]:
@@ -38,7 +49,7 @@ def make_homebrew(work: Path, bare: Path) -> str:
 
     (work / "bin").mkdir(parents=True)
     git("init", "-q", "-b", "main")
-    for tag in ("6.0.0", "6.0.18"):
+    for tag in ("6.0.0", RELEASE):
         shutil.copy(STANDINS / "brew", work / "bin" / "brew")
         (work / "README.md").write_text(f"Stand-in for Homebrew {tag}\n", encoding="utf-8")
         git("add", "-A")
@@ -46,4 +57,4 @@ def make_homebrew(work: Path, bare: Path) -> str:
         git("tag", tag)
     subprocess.run(["git", "clone", "-q", "--bare", str(work), str(bare)], check=True, env=environment)
     subprocess.run(["git", "-C", str(bare), "update-server-info"], check=True, env=environment)
-    return git("rev-parse", "6.0.18^{commit}")
+    return git("rev-parse", f"{RELEASE}^{{commit}}")

@@ -9,7 +9,7 @@ softwareupdate -i "Command Line Tools for Xcode 26.2-26.2"
 xcode-select --switch /Library/Developer/CommandLineTools
 rm /tmp/.com.apple.dt.CommandLineTools.installondemand.in-progress' >/dev/null
 sudo sh -c 'mkdir -p /opt/homebrew && chown ana:admin /opt/homebrew'
-git clone -q --branch 6.0.18 http://127.0.0.10:8422/brew.git /opt/homebrew 2>/dev/null
+git clone -q http://127.0.0.10:8422/brew.git /opt/homebrew 2>/dev/null
 printf 'setopt autocd\n' >~/.zshrc
 # shellcheck disable=SC2016  # The line is meant as it stands.
 for _ in 1 2; do echo 'eval "$(/opt/homebrew/bin/brew shellenv)"' | tee -a ~/.zshrc >>~/.zprofile; done

@@ -13,6 +13,7 @@ from ansible_collections.metal_lab.macs.plugins.modules import environment_absen
 from ansible_collections.metal_lab.macs.plugins.modules.uv_venv import inspect
 from ansible_collections.metal_lab.macs.verify.profile.lock import UV_LOCK
 
+from tests.helpers.pins import locked
 from tests.helpers.plugins import run_action, run_module
 
 
@@ -356,7 +357,7 @@ def test_the_module_gets_the_lock_where_an_environment_is_to_be_made(monkeypatch
     requirements = calls[1].pop("requirements")
     assert calls[1].pop("find_links").startswith("https://")
     assert calls[1] == {**asked, "apply": True, "uv_lock": UV_LOCK.read_text(encoding="utf-8")}
-    assert "numpy==1.26.4" in requirements
+    assert f"numpy=={locked('numpy', 'linux-x86_64')}" in requirements
     assert "mlx==" in requirements
     assert "--hash=sha256:" in requirements
     assert "torch==" not in requirements

@@ -37,25 +37,23 @@ def test_the_real_profile_has_its_frameworks_by_platform() -> None:
 
 
 @pytest.mark.parametrize(
-    ("platform", "framework", "package", "version"),
+    ("platform", "framework", "package"),
     [
-        ("darwin-arm64", "tensorflow", "tensorflow", "2.16.1"),
-        ("darwin-arm64", "tensorflow", "tensorflow-metal", "1.1.0"),
-        ("linux-x86_64", "tensorflow", "tensorflow-cpu", "2.16.1"),
-        ("darwin-arm64", "pytorch", "torch", "2.15.0"),
-        ("linux-x86_64", "pytorch", "torch", "2.13.0+cpu"),
-        ("darwin-arm64", "jax", "jax-metal", "0.1.1"),
-        ("linux-aarch64", "jax", "jaxlib", "0.4.34"),
-        ("darwin-arm64", "mlx", "mlx", "0.32.4"),
-        ("darwin-arm64", "base", "numpy", "1.26.4"),
+        ("darwin-arm64", "tensorflow", "tensorflow"),
+        ("darwin-arm64", "tensorflow", "tensorflow-metal"),
+        ("linux-x86_64", "tensorflow", "tensorflow-cpu"),
+        ("darwin-arm64", "pytorch", "torch"),
+        ("linux-x86_64", "pytorch", "torch"),
+        ("darwin-arm64", "jax", "jax-metal"),
+        ("linux-aarch64", "jax", "jaxlib"),
+        ("darwin-arm64", "mlx", "mlx"),
+        ("darwin-arm64", "base", "numpy"),
     ],
 )
-def test_the_locks_hold_the_pins_that_the_profile_is_made_of(
-    platform: str, framework: str, package: str, version: str
-) -> None:
+def test_the_locks_hold_what_the_profile_is_made_of(platform: str, framework: str, package: str) -> None:
     loaded = model.load("ml-m1")
     direct = loaded.lock(platform).direct(loaded.package_set(framework).requirements)
-    assert {pin.name: pin.version for pin in direct}[package] == version
+    assert package in {pin.name for pin in direct}
 
 
 def test_a_version_differs_between_platforms_only_where_there_is_no_twin() -> None:
