@@ -117,7 +117,7 @@ def _macos_problems(facts: Facts, profile: Profile) -> list[str]:
     if floor is None:
         return []
     if not re.fullmatch(r"\d+(\.\d+)+", facts.macos):
-        return [f"sw_vers -productVersion printed {facts.macos!r}, which is no macOS version."]
+        return [f"sw_vers -productVersion printed {facts.macos!r}, which is not a macOS version."]
     if _version(facts.macos) < _version(floor):
         return [
             f"Found macOS {facts.macos}. Needed: {floor} or newer. Update it in System Settings > General > "

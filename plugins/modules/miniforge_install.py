@@ -36,7 +36,7 @@ def main() -> None:
         said = f"{out}\n{err}".strip()[-2000:]
         module.fail_json(
             msg=f"Miniforge's installer ended with exit code {code}, and there is no working {prefix}/bin/conda. The "
-            f"next run begins anew. Is the disk full? It said:\n{said}"
+            f"next run starts over. Is the disk full? It said:\n{said}"
         )
     making.unlink()
     module.exit_json(changed=True, diff=diff)

@@ -137,7 +137,7 @@ def _sudo(mac: Mac, order: Order) -> list[str]:
         return []
     if ADMINISTRATORS not in mac.groups:
         return [
-            f"Found that {mac.user} is no administrator of this Mac (groups: {', '.join(mac.groups)}). Needed, to "
+            f"Found that {mac.user} is not an administrator of this Mac (groups: {', '.join(mac.groups)}). Needed, to "
             f"{wants}: one, since it takes sudo. Log in as an administrator (ansible_user), or make {mac.user} one in "
             "System Settings > Users & Groups."
         ]

@@ -137,7 +137,7 @@ def test_everything_that_stands_in_the_way_is_told_at_once() -> None:
         "Nothing was changed: 4 problems to solve first.",
         "Found macOS 13.7.8",
         "Found files in /opt/homebrew that are not Homebrew's (thesis)",
-        "Found that ana is no administrator of this Mac",
+        "Found that ana is not an administrator of this Mac",
         f"Found the environment {FRESH.prefix}, which belongs to root",
     ):
         assert message in said
