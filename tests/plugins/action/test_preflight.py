@@ -115,7 +115,7 @@ def test_what_the_script_says_is_typed() -> None:
         ({"disk_free_kib": "7812499"}, "8.0 GB free at /Users/ana", "8 GB"),
         ({"macos": "15"}, "'15'", "not a macOS version"),
         ({"writable": "0"}, "cannot be written to by ana", "env_prefix"),
-        ({"groups": "staff everyone"}, "ana is not an administrator of this Mac (groups: staff, everyone)", "ansible_user"),
+        ({"groups": "staff everyone"}, "is not an administrator of this Mac (groups: staff, everyone)", "ansible_user"),
         ({"homebrew": "foreign", "homebrew_holds": "thesis"}, "not Homebrew's (thesis)", "Move them away"),
         ({"homebrew": "brew", "homebrew_owner": "eva"}, "owned by eva", "Set homebrew_user to eva"),
         ({"user": "root", "uid": "0"}, "brew would run as root", "an ordinary administrator"),
