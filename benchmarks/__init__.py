@@ -1,1 +1,1 @@
-"""Every figure that the README quotes, repeatable by one command each."""
+"""Every figure that the README and docs quote, repeatable by one command each."""

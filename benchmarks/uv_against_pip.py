@@ -81,7 +81,7 @@ def measure(tool: Callable[..., list[str]], state: str, python: str, requirement
 
 
 def uv(env: Path, requirements: Path) -> list[str]:
-    """The command as the role locked_packages gives it."""
+    """The command as the module environment_packages gives it."""
     options = ["--quiet", "--require-hashes", "--no-deps", "--only-binary", ":all:"]
     return [find_uv_bin(), "pip", "install", "--python", str(env / "bin" / "python"), *options, "-r", str(requirements)]
 

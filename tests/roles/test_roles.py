@@ -1,5 +1,6 @@
 """Every role's interface is described once and the same everywhere."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import yaml
 from ansible_collections.metal_lab.macs.verify import ROOT
 
 ROLES = sorted(path.parent.parent for path in ROOT.glob("roles/*/tasks/main.yml"))
+WIDEST = 80
+"""Characters of a default that a table shows."""
 
 
 def document(path: Path) -> Any:
@@ -16,8 +19,34 @@ def document(path: Path) -> Any:
 
 
 def as_markdown(text: str) -> str:
-    """Ansible's markup C(x) as Markdown."""
-    return re.sub(r"C\(([^)]*)\)", r"`\1`", " ".join(text.split()))
+    """Ansible's markup C(x) as Markdown, fit for a table's cell."""
+    return re.sub(r"C\(([^)]*)\)", r"`\1`", " ".join(text.split())).replace("|", r"\|")
+
+
+def as_type(option: dict[str, Any]) -> str:
+    """A variable's type, with what its values may be."""
+    elements = f" of `{option['elements']}`" if "elements" in option else ""
+    choices = ": " + ", ".join(f"`{as_value(one)}`" for one in option["choices"]) if "choices" in option else ""
+    return f"`{option['type']}`{elements}{choices}"
+
+
+def as_default(value: Any) -> str:
+    """A default as a table's cell; one that would be too wide there is a link to it."""
+    text = as_value(value)
+    return f"`{as_markdown(text)}`" if len(text) <= WIDEST else "[too long for here](defaults/main.yml)"
+
+
+def as_value(value: Any) -> str:
+    return " ".join(value.split()) if isinstance(value, str) and value else json.dumps(value)
+
+
+def table(options: dict[str, dict[str, Any]]) -> str:
+    """The table of variables that a role's README is to have."""
+    rows = [
+        f"| `{name}` | {as_type(one)} | {as_default(one['default'])} | {as_markdown(one['description'])} |"
+        for name, one in options.items()
+    ]
+    return "\n".join(["| variable | type | default | meaning |", "|---|---|---|---|", *rows])
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
@@ -25,9 +54,9 @@ def test_defaults_specs_and_readme_name_the_same_variables(role: Path) -> None:
     defaults = document(role / "defaults" / "main.yml")
     options = document(role / "meta" / "argument_specs.yml")["argument_specs"]["main"]["options"]
     assert {name: option["default"] for name, option in options.items()} == defaults
-    rows = [line.split("|") for line in (role / "README.md").read_text(encoding="utf-8").splitlines()]
-    table = {cells[1].strip().strip("`"): cells[3].strip() for cells in rows if len(cells) > 4 and "_" in cells[1]}
-    assert table == {name: as_markdown(option["description"]) for name, option in options.items()}
+    readme, wanted = role / "README.md", table(options)
+    found = f"\n\n{wanted}\n\n" in readme.read_text(encoding="utf-8") + "\n"
+    assert found, f"{readme} needs this table, between empty lines:\n\n{wanted}\n"
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
