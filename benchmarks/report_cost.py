@@ -15,8 +15,9 @@ from pathlib import Path
 
 from benchmarks import varied
 from verify import ROOT
+from verify.report.language import LOCALES
 
-MEASURED = ROOT / "tests" / "report" / "measured.json"
+MEASURED = ROOT / "tests" / "verify" / "report" / "measured.json"
 RUNS = 5
 
 
@@ -27,7 +28,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         varied.write(varied.make(measured, count), Path(folder))
         read = sum(one.stat().st_size for one in Path(folder).glob("*.json"))
-        for code in ("en", "pt"):
+        for code in LOCALES:
             command = [sys.executable, "-m", "verify", "report", "--results", folder, "--lang", code]
             seconds = min(_timed(command) for _ in range(RUNS))
             size = (Path(folder) / "report.html").stat().st_size

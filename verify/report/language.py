@@ -1,6 +1,6 @@
 """Languages: which one a person reads, its catalogue of messages, and how it writes numbers and dates.
 
-The catalogues are gettext's (`verify/report/locale/pt_BR.po`), read as they are: there is no compiled file to forget.
+The catalogues are gettext's (`verify/report/locale/*.po`), read as they are: there is no compiled file to forget.
 `python -m verify messages` brings them up to date with the sources.
 """
 
@@ -13,7 +13,6 @@ from datetime import datetime
 from pathlib import Path
 
 from babel import Locale
-from babel.core import negotiate_locale
 from babel.dates import format_datetime
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
@@ -22,9 +21,12 @@ from babel.support import NullTranslations, Translations
 
 from ..errors import UserError
 
-LOCALES = {"en": "en", "pt": "pt_BR"}
+LOCALES = {"en": "en", "pt": "pt_PT", "pt_BR": "pt_BR"}
 """What --lang takes, to the locale."""
-HELP = "language of the summary and the report, en or pt (default: the one of LC_ALL, LC_MESSAGES or LANG, else en)"
+HELP = (
+    f"language of the summary and the report: {', '.join(LOCALES)} "
+    "(default: the one of LC_ALL, LC_MESSAGES or LANG, else en)"
+)
 """What --lang is, for every command that has it."""
 CATALOGUES = Path(__file__).resolve().parent / "locale"
 _VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
@@ -38,7 +40,7 @@ class Language:
     """A language.
 
     Attributes:
-        code: what --lang takes, en or pt.
+        code: what --lang takes.
         locale: its locale.
         translations: its catalogue.
     """
@@ -120,9 +122,9 @@ def choose(code: str | None, environment: Mapping[str, str] | None = None) -> La
     if code is None:
         known = os.environ if environment is None else environment
         said = next((known[name] for name in _VARIABLES if known.get(name)), "")
-        # language_TERRITORY.encoding@modifier; a Portuguese of another country is Portuguese.
+        # language_TERRITORY.encoding@modifier; where a country has no catalogue of its own, its language counts.
         wanted = said.partition(".")[0].partition("@")[0]
-        code = negotiate_locale([wanted], list(LOCALES)) or "en"
+        code = next((one for one in (wanted, wanted.partition("_")[0]) if one in LOCALES), "en")
     return _load(code)
 
 

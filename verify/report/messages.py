@@ -1,9 +1,9 @@
-"""`python -m verify messages`: bring the catalogues of messages up to date with the sources, and say what lacks.
+"""`python -m verify messages`: bring the catalogues of messages up to date with the sources, and say what is missing.
 
 Messages stand in the sources as gettext(...) and ngettext(...), in the templates, and in the tables of advice and
 labels. New ones come into the catalogues untranslated, those no longer used go; translate in the .po files.
 
-exit code: 0 every message has its translation, 1 some lack
+exit code: 0 every message has its translation, 1 some have none
 """
 
 import argparse
@@ -26,15 +26,15 @@ SOURCES = Path(__file__).resolve().parent.parent
 _METHODS = [("**.py", "python"), ("**.j2", "jinja2")]
 _OPTIONS = {"**.j2": {"newstyle_gettext": "true", "trimmed": "true", "silent": "false"}}
 _TABLES = {
-    "checks/advice.py": ADVICE,
-    "results/comparison.py": OBSTACLES,
-    "report/labels.py": {
-        **labels.CHECKS,
-        **labels.FAULTS,
-        **labels.RESULTS,
-        **labels.VERDICTS,
-        BASE: labels.SETS[BASE],
-    },
+    "checks/advice.py": [*ADVICE.values()],
+    "results/comparison.py": [*OBSTACLES.values()],
+    "report/labels.py": [
+        *labels.CHECKS.values(),
+        *labels.FAULTS.values(),
+        *labels.RESULTS.values(),
+        *labels.VERDICTS.values(),
+        labels.SETS[BASE],
+    ],
 }
 _HEADER = "# Messages of verify. `python -m verify messages` adds new ones; translate them here.\n#"
 _WIDTH = 120
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
         prog="python -m verify messages", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.parse_args(arguments)
-    lacking = 0
+    count = 0
     for code in LOCALES:
         if code == "en":
             continue
@@ -55,11 +55,11 @@ def main(arguments: list[str]) -> int:
         path = catalogue(code)
         path.write_bytes(as_bytes(current))
         wrong = list(problems(current))
-        lacking += len(wrong)
+        count += len(wrong)
         print(f"{path.relative_to(SOURCES.parent)}: {len(current)} messages, {len(wrong)} to mend")
         for line in wrong:
             print(f"  {line}")
-    return 1 if lacking else 0
+    return 1 if count else 0
 
 
 def wanted() -> Catalog:
@@ -68,8 +68,8 @@ def wanted() -> Catalog:
     for file, line, message, comments, context in extract_from_dir(SOURCES, _METHODS, _OPTIONS):
         del line
         found.add(message, locations=[(file, 0)], auto_comments=comments, context=context)
-    for file, table in _TABLES.items():
-        for text in table.values():
+    for file, texts in _TABLES.items():
+        for text in texts:
             found.add(text, locations=[(file, 0)])
     return found
 
@@ -105,7 +105,7 @@ def as_bytes(current: Catalog) -> bytes:
 
 
 def problems(current: Catalog) -> Iterator[str]:
-    """What is wrong with a catalogue: a translation that lacks, is a guess, or has other placeholders."""
+    """What is wrong with a catalogue: a translation that is missing, is a guess, or has other placeholders."""
     for message in current:
         if not message.id:
             continue

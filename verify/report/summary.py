@@ -14,7 +14,8 @@ from . import labels
 from .language import Language
 
 _STYLE = {"pass": "green", "warn": "yellow", "fail": "bold red", "skip": "dim"}
-_WIDTH = 110
+WIDTH = 110
+"""Columns of a line."""
 
 
 def host(report: HostReport, spoken: Language, *, colour: bool) -> str:
@@ -59,7 +60,7 @@ def places(written: list[Path], report: Path | None, spoken: Language) -> str:
 
 
 def _console(*, colour: bool) -> Console:
-    return Console(file=io.StringIO(), width=_WIDTH, force_terminal=colour, no_color=not colour)
+    return Console(file=io.StringIO(), width=WIDTH, force_terminal=colour, no_color=not colour)
 
 
 def _host(console: Console, report: HostReport, spoken: Language) -> None:

@@ -6,11 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from babel.messages.catalog import Catalog
 
+from verify import ROOT
 from verify.checks.advice import ADVICE
 from verify.errors import UserError
 from verify.report import labels, language, messages
+from verify.report.summary import WIDTH
+from verify.results.comparison import OBSTACLES
+
+TRANSLATED = [code for code in language.LOCALES if code != "en"]
+
+
+def translations(code: str) -> list[str]:
+    """All that a catalogue says."""
+    said = [one.string or "" for one in messages.update(code) if one.id]
+    return [text for one in said for text in ([one] if isinstance(one, str) else one)]
 
 
 @pytest.mark.parametrize(
@@ -19,14 +31,18 @@ from verify.report import labels, language, messages
         ({}, "en"),
         ({"LANG": "C.UTF-8"}, "en"),
         ({"LANG": "en_US.UTF-8"}, "en"),
-        ({"LANG": "pt_BR.UTF-8"}, "pt"),
+        ({"LANG": "pt_BR.UTF-8"}, "pt_BR"),
+        ({"LANG": "pt_BR"}, "pt_BR"),
+        ({"LANG": "pt_PT.UTF-8"}, "pt"),
+        ({"LANG": "pt_AO.UTF-8"}, "pt"),
         ({"LANG": "pt_PT@euro"}, "pt"),
         ({"LANG": "pt"}, "pt"),
         ({"LANG": "de_DE.UTF-8"}, "en"),
+        ({"LANG": "EN"}, "en"),
         ({"LANG": "!?"}, "en"),
         ({"LANG": "pt_BR.UTF-8", "LC_ALL": "C"}, "en"),
-        ({"LANG": "en_US.UTF-8", "LC_MESSAGES": "pt_BR.UTF-8"}, "pt"),
-        ({"LANG": "pt_BR.UTF-8", "LC_ALL": ""}, "pt"),
+        ({"LANG": "en_US.UTF-8", "LC_MESSAGES": "pt_BR.UTF-8"}, "pt_BR"),
+        ({"LANG": "pt_BR.UTF-8", "LC_ALL": ""}, "pt_BR"),
     ],
 )
 def test_the_environment_chooses(environment: dict[str, str], code: str) -> None:
@@ -35,14 +51,18 @@ def test_the_environment_chooses(environment: dict[str, str], code: str) -> None
 
 def test_who_names_a_language_gets_it() -> None:
     assert language.choose("en", {"LANG": "pt_BR.UTF-8"}).code == "en"
-    assert language.choose("pt", {}).tag == "pt-BR"
-    with pytest.raises(UserError, match="en, pt"):
+    assert [language.choose(code, {}).tag for code in language.LOCALES] == ["en", "pt-PT", "pt-BR"]
+    with pytest.raises(UserError, match="one of en, pt, pt_BR"):
         language.choose("fr", {})
 
 
 @pytest.mark.parametrize(
     ("code", "number", "share", "size", "span"),
-    [("en", "1.43", "55%", "17.2 GB", "1.40 to 1.50"), ("pt", "1,43", "55%", "17,2 GB", "1,40 a 1,50")],
+    [
+        ("en", "1.43", "55%", "17.2 GB", "1.40 to 1.50"),
+        ("pt", "1,43", "55%", "17,2 GB", "1,40 a 1,50"),
+        ("pt_BR", "1,43", "55%", "17,2 GB", "1,40 a 1,50"),
+    ],
 )
 def test_numbers_are_written_as_the_language_does(code: str, number: str, share: str, size: str, span: str) -> None:
     spoken = language.choose(code)
@@ -61,15 +81,57 @@ def test_a_number_that_nobody_measures_is_a_power_of_ten() -> None:
     assert (spoken.number(0.0), spoken.short(0.0), spoken.percent(0.0)) == ("0,0", "0", "0%")
 
 
-def test_the_catalogue_is_complete_and_as_the_sources_are() -> None:
-    current = messages.update("pt")
+@pytest.mark.parametrize("code", TRANSLATED)
+def test_a_catalogue_is_complete_and_as_the_sources_are(code: str) -> None:
+    current = messages.update(code)
     assert list(messages.problems(current)) == []
-    assert messages.as_bytes(current) == language.catalogue("pt").read_bytes(), "run: python -m verify messages"
+    assert messages.as_bytes(current) == language.catalogue(code).read_bytes(), "run: python -m verify messages"
+
+
+def test_every_catalogue_is_of_a_language() -> None:
+    assert sorted(language.CATALOGUES.iterdir()) == sorted(language.catalogue(code) for code in TRANSLATED)
+
+
+# Words that only one of the two countries writes; the first column is the course's.
+@pytest.mark.parametrize(
+    ("portugal", "brazil"),
+    [
+        ("ficheiro", "arquivo"),
+        ("registo", "registro"),
+        ("treino", "treinamento"),
+        ("aplicações", "aplicativos"),
+        ("aprendizagem", "aprendizado"),
+        ("ligação", "conexão"),
+        ("percentagens", "porcentagens"),
+        ("vírgula flutuante", "ponto flutuante"),
+        ("definições", "configurações"),
+        ("executa", "execute"),
+        ("atualiza", "atualize"),
+        ("num", "em um"),
+    ],
+)
+def test_each_country_has_its_own_words(portugal: str, brazil: str) -> None:
+    said = {code: " ".join(translations(code)).lower() for code in ("pt", "pt_BR")}
+    for word, its, other in ((portugal, "pt", "pt_BR"), (brazil, "pt_BR", "pt")):
+        assert re.search(rf"\b{word}s?\b", said[its])
+        assert not re.search(rf"\b{word}s?\b", said[other])
+
+
+@pytest.mark.parametrize("code", language.LOCALES)
+def test_an_advice_fits_a_line_of_the_summary(code: str) -> None:
+    indent = 5
+    assert [text for text in map(language.choose(code).lookup, ADVICE.values()) if len(text) + indent > WIDTH] == []
+
+
+def test_a_playbook_may_name_every_language() -> None:
+    about = yaml.safe_load((ROOT / "plugins" / "modules" / "verify.yml").read_text(encoding="utf-8"))
+    assert about["DOCUMENTATION"]["options"]["lang"]["choices"] == ["", *language.LOCALES]
 
 
 def test_sources_templates_and_tables_are_all_in_it() -> None:
     found = messages.wanted()
-    for text in ("Verdicts", "What to do", "Report: %(path)s", *ADVICE.values(), *labels.FAULTS.values()):
+    tables = (ADVICE, OBSTACLES, labels.CHECKS, labels.FAULTS, labels.RESULTS, labels.VERDICTS)
+    for text in ("Verdicts", "What to do", "Report: %(path)s", *(text for one in tables for text in one.values())):
         assert text in found
 
 
@@ -92,7 +154,8 @@ def test_every_fault_has_a_title_and_every_check_too() -> None:
     ("code", "written"),
     [
         ("en", ["1230", "1.5", "1.5E-7", "1,234%", "21 Nov 2026, 07:05", "2 hours", "1 hour", "5% of it"]),
-        ("pt", ["1230", "1,5", "1,5E-7", "1.234%", "21 nov. 2026, 07:05", "2 horas", "1 hora", "5% of it"]),
+        ("pt", ["1230", "1,5", "1,5E-7", "1\xa0234%", "21 nov. 2026, 07:05", "2 horas", "1 hora", "5% of it"]),
+        ("pt_BR", ["1230", "1,5", "1,5E-7", "1.234%", "21 nov. 2026, 07:05", "2 horas", "1 hora", "5% of it"]),
     ],
 )
 def test_everything_is_written_in_one_language(code: str, written: list[str]) -> None:
@@ -119,17 +182,18 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "verify" / "a.py").write_text(SOURCE)
     (tmp_path / "verify" / "sub" / "b.j2").write_text(TEMPLATE)
     (tmp_path / "verify" / "c.txt").write_text('gettext("no source")')
-    made = tmp_path / "verify" / "pt.po"
+    made = tmp_path / "verify" / "made.po"
     monkeypatch.setattr(messages, "SOURCES", tmp_path / "verify")
     monkeypatch.setattr(messages, "catalogue", lambda _: made)
-    monkeypatch.setattr(messages, "_TABLES", {"labels.py": {"key": "of a table"}})
+    monkeypatch.setattr(messages, "LOCALES", {"en": "en", "pt_BR": "pt_BR"})
+    monkeypatch.setattr(messages, "_TABLES", {"labels.py": ["of a table"]})
     return made
 
 
 def test_a_catalogue_from_nothing_to_complete(sources: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert messages.main([]) == 1
     assert capsys.readouterr().out.splitlines() == [
-        "verify/pt.po: 5 messages, 5 to mend",
+        "verify/made.po: 5 messages, 5 to mend",
         "  not translated: 'hello'",
         "  not translated: 'one %(n)s'",
         "  not translated: 'from a template'",
@@ -158,14 +222,14 @@ def test_a_catalogue_from_nothing_to_complete(sources: Path, capsys: pytest.Capt
     (sources.parent / "a.py").write_text(SOURCE.replace("hello", "hello there"))
     assert messages.main([]) == 1  # which resembles the old one, and is not taken for it
     assert capsys.readouterr().out.splitlines() == [
-        "verify/pt.po: 5 messages, 1 to mend",
+        "verify/made.po: 5 messages, 1 to mend",
         "  not translated: 'hello there'",
     ]
     assert '"hello"' not in sources.read_text()
     sources.write_text(sources.read_text().replace('"hello there"\nmsgstr ""', '"hello there"\nmsgstr "olá"'))
     whole = sources.read_bytes()
     assert messages.main([]) == 0
-    assert capsys.readouterr().out == "verify/pt.po: 5 messages, 0 to mend\n"
+    assert capsys.readouterr().out == "verify/made.po: 5 messages, 0 to mend\n"
     assert sources.read_bytes() == whole
     assert b"2020-01-01" in whole
 

@@ -320,7 +320,7 @@ def test_what_is_wrong_comes_the_worst_first(tmp_path: Path) -> None:
         ("a", "warn", "noisy"),
         ("e", "warn", "unknown"),
     ]
-    assert (found[0].advice, found[0].advice_tag) == (spoken.lookup(ADVICE["wrong-value"]), "pt-BR")
+    assert (found[0].advice, found[0].advice_tag) == (spoken.lookup(ADVICE["wrong-value"]), "pt-PT")
     assert (found[0].title, found[0].message) == ("Valor errado", "mlx.value said")
     assert (found[3].advice, found[3].advice_tag, found[3].title) == ("as it said", "en", "unknown")
 

@@ -193,9 +193,10 @@ def test_structure_for_those_who_do_not_see_it(fleet: Path) -> None:
         assert re.search(r"\d", one["aria-label"] or "")
 
 
-def test_portuguese_marks_what_stays_english(fleet: Path) -> None:
-    text = rendered(fleet, "pt")
-    assert '<html lang="pt-BR">' in text
+@pytest.mark.parametrize(("code", "tag"), [("pt", "pt-PT"), ("pt_BR", "pt-BR")])
+def test_portuguese_marks_what_stays_english(fleet: Path, code: str, tag: str) -> None:
+    text = rendered(fleet, code)
+    assert f'<html lang="{tag}">' in text
     assert '<span lang="en">3 of 384 entries are wrong' in text
     assert "Valor errado" in text
     assert "Wrong value" not in text
@@ -211,12 +212,21 @@ class Strict(NullTranslations):
         raise AssertionError(f"not in the catalogue: {msgid1!r} {msgid2!r} {n}")
 
 
-def test_nothing_on_it_is_missing_in_the_catalogue(fleet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spoken: Language = language.choose("pt")
+@pytest.mark.parametrize(
+    ("code", "title", "headline"),
+    [
+        ("pt", "Veredictos", "Máquinas com desvios: 1 de 3"),
+        ("pt_BR", "Vereditos", "1 de 3 máquinas tem desvios"),
+    ],
+)
+def test_nothing_on_it_is_missing_in_the_catalogue(
+    fleet: Path, monkeypatch: pytest.MonkeyPatch, code: str, title: str, headline: str
+) -> None:
+    spoken: Language = language.choose(code)
     monkeypatch.setattr(spoken.translations, "_fallback", Strict())
     (fleet / "old.json").write_text('{"schema": 1}', encoding="utf-8")
-    assert "Vereditos" in page.render(*gather(fleet), spoken, drift.read(fleet)).text
-    assert "1 de 3 máquinas tem desvios" in page.render([], [], spoken, drift.read(fleet)).text
+    assert title in page.render(*gather(fleet), spoken, drift.read(fleet)).text
+    assert headline in page.render([], [], spoken, drift.read(fleet)).text
 
 
 def of_state(host: str, state: str) -> Stored:

@@ -25,7 +25,7 @@ def test_a_page_is_made_where_the_results_are(
     monkeypatch.chdir(tmp_path)
     assert ran(capsys) == (0, "Report: results/report.html\n", "")
     assert ran(capsys, "--results", "other", "--lang", "pt") == (0, "Relatório: other/report.html\n", "")
-    assert '<html lang="pt-BR">' in (tmp_path / "other" / "report.html").read_text(encoding="utf-8")
+    assert '<html lang="pt-PT">' in (tmp_path / "other" / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_host_that_cannot_be_shown_is_no_success(
