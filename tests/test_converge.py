@@ -93,6 +93,14 @@ def test_every_option_goes_on_to_ansible_playbook(checkout: Checkout) -> None:
         *given,
     ]
     assert checkout.environment["ANSIBLE_CONFIG"] == str(checkout.root / "ansible.cfg")
+    ours = f"{checkout.root}/.collections"
+    assert checkout.environment["ANSIBLE_COLLECTIONS_PATH"] == f"{ours}:/usr/share/ansible/collections"
+
+
+def test_a_users_own_collections_come_after_ours(checkout: Checkout) -> None:
+    checkout.ready()
+    assert checkout.run(ANSIBLE_COLLECTIONS_PATH="/theirs:/more").returncode == 0
+    assert checkout.environment["ANSIBLE_COLLECTIONS_PATH"] == f"{checkout.root}/.collections:/theirs:/more"
 
 
 def test_the_exit_code_is_that_of_ansible_playbook(checkout: Checkout) -> None:

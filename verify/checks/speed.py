@@ -115,7 +115,7 @@ class SpeedJudge:
         return [self._passed("bandwidth", f"{gb_s:.3g} GB/s through memory{share}")]
 
     def course(self, data: dict[str, Any]) -> list[CheckResult]:
-        """The check course: reported beside the others, and never a failure (README: what differs from the course)."""
+        """The check course: reported beside the others, and never a failure (docs/course.md)."""
         if not data["samples"]:
             return [CheckResult(f"{self._name}.course", "skip", f"n={data['n']}: {data['reason']}")]
         seconds = statistics.median(data["samples"])
