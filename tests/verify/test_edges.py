@@ -259,8 +259,9 @@ def test_much_memory_is_told_as_exactly_as_little() -> None:
 # --- a framework
 
 
-def framework(stage: str, data: dict[str, Any], name: str = "mlx") -> list[CheckResult]:
-    judge = FrameworkJudge(name, version="1.0", device="gpu", chip=None, report=FrameworkReport(required=True))
+def framework(stage: str, data: dict[str, Any], *, by_default: bool = True) -> list[CheckResult]:
+    report = FrameworkReport(required=True)
+    judge = FrameworkJudge("mlx", version="1.0", device="gpu", chip=None, report=report, by_default=by_default)
     found: list[CheckResult] = getattr(judge, stage)(Report("end", 1.0, data))
     return found
 
@@ -278,7 +279,7 @@ def test_a_device_that_is_missing_or_not_the_default() -> None:
     beside = {**seen, "present": ["cpu", "gpu"]}
     assert "it sees cpu, tpu" in framework("devices", {**seen, "present": ["cpu", "tpu"]})[0].message
     assert framework("devices", beside)[0].fault == "other-device"
-    assert framework("devices", beside, "pytorch")[0].result == "pass"
+    assert framework("devices", beside, by_default=False)[0].result == "pass"
 
 
 @pytest.mark.parametrize(("before", "after"), [(None, 1), (1, None)])

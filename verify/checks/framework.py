@@ -39,16 +39,27 @@ class FrameworkJudge:
         device: the wanted kind of device, as the framework names it.
         chip: the machine's, None where it has none or an unknown one.
         report: to fill.
+        by_default: whether the framework takes that device unless told otherwise.
 
     `numpy_tflops` has what numpy reached, 0 where it was not measured.
     """
 
-    def __init__(self, name: str, *, version: str, device: str, chip: Chip | None, report: FrameworkReport) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        version: str,
+        device: str,
+        chip: Chip | None,
+        report: FrameworkReport,
+        by_default: bool = True,
+    ) -> None:
         self._name = name
         self._version = version
         self._device = device
         self._chip = chip
         self._report = report
+        self._by_default = by_default
         self.numpy_tflops = 0.0
 
     def imported(self, report: Report) -> list[CheckResult]:
@@ -74,8 +85,7 @@ class FrameworkJudge:
         if self._device not in present:
             message = f"no device '{self._device}': it sees {', '.join(present) or 'none'}"
             return [self._fail("device", "no-device", message)]
-        # PyTorch alone takes the CPU unless told otherwise.
-        if default != self._device and self._name != "pytorch":
+        if default != self._device and self._by_default:
             message = f"it takes '{default}' by default although '{self._device}' is there"
             return [self._fail("device", "other-device", message)]
         self._report.device = data["asked"]

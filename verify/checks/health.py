@@ -35,13 +35,6 @@ SYSTEM_TIMEOUT_S = 60.0
 MAX_MESSAGE = 2000
 """Characters of a check's message: a result must be small enough to be read back, whatever a machine says."""
 _SETUP = "setup"
-_DISTRIBUTIONS = {
-    "tensorflow": ("tensorflow", "tensorflow-cpu"),
-    "pytorch": ("torch",),
-    "jax": ("jax",),
-    "mlx": ("mlx",),
-}
-"""Under which of these names a platform's lock has the framework itself."""
 
 
 class HostHealth:
@@ -254,6 +247,7 @@ class HostHealth:
             device=wanted.device[platform],
             chip=machine.chip_of(self.report),
             report=report,
+            by_default=wanted.device_by_default,
         )
         found = self._walk(FRAMEWORK, judge, outcome, limit, required=wanted.required, framework=[name])
         judged = all(one.message != NOT_JUDGED for one in found)
@@ -303,5 +297,6 @@ class HostHealth:
 
 def _version(lock: Lock, profile: Profile, framework: str) -> str:
     """The locked version of the framework itself."""
-    pins = {pin.name: pin.version for pin in lock.direct(profile.frameworks[framework].requirements)}
-    return next(pins[name] for name in _DISTRIBUTIONS[framework] if name in pins)
+    wanted = profile.frameworks[framework]
+    pins = {pin.name: pin.version for pin in lock.direct(wanted.requirements)}
+    return next(pins[name] for name in wanted.distributions if name in pins)

@@ -15,6 +15,7 @@ from . import yaml_lines
 from .lock import Lock
 
 PROFILES = ROOT / "profiles"
+PROBES = ROOT / "verify" / "probes"
 BASE = "base"
 """Name of the package set that every environment has, beside those of the frameworks."""
 
@@ -58,12 +59,18 @@ class Framework(PackageSet):
     """A framework's packages, and what shows that it works.
 
     Attributes:
+        title: how it writes its own name.
+        distributions: what the framework itself is called on the package index; a platform's lock has one of them.
         required: whether its failure makes the machine unhealthy.
         device: by platform, the device as the framework names it; no entry means not available there.
+        device_by_default: whether it computes there unless told otherwise.
     """
 
+    title: str
+    distributions: tuple[str, ...]
     required: bool
     device: dict[str, str]
+    device_by_default: bool
 
 
 @dataclass(frozen=True)
@@ -159,6 +166,11 @@ def names(profiles: Path = PROFILES) -> list[str]:
     return sorted(path.parent.name for path in profiles.glob("*/profile.yml"))
 
 
+def titles() -> dict[str, str]:
+    """How the frameworks of all profiles write their own names, by name, in the profiles' order."""
+    return {one.name: one.title for name in names() for one in load(name).frameworks.values()}
+
+
 def load(name: str, profiles: Path = PROFILES) -> Profile:
     """Load and check a profile.
 
@@ -186,6 +198,10 @@ def load(name: str, profiles: Path = PROFILES) -> Profile:
         line = document.lines[("name",)]
         raise UserError(f"{path}:{line}: the name '{data['name']}' is not that of its folder, '{name}'")
     for framework, entry in data["frameworks"].items():
+        if not (PROBES / f"{framework}.py").is_file():
+            line = document.lines[("frameworks", framework)]
+            probe = f"verify/probes/{framework}.py"
+            raise UserError(f"{path}:{line}: frameworks.{framework}: no probe shows that it works; needed is {probe}")
         for platform in entry["device"]:
             if platform not in data["platforms"]:
                 line = document.lines[("frameworks", framework, "device", platform)]
@@ -207,8 +223,11 @@ def _build(directory: Path, data: dict[str, Any]) -> Profile:
                 name=name,
                 requirements=entry["requirements"],
                 environment=entry.get("environment", {}),
+                title=entry["title"],
+                distributions=tuple(entry["distributions"]),
                 required=entry["required"],
                 device=entry["device"],
+                device_by_default=entry.get("device_by_default", True),
             )
             for name, entry in data["frameworks"].items()
         },

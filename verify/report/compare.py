@@ -17,7 +17,7 @@ from ..results import comparison, history
 from ..results.comparison import Comparison, Figure, Measured, Obstacle
 from ..results.files import FOLDER, Stored, gather, load
 from . import labels, language
-from .labels import DTYPES, FRAMEWORKS
+from .labels import DTYPES, framework
 from .language import Language
 
 NOTHING = 2
@@ -150,7 +150,7 @@ def _lines(one: Comparison, spoken: Language) -> Iterator[str]:
 
 
 def _what(measured: Measured, spoken: Language) -> str:
-    name = FRAMEWORKS.get(measured.framework, measured.framework)
+    name = framework(measured.framework)
     if measured.kind == "bandwidth":
         return spoken.gettext("%(framework)s, memory bandwidth", framework=name)
     dtype = DTYPES.get(measured.dtype, measured.dtype)

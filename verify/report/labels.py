@@ -1,6 +1,9 @@
 """What people read for the names that programs read: checks, faults, results. Their languages: verify/report/locale."""
 
+from functools import cache
+
 from ..checks.stages import TABLE
+from ..profile import model
 from ..profile.model import BASE
 from ..results.model import INTERNAL
 from .language import Language
@@ -64,22 +67,31 @@ VERDICTS = {"healthy": "healthy", "unhealthy": "unhealthy", "unverified": "could
 """A machine's verdict in words."""
 
 
-FRAMEWORKS = {"tensorflow": "TensorFlow", "pytorch": "PyTorch", "jax": "JAX", "mlx": "MLX"}
-"""How frameworks write their own names."""
+@cache
+def frameworks() -> dict[str, str]:
+    """How the profiles' frameworks write their own names, in the order in which they are shown."""
+    return model.titles()
+
+
+def framework(name: str) -> str:
+    """How a framework writes its own name; its name where no profile has it."""
+    return frameworks().get(name, name)
+
 
 DTYPES = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 """Short names of kinds of numbers, in the order in which they are shown."""
 
 
-SETS = {BASE: "Base", **FRAMEWORKS}
-"""How the sets of packages are called."""
+BASE_TITLE = "Base"
+"""How the set of base packages is called."""
 
 
 def check(name: str, language: Language) -> str:
     """Title of a check, with what it is of; the check's own name where it has no title."""
     group, _, rest = name.partition(".")
-    if group in FRAMEWORKS and f"{{framework}}.{rest}" in CHECKS:
-        return f"{FRAMEWORKS[group]}: {language.lookup(CHECKS[f'{{framework}}.{rest}'])}"
-    if f"{group}.{{set}}" in CHECKS and rest in SETS:
-        return f"{language.lookup(SETS[rest])}: {language.lookup(CHECKS[f'{group}.{{set}}'])}"
+    if group in frameworks() and f"{{framework}}.{rest}" in CHECKS:
+        return f"{framework(group)}: {language.lookup(CHECKS[f'{{framework}}.{rest}'])}"
+    if f"{group}.{{set}}" in CHECKS and rest in (BASE, *frameworks()):
+        title = language.lookup(BASE_TITLE) if rest == BASE else framework(rest)
+        return f"{title}: {language.lookup(CHECKS[f'{group}.{{set}}'])}"
     return language.lookup(CHECKS[name]) if name in CHECKS else name

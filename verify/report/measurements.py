@@ -6,7 +6,7 @@ from typing import Any
 from markupsafe import Markup
 
 from . import charts, labels
-from .labels import DTYPES, FRAMEWORKS
+from .labels import DTYPES, framework
 from .language import Language
 
 _NONE = "\N{EN DASH}"
@@ -61,7 +61,7 @@ def _products(made: Measures, data: dict[str, Any], language: Language) -> None:
         return
     bars = [
         charts.Bar(
-            label=f"{FRAMEWORKS.get(name, name)} {DTYPES[one['dtype']]}",
+            label=f"{framework(name)} {DTYPES[one['dtype']]}",
             value=one["tflops"],
             low=one["tflops_low"],
             high=one["tflops_high"],
@@ -120,7 +120,7 @@ def _with_share(text: str, share: float | None, language: Language) -> str:
 
 def _each(data: dict[str, Any], part: str) -> list[tuple[str, Any]]:
     """The frameworks that have a part, with it."""
-    return [(FRAMEWORKS.get(name, name), one[part]) for name, one in data["frameworks"].items() if one[part]]
+    return [(framework(name), one[part]) for name, one in data["frameworks"].items() if one[part]]
 
 
 def _bandwidth(made: Measures, data: dict[str, Any], language: Language) -> None:

@@ -17,7 +17,6 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
 from ..checks.advice import ADVICE
-from ..profile.model import BASE
 from ..results.comparison import OBSTACLES
 from . import labels
 from .language import LOCALES, catalogue
@@ -33,7 +32,7 @@ _TABLES = {
         *labels.FAULTS.values(),
         *labels.RESULTS.values(),
         *labels.VERDICTS.values(),
-        labels.SETS[BASE],
+        labels.BASE_TITLE,
     ],
 }
 _HEADER = "# Messages of verify. `python -m verify messages` adds new ones; translate them here.\n#"

@@ -57,7 +57,7 @@ def render(
     looked = drifted(checked or {}, language)
     style = (_HERE / "style.css").read_text(encoding="utf-8")
     present = {name for host in hosts for name in host.cells}
-    known = [name for name in labels.FRAMEWORKS if name in present]
+    known = [name for name in labels.frameworks() if name in present]
     text = environment.get_template("page.html.j2").render(
         tag=language.tag,
         policy=_policy(style),
@@ -71,7 +71,7 @@ def render(
         drifting={one.name for one in looked if one.state == "warn"},
         raw=archive.link(results),
         frameworks=[*known, *sorted(present - set(known))],
-        names=labels.FRAMEWORKS,
+        names=labels.frameworks(),
         refused=[(documents.plain(one.path.name), documents.plain(one.reason)) for one in refused],
         now=language.time(datetime.now(UTC)),
         word=_word(language),

@@ -38,7 +38,9 @@ base:
   requirements: base.in
 frameworks:
   mlx:
+    title: MLX
     requirements: mlx.in
+    distributions: [mlx]
     required: true
     device:
       linux-x86_64: cpu

@@ -80,7 +80,7 @@ def test_an_unknown_key_is_refused_with_its_line(profiles: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("  mlx:", "  mxl:", "'mxl' is not one of"),
+        ("  mlx:", "  mxl:", "needed is verify/probes/mxl.py"),
         ('python: "3.11"', "python: 3.11", "3.11 is not of type 'string'"),
         ("disk_gb: 8", "disk_gb: a lot", "'a lot' is not of type 'integer'"),
         ("requirements: mlx.in", "requirements: ../mlx.in", "does not match"),
@@ -133,7 +133,8 @@ def test_frameworks_come_in_the_profiles_order_and_unknown_ones_are_refused() ->
             "disk_gb: 8\nextra: 1",
             "unknown key 'extra' in the profile; known are accepted_findings, base,",
         ),
-        ("  mlx:", "  mxl:", "frameworks: 'mxl' is not one of"),
+        ("  mlx:", "  mxl:", "frameworks.mxl: no probe shows that it works"),
+        ("  mlx:", "  base:", "frameworks: "),
         ("requirements: mlx.in", "requirements: ../mlx.in", "frameworks.mlx.requirements: '../mlx.in' does not match"),
         ("disk_gb: 8", "disk_gb: 8\ndisk_gb: 9", "the key 'disk_gb' stands here a second time"),
         ("linux-aarch64:", "linux-riscv:", "platforms: 'linux-riscv' is not one of"),
