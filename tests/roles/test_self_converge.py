@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.metal_lab.macs.plugins.action import collect
 from ansible_collections.metal_lab.macs.plugins.action.collect import judge
-from ansible_collections.metal_lab.macs.verify import ROOT
+from ansible_collections.metal_lab.macs.verify import ROOT, documents
 from jinja2 import Environment
 
 from tests.helpers.plugins import connection, run_action
@@ -145,6 +145,10 @@ def test_a_ref_that_is_none_is_noted(lab: Lab, ref: str) -> None:
     assert note["exit_code"] == 2
     assert lab.ran == []
     assert not list(lab.home.rglob("harm"))
+
+
+def test_just_more_is_taken_of_a_result_than_one_may_have() -> None:
+    assert f"head -c {documents.MAX_BYTES + 1} " in collect.SCRIPT
 
 
 def test_no_more_logs_are_kept_than_asked_for(lab: Lab) -> None:

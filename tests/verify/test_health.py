@@ -159,6 +159,15 @@ def test_what_takes_long_is_announced(checked: Checked, monkeypatch: pytest.Monk
     ]
 
 
+def test_what_stands_in_the_way_of_all_that_follows_is_named(checked: Checked) -> None:
+    def answering(question: Question) -> Any:
+        raise ConnectionError(question)
+
+    found = checked("quick", answering=answering)
+    later = {one.message for one in found.report.checks if one.result == "skip"}
+    assert later == {"not reached: environment.reachable failed", "not reached: the host is unreachable"}
+
+
 def test_the_time_that_a_host_took_is_noted(checked: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [50.0]
     monkeypatch.setattr(health_module, "time", SimpleNamespace(monotonic=lambda: now[-1]))

@@ -381,3 +381,27 @@ def test_of_an_environment_everything_is_told_whatever_is_wrong(
     subject = EnvironmentJudge(loaded, record, macs.PLATFORM, shares, report)
     answers = told.judged(ENVIRONMENT, subject, told.outcome(ENVIRONMENT, told.records(found)), set=sets)
     assert {one.check for one in answers if one.result != "pass"} == bad
+
+
+def test_memory_is_held_against_the_slowest_that_a_chip_of_that_name_has() -> None:
+    report = FrameworkReport(required=True)
+    assert M1 is not None
+    chip = replace(M1, bandwidth_gb_s=(100.0, 120.0))
+    judge = FrameworkJudge("mlx", version="1.0", device="gpu", chip=chip, report=report)
+    judge.bandwidth(Report("end", 1.0, GOOD["bandwidth"]))
+    assert report.bandwidth is not None
+    assert report.bandwidth["yardstick_gb_s"] == 100.0
+    assert report.bandwidth["share"] == pytest.approx(report.bandwidth["gb_s"] / 100.0)
+
+
+def test_what_is_not_answered_names_the_first_failure_of_its_stage() -> None:
+    names = ("a.one", "a.two", "a.three")
+
+    def judged(_: object, __: Report) -> list[CheckResult]:
+        return [CheckResult(name, "fail", "broken") for name in names[:2]]
+
+    stage = Stage("a", "stage", tuple(Check(name, name) for name in names), judged, ("quick",))
+    found = walk(
+        Asked([stage], {}, None, Outcome({"stage": Report("end", 1.0, {})}, "exit"), 1.0, required=True), print
+    )
+    assert [(one.check, one.message) for one in found[2:]] == [("a.three", "not reached: a.one failed")]

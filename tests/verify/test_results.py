@@ -103,3 +103,10 @@ def test_clocks_may_differ_by_five_minutes() -> None:
     assert files.understand(text, made - timedelta(minutes=5))["host"] == "mac-1"
     with pytest.raises(MalformedError):
         files.understand(text, made - timedelta(minutes=5, seconds=1))
+
+
+def test_a_framework_that_was_not_reached_is_a_result_too(tmp_path: Path) -> None:
+    made = report(SOUND)
+    made.frameworks["mlx"] = FrameworkReport(required=True)
+    written = json.loads(write(made, tmp_path).read_text(encoding="utf-8"))["frameworks"]["mlx"]
+    assert (written["seconds"], written["result"], written["version"]) == (0.0, "skip", "")

@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--package", action="append", type=_package, metavar="NAME=VERSION,…", default=[])
+    parser.add_argument("--package", action="append", type=_package, metavar="NAME=VERSION,…")
     parser.add_argument("--profile", default="ml-m1", help="takes Python and macOS's floor from it (default: ml-m1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there as well")
     options = parser.parse_args(arguments)

@@ -217,7 +217,7 @@ def judge_figures(made: Comparison, old: dict[Measured, Figure], new: dict[Measu
 
 
 def _fenced(group: list[Figure]) -> Figure:
-    low, middle, high = statistics.quantiles([one.value for one in group], n=4, method="inclusive")
+    low, middle, high = statistics.quantiles([one.value for one in group], method="inclusive")
     reach = _FENCE * (high - low)
     return Figure(middle, low - reach, high + reach, group[0].unit)
 

@@ -47,12 +47,16 @@ NEW_LINUX = "mlx-0.32.4-cp311-cp311-manylinux_2_39_x86_64.whl"
         ("linux-x86_64", (PURE, OLD_LINUX, LINUX, NEW_LINUX, MAC14), LINUX),
         ("linux-x86_64", (OLD_LINUX, NEW_LINUX), OLD_LINUX),
         ("linux-aarch64", (LINUX, PURE), PURE),
-        # Offered by two pages.
-        ("linux-x86_64", (LINUX, LINUX, PURE), LINUX),
     ],
 )
 def test_the_best_that_the_platform_takes(platform: str, offered: tuple[str, ...], taken: str | None) -> None:
     assert names(*offered, platform=platform) == taken
+
+
+def test_of_the_same_wheel_on_two_pages_the_first_is_taken() -> None:
+    given = [Link(f"https://{page}/{PURE}", PURE, PURE) for page in ("b", "a")]
+    pin = Pin("mlx", "0.32.4", (PURE,), frozenset(), frozenset())
+    assert choose(pin, given, supported("3.11", PROFILE.platform("linux-x86_64"))) == given[0]
 
 
 def test_a_wheel_that_the_lock_does_not_name_is_not_taken() -> None:

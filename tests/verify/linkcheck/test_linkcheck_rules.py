@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from verify.linkcheck import macho, system
+from verify.linkcheck import linkedit, macho, system
 from verify.linkcheck.command import check_folder
 from verify.linkcheck.dyld import Process
 from verify.linkcheck.findings import Finding
@@ -545,3 +545,13 @@ def test_every_plugin_of_a_package_is_checked(site: Path, check: Check) -> None:
     entry = findings["plugin-entry:jax_plugins/a/p.so"]
     assert entry.chain == ("jax.devices()", "jax_plugins/a/p.so")
     assert "does not export _GetPjrtApi, which jax calls first" in entry.message
+
+
+@pytest.mark.parametrize(
+    "more",
+    [b"", b"\x51", b"\x60\x05", b"\x72\x80\x01", b"\x80\x08"],
+    ids=["none", "type", "addend", "segment", "address"],
+)
+def test_opcodes_that_change_no_symbol_are_passed_over(more: bytes) -> None:
+    bind = b"\x11\x40_foo\0" + more + b"\x90\x00"
+    assert list(linkedit._opcodes(bind, lazy=False)) == [linkedit.Import(1, "_foo", False)]
