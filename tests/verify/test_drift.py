@@ -28,6 +28,8 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     change = drift.change("t", {"diff": {"before": "é\n", "after": "\udce9\n"}})
     assert drift.renew(tmp_path, {"a": {**WELL, "changes": [change]}}, [])
     assert drift.read(tmp_path)["a"]["changes"][0]["diff"][1] == "-é"
+    # A person may read it too.
+    assert "-é" in (tmp_path / drift.FILE).read_text(encoding="utf-8")
     assert list((tmp_path / "drift").iterdir()) == [tmp_path / drift.FILE]
 
 

@@ -313,6 +313,7 @@ def test_a_machine_that_slows_down_throttles() -> None:
     slower = sustained([100, 100, 90, 80, 70, 60, 60, 60])
     assert (slower.result, slower.fault) == ("warn", "throttled")
     assert "60%" in slower.message
+    assert "80% of the first speed" in sustained([100, 90, 80]).message
 
 
 def test_optional_turns_a_failure_into_a_warning() -> None:

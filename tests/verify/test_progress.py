@@ -1,13 +1,24 @@
 """A check's answer as a test's outcome and as a line of progress, and what pytest is told of a run."""
 
+import functools
+import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import testinfra
 
+from tests.verify import macs
+from tests.verify.macs import Mac
 from verify.checks.advice import ADVICE, failed, warned
+from verify.checks.plan import Plan
+from verify.profile import model as profiles
+from verify.report import language
 from verify.results.model import INTERNAL, CheckResult
 from verify.run import plugin
+from verify.run.run import Run
+from verify.run.settings import Settings
 
 
 class Screen:
@@ -116,3 +127,16 @@ def test_what_pytest_counts_a_check_as(when: Any, outcome: Any, expected_failure
     if expected_failure:
         report.wasxfail = "reason: [noisy]"
     assert plugin.pytest_report_teststatus(report) == (category, "", category.upper())
+
+
+def test_a_host_at_which_the_run_stopped_is_told_and_never_healthy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = profiles.load("ml-m1")
+    address = macs.connect(monkeypatch, {"mac-1": functools.partial(macs.honest, Mac(loaded))})
+    plan = Plan(loaded, "setup", ("mlx",), None, 5.0)
+    run = Run(Settings(plan, testinfra.get_hosts([address]), tmp_path, language.choose("en")), lambda _: None)
+    run.begin()
+    ((where, told),) = run.end(page_wanted=False)
+    assert (where, told.check, told.result) == (address, INTERNAL, "fail")
+    assert json.loads((tmp_path / "mac-1.json").read_text(encoding="utf-8"))["verdict"] == "unverified"

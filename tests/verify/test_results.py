@@ -22,7 +22,7 @@ SOUND = CheckResult(INTERNAL, "pass", "nothing went wrong")
 
 
 def test_written_and_read_again(tmp_path: Path) -> None:
-    made = report(CheckResult("mlx.value", "pass", "right"), SOUND)
+    made = report(CheckResult("mlx.value", "pass", "right, é"), SOUND)
     made.frameworks["mlx"] = FrameworkReport(
         required=True,
         matmul=[Matmul("float32", 512, 1, 0.3, [0.1] * 20, 0.1, 0.1, 0.1, 0.1, 2.0, 2.0, 2.0, False, None)],
@@ -30,6 +30,8 @@ def test_written_and_read_again(tmp_path: Path) -> None:
     path = write(made, tmp_path)
     assert [one.name for one in tmp_path.iterdir()] == [path.name] == ["mac-1.json"]
     data = json.loads(path.read_text(encoding="utf-8"))
+    # A person may read it too.
+    assert "é" in path.read_text(encoding="utf-8")
     assert data["schema"] == 3
     assert data["verdict"] == "healthy"
     assert data["checks"][0]["check"] == "mlx.value"

@@ -8,6 +8,7 @@ from ansible_collections.metal_lab.macs.plugins.modules.environment_packages imp
     JOURNAL,
     Journal,
     Variables,
+    _said,
     _shell_lines,
     look,
     pending,
@@ -59,6 +60,18 @@ def test_an_env_has_exactly_one_python(tmp_path: Path, site: Path) -> None:
         site_packages(tmp_path)
 
 
+def test_of_what_is_wrong_the_first_is_said_and_the_rest_counted(tmp_path: Path, site: Path) -> None:
+    for name, files in (("one", 1), ("two", 2), ("three", 3)):
+        put(site, name, "1.0")
+        with (site / f"{name}-1.0.dist-info" / "RECORD").open("a", encoding="utf-8") as record:
+            record.writelines(f"{name}/{number}.py,sha256=x,1\n" for number in range(files))
+    found = look(tmp_path, {"one", "two", "three"}, content=False)
+    said = {name: _said(one) for name, (one,) in found.items()}
+    assert said["one"].startswith("1.0  # ")
+    assert "more" not in said["one"]
+    assert (said["two"][-10:], said["three"][-10:]) == ("and 1 more", "and 2 more")
+
+
 def test_the_journal_outlives_a_run_that_is_cut_off(tmp_path: Path) -> None:
     Journal(tmp_path).open(["numpy", "mlx"])
     Journal(tmp_path).open(["torch"])
@@ -91,3 +104,10 @@ def test_a_conda_env_keeps_the_users_variables(tmp_path: Path) -> None:
     assert stored.before({"X": "1"}) == "export X='old'\n"
     stored.write({"X": "1"})
     assert json.loads(state.read_text()) == {"version": 1, "env_vars": {"MINE": "7", "X": "1"}}
+
+
+def test_a_conda_env_that_never_had_variables_gets_condas_form_of_them(tmp_path: Path) -> None:
+    (tmp_path / "conda-meta").mkdir()
+    Variables(tmp_path, "jax").write({"X": "1"})
+    state = json.loads((tmp_path / "conda-meta" / "state").read_text())
+    assert state == {"version": 1, "env_vars": {"X": "1"}}

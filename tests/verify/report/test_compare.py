@@ -448,6 +448,14 @@ def test_results_without_a_name_are_those_of_here(
     assert "mac-1: not compared: there is no earlier result" in text
 
 
+def test_a_file_that_is_no_result_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.json").write_text("[]", encoding="utf-8")
+    code, text = said(capsys, tmp_path / "notes.json")
+    assert code == 2
+    assert f"{tmp_path}/notes.json: " in text
+    assert "Name a JSON file that `python -m verify` wrote." in text
+
+
 @pytest.mark.parametrize("arguments", [["a", "b", "c"], ["--fleet", "a", "b", "c"], ["--help"]])
 def test_too_many_results_and_help(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
