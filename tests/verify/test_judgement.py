@@ -56,6 +56,8 @@ def test_good_records() -> None:
     assert report.bandwidth["gb_s"] == pytest.approx(0.5 / sorted(SAMPLES)[10])
     assert report.course is not None
     assert report.course["seconds"] == pytest.approx(1.25)
+    assert report.training is not None
+    assert report.training.cpu_losses == GOOD["training"]["cpu_losses"]
 
 
 def test_the_exact_result_is_that_of_long_multiplication() -> None:
