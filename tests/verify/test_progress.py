@@ -65,9 +65,10 @@ def test_what_was_skipped_and_that_verify_went_through_have_no_line() -> None:
 
 
 def test_other_lines_have_no_colour_and_with_v_pytests_own_stand_for_them() -> None:
-    screen: Any = Screen()
-    plugin._say(screen, "probing")
-    assert screen.lines == [("probing\n", {"flush": True})]
+    for verbose in (-1, 0):
+        screen: Any = Screen(verbose)
+        plugin._say(screen, "probing")
+        assert screen.lines == [("probing\n", {"flush": True})]
     for silent in (Screen(1), Screen()):
         asked: Any = silent
         if silent.option.verbose < 0:
