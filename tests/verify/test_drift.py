@@ -18,9 +18,9 @@ def test_a_change_keeps_the_head_of_its_difference() -> None:
     many = drift.change("t", {"diff": {"before": "", "after": "\n".join(map(str, range(1000)))}})
     assert (len(many["diff"]), many["cut"]) == (drift.HEAD_LINES, True)
     assert drift.change("t", {})["diff"] == []
-    assert drift.change("t", {"diff": {"before": {"mode": 1}, "after": {"mode": 2}}})["diff"][1:] == [
-        '- "mode": 1',
-        '+ "mode": 2',
+    assert drift.change("t", {"diff": {"before": {"z": 0, "mode": 1}, "after": {"mode": 2, "z": 0}}})["diff"][1:] == [
+        '- "mode": 1,',
+        '+ "mode": 2,',
     ]
 
 

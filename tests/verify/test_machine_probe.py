@@ -289,3 +289,8 @@ def test_the_files_of_those_packages_are_checked_that_are_asked_for(
     (problems,) = found["problems"].values()
     assert (problems["count"], problems["altered"], len(problems["first"])) == (7, 0, 5)
     assert found["content"] is False
+
+
+def test_a_mac_that_does_not_know_a_key_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "run", functools.partial(subprocess.run, executable="/bin/false"))
+    assert environment._sysctl("sysctl.proc_translated") == ""

@@ -78,6 +78,7 @@ def test_numbers_are_written_as_the_language_does(code: str, number: str, share:
 def test_a_number_that_nobody_measures_is_a_power_of_ten() -> None:
     spoken = language.choose("pt")
     assert (spoken.number(1e30), spoken.short(-1e-30), spoken.percent(1e28)) == ("1,0E30", "-1,0E-30", "1,0E30%")
+    assert (spoken.number(1e15), spoken.number(1e-15)) == ("1,0E15", "0,00000000000000100")
     assert (spoken.number(0.0), spoken.short(0.0), spoken.percent(0.0)) == ("0,0", "0", "0%")
 
 
