@@ -63,10 +63,10 @@ class Project:
     folder: Path
     index: Index
 
-    def lock(self, *arguments: str, index: str = "") -> subprocess.CompletedProcess[str]:
+    def lock(self, *arguments: str, index: str = "", **more: str) -> subprocess.CompletedProcess[str]:
         """Run the command as a user does."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("UV_", "PIP_"))}
-        environment |= {"UV_DEFAULT_INDEX": index or self.index.url, "UV_NO_CACHE": "1", "UV_HTTP_RETRIES": "0"}
+        environment |= {"UV_DEFAULT_INDEX": index or self.index.url, "UV_NO_CACHE": "1", "UV_HTTP_RETRIES": "0", **more}
         return subprocess.run(
             [sys.executable, "-m", "verify", "lock", *arguments],
             cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=600,
@@ -126,6 +126,13 @@ def test_locks_that_were_just_made_satisfy_their_requirements_and_stay_as_they_a
     assert project.texts() == before
     done = project.lock()
     assert done.stdout.splitlines() == [f"{name}: as resolved" for name in LOCKS]
+
+
+def test_a_users_own_configuration_of_uv_decides_nothing(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "uv").mkdir()
+    (tmp_path / "uv" / "uv.toml").write_text('resolution = "lowest"\nprerelease = 3\n', encoding="utf-8")
+    done = project.lock("--check", XDG_CONFIG_HOME=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_newer_version_that_turns_up_with_an_older_date_changes_a_new_lock_alone(project: Project) -> None:
