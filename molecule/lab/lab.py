@@ -108,7 +108,8 @@ def down() -> None:
         if str(FOLDER) in Path(f"/proc/{number}/cmdline").read_text(encoding="utf-8"):
             os.kill(number, signal.SIGKILL)
     if CACHE.is_mount():
-        run("umount", CACHE)
+        # nginx's processes may still be about to end; the disk goes with the last of them.
+        run("umount", "--lazy", CACHE)
     shutil.rmtree(FOLDER, ignore_errors=True)
 
 
