@@ -38,7 +38,7 @@ def main() -> None:
     loaded = profiles.load(options.profile)
     lock = loaded.lock(options.platform)
     sets = options.sets or [BASE, *loaded.frameworks_on(options.platform)]
-    pins = {pin.name: pin for one in sets for pin in lock.closure(loaded.package_set(one).requirements)}
+    pins = lock.closures(loaded.package_set(one).requirements for one in sets)
     links = find_links(loaded.platform(options.platform).find_links or "")
     print(f"{len(pins)} packages ({', '.join(sets)}), {options.platform}, {os.cpu_count()} cores\n", flush=True)
     with tempfile.TemporaryDirectory(dir=ROOT / ".venv") as folder:

@@ -39,7 +39,6 @@ def _collect(options: dict[str, Any], folder: Path, profile: Profile) -> list[st
             continue
         lock = profile.lock(name)
         wanted = profile.select(options["frameworks"] or profile.frameworks_on(name), name)
-        sets = [profile.base, *(profile.frameworks[one] for one in wanted)]
-        pins = {pin.name: pin for one in sets for pin in lock.closure(one.requirements)}
+        pins = lock.closures(profile.package_set(one).requirements for one in (profiles.BASE, *wanted))
         fetched += wheels.collect(folder, [*read_pins(UV_LOCK), *pins.values()], profile, platform, options["index"])[1]
     return fetched

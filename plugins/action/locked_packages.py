@@ -6,7 +6,7 @@ from typing import Any
 
 from ...verify.errors import UserError
 from ...verify.profile import model as profiles
-from ...verify.profile.lock import UV_LOCK
+from ..plugin_utils import for_uv
 from ..plugin_utils.action import Action
 
 
@@ -29,7 +29,7 @@ class ActionModule(Action):
             profile.select(frameworks, platform.name)
         lock = profile.lock(platform.name)
         sets = [profile.package_set(name) for name in options["sets"]]
-        pins = {pin.name: pin for one in sets for pin in lock.closure(one.requirements)}
+        pins = lock.closures(one.requirements for one in sets)
         arguments = {
             "prefix": prefix,
             "packages": {pin.name: pin.version for pin in pins.values()},
@@ -38,9 +38,7 @@ class ActionModule(Action):
         }
         answer = self.module("environment_packages", {**arguments, "apply": False}, task_vars)
         if answer.get("changed") and not self.checking:
-            arguments["requirements"] = "".join(pins[name].requirement() for name in answer["pending"])
-            arguments["uv_lock"] = UV_LOCK.read_text(encoding="utf-8")
-            arguments["find_links"] = platform.find_links or ""
+            arguments |= for_uv.arguments([pins[name] for name in answer["pending"]], platform)
             answer = self.module("environment_packages", {**arguments, "apply": True}, task_vars)
         return answer
 

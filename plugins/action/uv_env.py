@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...verify.profile import model as profiles
-from ...verify.profile.lock import UV_LOCK
+from ..plugin_utils import for_uv
 from ..plugin_utils.action import Action
 
 
@@ -29,10 +29,7 @@ class ActionModule(Action):
         answer = self.module("uv_venv", {**arguments, "apply": False}, task_vars)
         if answer.get("changed") and not self.checking:
             if answer["create"]:
-                sets = [profile.base, *(profile.frameworks[name] for name in selected)]
-                pins = {pin.name: pin for one in sets for pin in lock.closure(one.requirements)}
-                arguments["requirements"] = "".join(pin.requirement() for pin in pins.values())
-                arguments["uv_lock"] = UV_LOCK.read_text(encoding="utf-8")
-                arguments["find_links"] = platform.find_links or ""
+                sets = [profile.package_set(name) for name in (profiles.BASE, *selected)]
+                arguments |= for_uv.arguments(lock.closures(one.requirements for one in sets).values(), platform)
             answer = self.module("uv_venv", {**arguments, "apply": True}, task_vars)
         return answer

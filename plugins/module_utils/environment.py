@@ -26,9 +26,10 @@ def read(profile: str, provider: str, prefix: Path) -> dict[str, Any]:
     """
     record = lab_record.read(profile)
     if record and (record["provider"], record["prefix"]) != (provider, str(prefix)):
+        setting = "conda_env_prefix" if record["provider"] == "conda" else "env_prefix"
         raise RefusedError(
             f"The environment '{profile}' is already at {record['prefix']} (made by {record['provider']}); asked for "
-            f"is {prefix} (made by {provider}). Set env_provider and {provider}_env_prefix to those, or run "
+            f"is {prefix} (made by {provider}). Set env_provider and {setting} to those, or run "
             "playbooks/uninstall.yml first."
         )
     return record

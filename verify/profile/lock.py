@@ -7,7 +7,7 @@ that an edited lock is refused before anything is installed from it.
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,6 +86,10 @@ class Lock:
                 found.add(name)
                 waiting.extend(children.get(name, ()))
         return [self.pins[name] for name in sorted(found)]
+
+    def closures(self, requirements: Iterable[str]) -> dict[str, Pin]:
+        """What several requirements files need together, by name; see `closure`."""
+        return {pin.name: pin for one in requirements for pin in self.closure(one)}
 
     def direct(self, requirements: str) -> list[Pin]:
         """The pins that a requirements file names itself, in name order."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -166,9 +167,16 @@ def names(profiles: Path = PROFILES) -> list[str]:
     return sorted(path.parent.name for path in profiles.glob("*/profile.yml"))
 
 
-def titles() -> dict[str, str]:
-    """How the frameworks of all profiles write their own names, by name, in the profiles' order."""
-    return {one.name: one.title for name in names() for one in load(name).frameworks.values()}
+def titles(profiles: Path = PROFILES) -> dict[str, str]:
+    """How the frameworks of all profiles write their own names, by name, in the profiles' order.
+
+    A profile that cannot be loaded is left out: it says so where it is used, and spoils no other one's page.
+    """
+    found: dict[str, str] = {}
+    for name in names(profiles):
+        with suppress(UserError):
+            found |= {one.name: one.title for one in load(name, profiles).frameworks.values()}
+    return found
 
 
 def load(name: str, profiles: Path = PROFILES) -> Profile:

@@ -94,7 +94,7 @@ def test_a_second_place_or_provider_for_the_same_profile_is_refused(home: Path) 
     with pytest.raises(RefusedError, match=r"already at .*/env .*playbooks/uninstall\.yml"):
         inspect(home / "elsewhere", "ml-m1", "3.11", recreate=False)
     note(home / "env", provider="conda")
-    with pytest.raises(RefusedError, match="made by conda"):
+    with pytest.raises(RefusedError, match=r"made by conda.*Set env_provider and conda_env_prefix to those"):
         inspect(home / "env", "ml-m1", "3.11", recreate=False)
 
 

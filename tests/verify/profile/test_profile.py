@@ -68,6 +68,13 @@ def test_no_lock_holds_an_address() -> None:
         assert "://" not in path.read_text(encoding="utf-8")
 
 
+def test_a_profile_that_is_broken_spoils_no_other_ones_titles(profiles: Path) -> None:
+    assert model.titles(profiles) == model.titles()
+    assert model.titles()["pytorch"] == "PyTorch"
+    shutil.copytree(profiles / "ml-m1", profiles / "broken")
+    assert model.titles(profiles) == model.titles()
+
+
 def test_an_unknown_key_is_refused_with_its_line(profiles: Path) -> None:
     line = spoil(profiles, "    required: true", "    requierd: true")
     with pytest.raises(UserError) as caught:

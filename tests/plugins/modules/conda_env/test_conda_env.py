@@ -416,7 +416,9 @@ def test_half_of_what_was_made_goes_without_conda(lab: Lab) -> None:
 def test_an_environment_of_another_maker_is_left(lab: Lab) -> None:
     record = {"schema": 1, "profile": "ml-m1", "provider": "uv", "prefix": str(lab.prefix)}
     lab_record.write("ml-m1", record)
-    assert f"is already at {lab.prefix} (made by uv)" in lab.run()["msg"]
+    said = lab.run()["msg"]
+    assert f"is already at {lab.prefix} (made by uv)" in said
+    assert "Set env_provider and env_prefix to those" in said
     assert json.loads(lab_record.path("ml-m1").read_text()) == record
 
 
