@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -36,6 +37,27 @@ def run_module(main: Callable[[], None], arguments: Mapping[str, Any], *, check:
     answer: dict[str, Any] = json.loads(said.getvalue().strip().splitlines()[-1])
     assert code == int(answer.get("failed", False)), answer
     return answer
+
+
+def by_shell(script: Path, home: Path, *arguments: str, path: str = "/usr/bin:/bin") -> str:
+    """What a script for the target's POSIX shell prints; it has nothing to complain of.
+
+    Args:
+        script: the file.
+        home: the user's.
+        arguments: the script's.
+        path: where it finds its tools.
+    """
+    done = subprocess.run(
+        ["/bin/sh", "-s", "--", *arguments],
+        input=script.read_text(encoding="utf-8"),
+        env={"PATH": path, "HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    return done.stdout
 
 
 def connection(*answers: tuple[int, str, str]) -> Any:

@@ -2,7 +2,6 @@
 
 import getpass
 import os
-import subprocess
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from ansible_collections.metal_lab.macs.verify import ROOT
 from ansible_collections.metal_lab.macs.verify.errors import UserError
 from ansible_collections.metal_lab.macs.verify.profile import model as profiles
 
-from tests.helpers.plugins import connection, run_action
+from tests.helpers.plugins import by_shell, connection, run_action
 
 PROFILE = profiles.load("ml-m1")
 # What facts.sh prints on a MacBook Air M1; sw_vers, sysctl and dscl as in macOS 15.6.1.
@@ -223,16 +222,7 @@ def test_a_login_banner_does_not_disturb() -> None:
 
 
 def script(home: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["/bin/sh", "-s", "--", *arguments, "/opt/homebrew"],
-        input=SCRIPT.read_text(encoding="utf-8"),
-        env={"PATH": "/usr/bin:/bin", "HOME": str(home)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stderr == ""
-    return done.stdout
+    return by_shell(SCRIPT, home, *arguments, "/opt/homebrew")
 
 
 def test_the_script_answers_completely_on_this_machine(tmp_path: Path) -> None:
@@ -301,16 +291,7 @@ def put_tools(folder: Path, **others: str) -> Path:
 def mac_script(tmp_path: Path, homebrew: Path, *conda: str) -> mac.Mac:
     """Run the script where the stand-ins come first."""
     tools, home = put_tools(tmp_path), tmp_path / "home"
-    done = subprocess.run(
-        ["/bin/sh", "-s", "--", "ml-m1", "", str(homebrew), *conda],
-        input=SCRIPT.read_text(encoding="utf-8"),
-        env={"PATH": f"{tools}:/usr/bin:/bin", "HOME": str(home)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stderr == ""
-    found = parse(done.stdout).mac
+    found = parse(by_shell(SCRIPT, home, "ml-m1", "", str(homebrew), *conda, path=f"{tools}:/usr/bin:/bin")).mac
     assert found is not None
     return found
 

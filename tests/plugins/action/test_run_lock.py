@@ -20,22 +20,13 @@ from ansible_collections.metal_lab.macs.plugins.plugin_utils.run_lock import (
 )
 from ansible_collections.metal_lab.macs.verify.errors import UserError
 
-from tests.helpers.plugins import connection, run_action
+from tests.helpers.plugins import by_shell, connection, run_action
 
 
 def lock(home: Path, action: str, run: str, *, dead: str = "") -> dict[str, str]:
     """What the script answers to a run, at the lock's place in a home."""
     place = home / ".local" / "share" / "metal-lab" / "run.lock"
-    done = subprocess.run(
-        ["/bin/sh", "-s", "--", action, str(place), run, f"who {run}", "noon", dead],
-        input=SCRIPT.read_text(encoding="utf-8"),
-        env={"PATH": "/usr/bin:/bin", "HOME": str(home)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stderr == ""
-    return parse(done.stdout)
+    return parse(by_shell(SCRIPT, home, action, str(place), run, f"who {run}", "noon", dead))
 
 
 def ended() -> int:

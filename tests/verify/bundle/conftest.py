@@ -1,9 +1,13 @@
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TypeVar
 
 import pytest
+
+One = TypeVar("One", bound=ThreadingHTTPServer)
 
 
 class Site(ThreadingHTTPServer):
@@ -41,12 +45,18 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
+@contextmanager
+def serving(server: One) -> Iterator[One]:
+    """The server, at work in a thread of its own."""
+    thread = threading.Thread(target=partial(server.serve_forever, 0.01))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
 @pytest.fixture
 def web() -> Iterator[Site]:
-    running = Site()
-    thread = threading.Thread(target=partial(running.serve_forever, 0.01))
-    thread.start()
-    yield running
-    running.shutdown()
-    thread.join()
-    running.server_close()
+    with serving(Site()) as running:
+        yield running

@@ -2,9 +2,7 @@
 
 import hashlib
 import socket
-import threading
 from collections.abc import Callable, Iterator
-from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from verify.bundle import fetch as fetching
 from verify.bundle.fetch import fetch, read
 from verify.errors import UserError
 
-from .conftest import Site
+from .conftest import Site, serving
 
 CONTENT = bytes(range(256)) * 5000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -67,13 +65,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    running = Server()
-    thread = threading.Thread(target=partial(running.serve_forever, 0.01))
-    thread.start()
-    yield running
-    running.shutdown()
-    thread.join()
-    running.server_close()
+    with serving(Server()) as running:
+        yield running
 
 
 def test_it_comes_once(server: Server, tmp_path: Path) -> None:
