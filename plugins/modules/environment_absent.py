@@ -37,7 +37,7 @@ def main() -> None:
         msg = f"There is no environment '{profile}' made by metal-lab on this machine."
         module.exit_json(changed=False, msg=msg)
     prefix = Path(record["prefix"])
-    if (prefix / "condabin").is_dir():
+    if _is_base(prefix, record):
         module.fail_json(
             f"Nothing was taken away: by the record, the environment '{profile}' is {prefix}, which is conda's own "
             f"base environment. metal-lab never makes that: look at {lab_record.path(profile)}, and move it away."
@@ -55,6 +55,17 @@ def main() -> None:
         lab_record.prune(lab_record.data_folder())
     listed = "".join(f"{path}\n" for path in doomed)
     module.exit_json(changed=True, diff=[lab_record.part("put here by metal-lab", listed, "")])
+
+
+def _is_base(prefix: Path, record: dict[str, Any]) -> bool:
+    """Whether it is a conda installation itself.
+
+    condabin alone does not say so: every environment that has the package conda has it (its recipe runs `conda init
+    --install`). The environments of an installation are in its envs.
+    """
+    root = record.get("conda", {}).get("root")
+    holds = (prefix / "condabin").is_dir() and (prefix / "envs").is_dir()
+    return holds or (root is not None and prefix.resolve() == Path(root).resolve())
 
 
 def _forget(module: AnsibleModule, record: dict[str, Any], doomed: list[Path]) -> None:

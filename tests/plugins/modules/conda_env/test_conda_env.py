@@ -378,6 +378,24 @@ def test_what_was_made_is_removed_and_all_else_stays(lab: Lab, others: bool) -> 
     assert again["msg"] == "There is no environment 'ml-m1' made by metal-lab on this machine."
 
 
+def test_an_environment_that_has_the_package_conda_is_none_of_condas_own(lab: Lab) -> None:
+    lab.run()
+    (lab.prefix / "condabin").mkdir()
+    assert lab.remove()["changed"]
+    assert not lab.prefix.exists()
+
+
+def test_the_conda_that_a_record_names_is_never_taken_away(lab: Lab) -> None:
+    shutil.rmtree(lab.root / "condabin")
+    (lab.home / "link").symlink_to(lab.root)
+    conda = {"root": str(lab.root), "init": False}
+    for prefix in (lab.root, lab.home / "link"):
+        record = {"schema": 1, "profile": "ml-m1", "provider": "conda", "prefix": str(prefix), "created": True}
+        lab_record.write("ml-m1", {**record, "conda": conda})
+        assert "conda's own base environment" in lab.remove()["msg"]
+    assert (lab.root / "bin" / "conda").exists()
+
+
 def test_without_its_conda_the_environment_goes_all_the_same(lab: Lab) -> None:
     lab.run()
     (lab.root / "bin" / "conda").unlink()
