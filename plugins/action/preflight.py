@@ -179,8 +179,8 @@ class ActionModule(Action):
             raise UserError(f"Nothing was changed. Settings that a role cannot take:{lines}")
         self._task.environment = [*(self._task.environment or []), options["environment"]]
         profile = profiles.load(options["profile"])
-        asked = (options[name] for name in ("profile", "prefix", "homebrew_prefix"))
-        output = self._read(*asked, *options["conda_places"], lock=options["lock"])
+        asked = (profile.name, options["prefix"], options["homebrew_prefix"], *options["conda_places"])
+        output = self._read(*asked, lock=options["lock"])
         facts = parse(output)
         provider = choose_provider(options["provider"], facts.system)
         locked = run_lock.settle(self, output) if options["lock"] else ""
@@ -195,7 +195,7 @@ class ActionModule(Action):
             raise UserError(f"Nothing was changed: {count} to solve first.{lines}")
         selected = profile.select(wanted, facts.platform)
         host = {
-            "profile": profile.name,
+            "profile": profile.reference,
             "python_version": profile.python,
             "platform": facts.platform,
             "provider": provider,

@@ -14,6 +14,7 @@ from ansible.utils.display import Display
 
 from ...verify import RESULTS, ROOT
 from ...verify.documents import MalformedError
+from ...verify.profile import model as profiles
 from ...verify.results.files import file_name, load
 from ..plugin_utils.action import Action
 
@@ -62,7 +63,9 @@ class ActionModule(Action):
         with tempfile.TemporaryDirectory() as folder:
             inventory = Path(folder) / "hosts.json"
             inventory.write_text(json.dumps({"all": {"hosts": {host: self._connection_of(task_vars)}}}), "utf-8")
-            command = [sys.executable, "-m", "verify", "--profile", options["profile"], "--level", options["level"]]
+            # Not as it was given: a path may be relative to this process's folder.
+            profile = profiles.load(options["profile"]).reference
+            command = [sys.executable, "-m", "verify", "--profile", profile, "--level", options["level"]]
             # The page is of all machines; the callback `fleet` makes it once, at the end.
             command += ["--no-page", "--results", str(RESULTS)]
             if options["lang"]:
