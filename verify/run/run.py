@@ -72,9 +72,9 @@ class Run:
             files.replace(path, content)
             self._written.append(path)
         except OSError as error:
-            self._write_anew(health, UserError(f"its result could not be written: {error.strerror or error}"))
+            self._rewrite(health, UserError(f"its result could not be written: {error.strerror or error}"))
         except Exception as error:
-            self._write_anew(health, error)
+            self._rewrite(health, error)
         self._closed.add(health.report.host)
         return health.report.checks[-1]
 
@@ -91,12 +91,12 @@ class Run:
             closed = one.report.host in self._closed
             error = self._unshown(one)
             if error is not None or not closed:
-                self._write_anew(one, error)
+                self._rewrite(one, error)
                 yield address, one.report.checks[-1]
         for host, error in (self._make_page() if page_wanted else {}).items():
             for address, one in self._hosts.items():
                 if one.report.host == host:
-                    self._write_anew(one, error)
+                    self._rewrite(one, error)
                     yield address, one.report.checks[-1]
 
     def complain(self, problem: str) -> None:
@@ -131,7 +131,7 @@ class Run:
             return error
         return None
 
-    def _write_anew(self, health: HostHealth, error: Exception | None) -> None:
+    def _rewrite(self, health: HostHealth, error: Exception | None) -> None:
         """Settle a host's report after a failure of verify, and write it if that can be."""
         if error is not None:
             health.note(error)
