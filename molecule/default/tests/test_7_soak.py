@@ -58,7 +58,7 @@ def test_a_machine_that_slows_down_is_found_out(lab: Lab, tmp_path: Path) -> Non
     while run.poll() is None:
         for signal_, seconds in ((signal.SIGSTOP, 0.45), (signal.SIGCONT, 0.05)):
             with suppress(ProcessLookupError):
-                os.kill(int(probe), signal_)
+                os.kill(probe, signal_)
             time.sleep(seconds)
     output, _ = run.communicate(timeout=LIMIT_S)
     # A warning: the machine is what its profile says.
