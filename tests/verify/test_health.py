@@ -125,11 +125,18 @@ def test_what_a_framework_is_asked(
     checked("soak")
     a, b = exact_operands()
     found = asked["mlx"]
-    names = ["import", "device", "execute", "numbers", "matmul", "bandwidth", "course", "training", "memory"]
+    names = ["import", "device", "execute", "large", "numbers", "matmul", "bandwidth", "course", "training", "memory"]
     assert found["parameters"] == {
         "device": "gpu",
         "stages": [*names, "libraries", "sustained"],
-        **{"a": a, "b": b, "seed": 20241, "memory_bytes": 16 * 2**30, "yardstick": yardstick},
+        **{
+            "a": a,
+            "b": b,
+            "large": [1024, 2048, 2048],
+            "seed": 20241,
+            "memory_bytes": 16 * 2**30,
+            "yardstick": yardstick,
+        },
         **{"successors": SUCCESSORS, "prompt": PROMPT, "length": LENGTH},
         **{"matmul_s": 20.0, "bandwidth_s": 2.0, "course_s": 10.0, "soak_s": 48.0, "window_s": 2.0},
     }

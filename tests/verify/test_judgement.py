@@ -46,6 +46,21 @@ def judge(
     return {one.check.removeprefix("mlx."): one for one in found}, report
 
 
+@pytest.mark.parametrize(
+    ("data", "result", "fault", "message"),
+    [
+        ({"error": 3.9, "said": ""}, "pass", "", "of 1024 x 2048 x 2048 in half precision, off by 3.9 "),
+        ({"error": 4.1, "said": ""}, "fail", "wrong-large", "of 1024 x 2048 x 2048 in half precision, off by 4.1 "),
+        ({"error": "inf", "said": ""}, "fail", "not-finite", "the product has another shape"),
+        ({"error": None, "said": "the device has no bfloat16"}, "skip", "", "the device has no bfloat16"),
+    ],
+)
+def test_a_large_product(data: dict[str, Any], result: str, fault: str, message: str) -> None:
+    found = judge({"large": data})[0]["large"]
+    assert (found.result, found.fault) == (result, fault)
+    assert found.message.startswith(message)
+
+
 def test_good_records() -> None:
     found, report = judge()
     assert {one.result for one in found.values()} == {"pass"}
@@ -291,7 +306,7 @@ def test_the_courses_test_never_fails() -> None:
 )
 def test_a_lack_of_memory_has_its_own_name(said: str) -> None:
     records: list[dict[str, Any]] = []
-    for stage, data in list(GOOD.items())[:4]:
+    for stage, data in list(GOOD.items())[:5]:
         records += [{"stage": stage, "event": "start"}, {"stage": stage, "event": "end", "seconds": 1.0, "data": data}]
     records += [
         {"stage": "matmul", "event": "start"},

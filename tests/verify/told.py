@@ -62,6 +62,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "import": {"version": "1.0"},
     "device": {"present": ["cpu", "gpu"], "default": "gpu", "settings": {}, "asked": "gpu:0"},
     "execute": {"asked": "gpu:0", "ran_on": "gpu:0", "result": exact_result()},
+    "large": {"error": 0.5, "said": ""},
     "numbers": {"cases": [CASE]},
     "matmul": {"asked": "gpu:0", "products": [PRODUCT], "lacking": {}, "numpy_tflops": 0.1},
     "bandwidth": {"bytes": 5 * 10**8, "samples": SAMPLES},

@@ -4,9 +4,10 @@ import math
 from dataclasses import replace
 from typing import Any
 
+from ..probes import units
 from ..results.model import CheckResult, FrameworkReport, Training
 from ..target.answers import Report
-from . import language_model, numbers
+from . import language_model, numbers, tolerance
 from .advice import failed, warned
 from .chips import Chip
 from .speed import SpeedJudge
@@ -14,6 +15,11 @@ from .speed import SpeedJudge
 LEARNED = 0.5
 """The share of the first loss below which the last one must be."""
 FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
+
+
+def large(device: str) -> tuple[int, int, int]:
+    """Rows, terms and columns of a product at which half precision was seen to go wrong on GPUs; fewer for a CPU."""
+    return 64 if device.lower() == "cpu" else 1024, 2048, 2048
 
 
 def exact_operands() -> tuple[list[list[int]], list[list[int]]]:
@@ -103,6 +109,17 @@ class FrameworkJudge:
         else:
             value = self._pass("value", f"all {len(pairs)} entries of relu(a b) are exact")
         return [value, self._placement(data)]
+
+    def large(self, report: Report) -> list[CheckResult]:
+        """The check large."""
+        if report.data["error"] is None:
+            return [self._skip("large", report.data["said"])]
+        error, limit = float(report.data["error"]), tolerance.PRODUCT
+        if not math.isfinite(error):
+            return [self._fail("large", "not-finite", "the product has another shape, or values that are not finite")]
+        size = " x ".join(str(one) for one in large(self._device))
+        message = f"of {size} in half precision, off by {error:.3g} {units.ROUNDING}, limit {limit:.3g}"
+        return [self._pass("large", message) if error <= limit else self._fail("large", "wrong-large", message)]
 
     def generate(self, report: Report) -> list[CheckResult]:
         """The checks generate and placement."""

@@ -229,6 +229,7 @@ class HostHealth:
             "stages": [one.name for one in stages.of(FRAMEWORK, level, wanted.kind) if one.recorded],
             "a": a,
             "b": b,
+            "large": framework.large(wanted.device[platform]),
             "successors": language_model.SUCCESSORS,
             "prompt": language_model.PROMPT,
             "length": language_model.LENGTH,

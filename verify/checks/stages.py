@@ -107,6 +107,15 @@ TABLE = (
         RUNNING,
         kinds=(ARRAYS,),
     ),
+    # What the exact computation is too small for: mlx #3585, #3797.
+    Stage(
+        FRAMEWORK,
+        "large",
+        (Check("{framework}.large", "A large product in half precision is right"),),
+        FrameworkJudge.large,
+        RUNNING,
+        kinds=(ARRAYS,),
+    ),
     Stage(
         FRAMEWORK,
         "generate",
