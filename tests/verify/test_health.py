@@ -1,6 +1,7 @@
 """The health of one host: what is asked of it, for how long, and what is noted of verify's own failures."""
 
 import functools
+import threading
 import traceback
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -132,7 +133,7 @@ def test_what_a_framework_is_asked(
         **{
             "a": a,
             "b": b,
-            "large": [1024, 2048, 2048],
+            "large": (1024, 2048, 2048),
             "seed": 20241,
             "memory_bytes": 16 * 2**30,
             "yardstick": yardstick,
@@ -156,6 +157,29 @@ def test_every_question_has_its_time(
     }
     checked("full", 7.0)
     assert {one["seconds"] for one in asked.values()} == {7.0}
+
+
+def test_frameworks_are_asked_side_by_side_where_nothing_is_timed(mac: Mac, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("mlx", "jax", "pytorch")
+    monkeypatch.setattr(health_module, "time", SimpleNamespace(monotonic=lambda: 100.0))
+    together = threading.Barrier(len(names), timeout=60)
+    asked: list[str] = []
+
+    def answering(question: Question) -> Any:
+        if question.probe in names:
+            asked.append(question.probe)
+            # Each waits here for the others.
+            together.wait()
+        return macs.honest(mac, question)
+
+    said: list[str] = []
+    (host,) = testinfra.get_hosts([macs.connect(monkeypatch, {"mac-1": answering})])
+    plan = Plan(LOADED, "quick", names, None, 5.0)
+    found = HostHealth(host, "mac-1", plan, LOADED.lock, said.append)
+    answers = [found.check(name) for name in stages.check_names(plan)]
+    assert {one.result for one in answers} == {"pass"}
+    assert sorted(asked) == sorted(names)
+    assert said == ["mac-1: probing mlx, jax, pytorch, quick, at most 120 s"]
 
 
 def test_what_takes_long_is_announced(checked: Checked, monkeypatch: pytest.MonkeyPatch) -> None:

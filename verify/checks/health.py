@@ -8,6 +8,7 @@ import dataclasses
 import time
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -64,6 +65,7 @@ class HostHealth:
         self._started = time.monotonic()
         self._numpy_tflops = 0.0
         self._installed: frozenset[str] = frozenset()
+        self._outcomes: dict[str, tuple[Outcome, float]] = {}
         self.report = HostReport(
             host=name,
             address=host.backend.get_pytest_id(),
@@ -221,30 +223,7 @@ class HostHealth:
             return self._skip_all(name, self._answers[f"{packages.PREFIX}.{name}"].message)
         if platform not in wanted.device:
             return self._skip_all(name, f"not available on {platform}")
-        limit, level = self._limit, self._plan.level
-        self._announce(f"{self.report.host}: probing {name}, {level}, at most {limit:.0f} s")
-        a, b = framework.exact_operands()
-        parameters = {
-            "device": wanted.device[platform],
-            "stages": [one.name for one in stages.of(FRAMEWORK, level, wanted.kind) if one.recorded],
-            "a": a,
-            "b": b,
-            "large": framework.large(wanted.device[platform]),
-            "successors": language_model.SUCCESSORS,
-            "prompt": language_model.PROMPT,
-            "length": language_model.LENGTH,
-            "seed": SEED,
-            "memory_bytes": self.report.machine.get("memory_bytes", 0),
-            # A Mac's figures are held against its chip.
-            "yardstick": self.report.chip is None,
-            **MEASURE_S,
-            "soak_s": self._plan.soak_s,
-            "window_s": self._plan.soak_s / SOAK_WINDOWS,
-        }
-        # All sets' variables, not the framework's alone: an activated environment has them all.
-        sets = [self._plan.profile.package_set(one) for one in record.sets]
-        variables = {key: value for one in sets for key, value in one.environment.items()}
-        outcome = remote.probe(self._host, record.python, name, parameters, variables, limit)
+        outcome, limit = self._outcome(name)
         report.seconds = outcome.seconds
         judge = FrameworkJudge(
             name,
@@ -261,6 +240,50 @@ class HostHealth:
         report.result = worst([one.result for one in found]) if judged else "skip"
         self._hold(judge, report)
         return found
+
+    def _outcome(self, name: str) -> tuple[Outcome, float]:
+        """What a framework's probe answers, and the seconds it had; where nothing is timed, all are asked at once."""
+        if name not in self._outcomes:
+            names, limit = [name] if self._plan.level in MEASURED else self._frameworks_there(), self._limit
+            self._announce(f"{self.report.host}: probing {', '.join(names)}, {self._plan.level}, at most {limit:.0f} s")
+            with ThreadPoolExecutor(len(names)) as pool:
+                asked = {one: pool.submit(self._ask, one, limit) for one in names}
+            self._outcomes |= {one: (answer.result(), limit) for one, answer in asked.items()}
+        return self._outcomes[name]
+
+    def _frameworks_there(self) -> list[str]:
+        """The frameworks that the machine has of those that were asked for."""
+        known, record = self._plan.profile.frameworks, self._record
+        here = record.frameworks if record else ()
+        return [one for one in self._plan.candidates if one in here and self._platform in known[one].device]
+
+    def _ask(self, name: str, limit_s: float) -> Outcome:
+        record, plan = self._record, self._plan
+        assert record is not None
+        wanted = plan.profile.frameworks[name]
+        device = wanted.device[self._platform]
+        a, b = framework.exact_operands()
+        parameters = {
+            "device": device,
+            "stages": [one.name for one in stages.of(FRAMEWORK, plan.level, wanted.kind) if one.recorded],
+            "a": a,
+            "b": b,
+            "large": framework.large(device),
+            "successors": language_model.SUCCESSORS,
+            "prompt": language_model.PROMPT,
+            "length": language_model.LENGTH,
+            "seed": SEED,
+            "memory_bytes": self.report.machine.get("memory_bytes", 0),
+            # A Mac's figures are held against its chip.
+            "yardstick": self.report.chip is None,
+            **MEASURE_S,
+            "soak_s": plan.soak_s,
+            "window_s": plan.soak_s / SOAK_WINDOWS,
+        }
+        # All sets' variables, not the framework's alone: an activated environment has them all.
+        sets = [plan.profile.package_set(one) for one in record.sets]
+        variables = {key: value for one in sets for key, value in one.environment.items()}
+        return remote.probe(self._host, record.python, name, parameters, variables, limit_s)
 
     def _check_coreml(self) -> list[CheckResult]:
         if self._obstacle or self._record is None:
