@@ -107,6 +107,7 @@ def _targets() -> Iterator[_Target]:
         project = tomllib.load(file)
     date = project["tool"]["metal-lab"]["locked-on"]
     needed, groups = project["project"]["dependencies"], project["dependency-groups"]
+    (floor,) = re.findall(r">=\s*([\d.]+)", project["project"]["requires-python"])
     uv = [one for one in needed if one.startswith("uv==")]
     for path, wanted, arguments in (
         (UV_LOCK, uv, ["-"]),
@@ -115,7 +116,7 @@ def _targets() -> Iterator[_Target]:
         (ROOT / "controller-dev.lock", [*needed, *groups["dev"]], [_PROJECT, "--group", "dev"]),
     ):
         lines = "\n".join(wanted)
-        everywhere = [*arguments, "--universal", "--python-version", "3.11"]
+        everywhere = [*arguments, "--universal", "--python-version", floor]
         yield _Target(path, _PROJECT, f"{date}\n{lines}".encode(), everywhere, date, ROOT, stdin=lines)
     for name in profiles.names():
         yield from _of_profile(profiles.load(name))
