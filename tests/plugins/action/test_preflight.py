@@ -314,6 +314,22 @@ def test_the_script_tells_what_stands_in_homebrews_place(tmp_path: Path) -> None
     (prefix / "bin").mkdir()
     (prefix / "bin" / "brew").touch()
     assert seen()[0] == "brew"
+    # git writes HEAD last: a branch without a commit is a clone that was cut off, with a part of its files.
+    (prefix / ".git" / "HEAD").write_text("ref: refs/heads/stable\n")
+    assert seen()[0] == "clone"
+    (prefix / ".git" / "packed-refs").write_text(f"{'0' * 40} refs/heads/stable\n")
+    assert seen()[0] == "brew"
+    (prefix / ".git" / "packed-refs").write_text(f"{'0' * 40} refs/heads/stable-2\n")
+    assert seen()[0] == "clone"
+    (prefix / ".git" / "refs" / "heads").mkdir(parents=True)
+    (prefix / ".git" / "refs" / "heads" / "stable").write_text("0" * 40)
+    assert seen()[0] == "brew"
+    (prefix / ".git" / "HEAD").write_text("0" * 40)
+    assert seen()[0] == "brew"
+    (prefix / ".git" / "HEAD").write_text("ref: refs/heads/.invalid\n")
+    assert seen()[0] == "clone"
+    (prefix / ".git" / "reftable").mkdir()
+    assert seen()[0] == "brew"
 
 
 @pytest.mark.parametrize(

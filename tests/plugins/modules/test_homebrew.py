@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(f"GIT_{name}_NAME", "a")
         monkeypatch.setenv(f"GIT_{name}_EMAIL", "a@localhost")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    monkeypatch.setattr(homebrew_clone, "PAUSES_S", (0,))
     for line in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "x"], ["tag", "6.0.18"]):
         git(place, *line)
     return place
@@ -111,6 +113,50 @@ def test_a_clone_that_was_cut_off_is_taken_up_again(remote: Path, prefix: Path) 
     assert look(prefix, str(remote), USER)
 
 
+def test_a_clone_that_was_killed_while_files_were_written_is_taken_up_again(remote: Path, prefix: Path) -> None:
+    """bin/brew is there then, and git's lock, but no commit at HEAD."""
+    clone(prefix, str(remote), "6.0.18", commit(remote))
+    git(prefix, "symbolic-ref", "HEAD", "refs/heads/main")
+    git(prefix, "branch", "-D", "stable")
+    (prefix / ".git" / "index.lock").touch()
+    assert not look(prefix, str(remote), USER)
+    clone(prefix, str(remote), "6.0.18", commit(remote))
+    assert look(prefix, str(remote), USER)
+    # As from an archive, without any repository.
+    shutil.rmtree(prefix / ".git")
+    assert look(prefix, str(remote), USER)
+
+
+def test_a_users_own_hooks_do_not_run_in_the_clone(remote: Path, prefix: Path, tmp_path: Path) -> None:
+    hook = tmp_path / "hooks" / "post-checkout"
+    hook.parent.mkdir()
+    hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    hook.chmod(0o755)
+    (tmp_path / "gitconfig").write_text(f"[core]\n hooksPath = {hook.parent}\n symlinks = false\n")
+    clone(prefix, str(remote), "6.0.18", commit(remote))
+    assert not (tmp_path / "ran").exists()
+    settings = {name: git(prefix, "config", name) for name in ("fetch.prune", "core.symlinks", "core.autocrlf")}
+    assert settings == {"fetch.prune": "true", "core.symlinks": "true", "core.autocrlf": "false"}
+
+
+def test_a_network_that_stumbles_is_asked_again(
+    remote: Path, prefix: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sha = commit(remote)
+    away = tmp_path / "away"
+    remote.rename(away)
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        away.rename(remote)
+
+    monkeypatch.setattr(homebrew_clone.time, "sleep", sleep)
+    monkeypatch.setattr(homebrew_clone, "PAUSES_S", (7, 8))
+    clone(prefix, str(remote), "6.0.18", sha)
+    assert waited == [7]
+
+
 def test_after_a_failure_another_remote_may_be_named(remote: Path, prefix: Path, tmp_path: Path) -> None:
     """As the message of the failure tells to do."""
     with pytest.raises(HomebrewError, match="homebrew_git_remote"):
@@ -120,6 +166,7 @@ def test_after_a_failure_another_remote_may_be_named(remote: Path, prefix: Path,
     assert look(prefix, str(remote), USER)
 
 
+@pytest.mark.usefixtures("remote")
 def test_a_remote_that_is_not_there_is_explained(tmp_path: Path, prefix: Path) -> None:
     with pytest.raises(HomebrewError, match="homebrew_git_remote"):
         clone(prefix, str(tmp_path / "nowhere"), "6.0.18", "0" * 40)
