@@ -89,6 +89,7 @@ case $(uname -s) in
         # 1 when this shell is translated by Rosetta; unknown (and silent with -i) on a Mac without it.
         say translated "$(sysctl -in sysctl.proc_translated)"
         say macos "$(sw_vers -productVersion)"
+        say cpu "$(sysctl -in machdep.cpu.brand_string)"
         say shell "$(dscl . -read "/Users/$(id -un)" UserShell | sed 's/^UserShell: //')"
         ;;
     *)

@@ -86,11 +86,18 @@ def outcome(probe: str, written: list[dict[str, Any]], **ended: Any) -> Outcome:
 
 
 def judged(
-    probe: str, subject: Any, answer: Outcome, *, level: str = "full", required: bool = True, **values: list[str]
+    probe: str,
+    subject: Any,
+    answer: Outcome,
+    *,
+    level: str = "full",
+    required: bool = True,
+    virtual: bool = False,
+    **values: list[str],
 ) -> list[CheckResult]:
     """The answers of all checks of a probe; what goes wrong in a judge is raised."""
     problems: list[Exception] = []
-    asked = Asked(stages.of(probe, level), values, subject, answer, 60.0, required)
+    asked = Asked(stages.of(probe, level), values, subject, answer, 60.0, required, virtual=virtual)
     found = walk(asked, problems.append)
     if problems:
         raise problems[0]

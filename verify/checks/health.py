@@ -149,10 +149,11 @@ class HostHealth:
         *,
         required: bool = True,
         unneeded: tuple[str, ...] = (),
+        virtual: bool = False,
         **values: list[str],
     ) -> list[CheckResult]:
         asked = stages.of(probe, self._plan.level)
-        found = walk(Asked(asked, values, subject, outcome, limit_s, required, unneeded), self.note)
+        found = walk(Asked(asked, values, subject, outcome, limit_s, required, unneeded, virtual), self.note)
         if any(one.fault == LOST for one in found):
             # No more is asked of a machine that went away.
             self._obstacle = "not reached: the connection broke before"
@@ -249,7 +250,15 @@ class HostHealth:
             report=report,
             by_default=wanted.device_by_default,
         )
-        found = self._walk(FRAMEWORK, judge, outcome, limit, required=wanted.required, framework=[name])
+        found = self._walk(
+            FRAMEWORK,
+            judge,
+            outcome,
+            limit,
+            required=wanted.required,
+            virtual=self.report.machine.get("virtual", False),
+            framework=[name],
+        )
         judged = all(one.message != NOT_JUDGED for one in found)
         report.result = worst([one.result for one in found]) if judged else "skip"
         self._hold(judge, report)
@@ -276,7 +285,8 @@ class HostHealth:
         if not report.matmul:
             return
         self._numpy_tflops = max(self._numpy_tflops, judge.numpy_tflops)
-        if machine.chip_of(self.report):
+        chip = machine.chip_of(self.report)
+        if chip and chip.fp32_tflops:
             self.report.yardstick = "chip"
         elif self.report.chip is None:
             self.report.yardstick = "blas"

@@ -4,6 +4,7 @@ import getpass
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +152,7 @@ def test_a_network_that_stumbles_is_asked_again(
         waited.append(seconds)
         away.rename(remote)
 
-    monkeypatch.setattr(homebrew_clone.time, "sleep", sleep)
+    monkeypatch.setattr(time, "sleep", sleep)
     monkeypatch.setattr(homebrew_clone, "PAUSES_S", (7, 8))
     clone(prefix, str(remote), "6.0.18", sha)
     assert waited == [7]
