@@ -117,7 +117,7 @@ def notes(mac: Mac, order: Order) -> list[str]:
     if order.homebrew and version[0] < BOTTLES_SINCE:
         told.append(
             f"Homebrew makes no ready-made packages for macOS {mac.macos} any more (Tier 3): what is newer than its "
-            "last ones is built here, which takes long and may fail. Update macOS, or do without: homebrew_enabled: false."
+            "last ones is built here, which takes long or fails. Update macOS, or do without (homebrew_enabled: false)."
         )
     chip = re.fullmatch(r"Apple M(\d+)(?: (?:Pro|Max|Ultra))?", mac.cpu)
     if chip and int(chip[1]) >= NEURAL_SINCE and version < NEURAL_MACOS:

@@ -551,7 +551,7 @@ def test_the_lines_are_warnings_that_name_the_mac(home: Path, tmp_path: Path, mo
     assert not run(home, {"lock": False}, {"inventory_hostname": "lab-07"}).get("failed")
     (line,) = said
     assert line.startswith("lab-07: Homebrew makes no ready-made packages for macOS 14.8.2 any more")
-    assert line.endswith("homebrew_enabled: false.")
+    assert line.endswith("(homebrew_enabled: false).")
 
 
 def test_what_stands_in_the_way_is_said_at_once_and_the_lock_given_back(home: Path) -> None:
