@@ -24,6 +24,7 @@ class Checkout:
 
     folder: Path
     bin: Path
+    stdin: int = subprocess.DEVNULL
 
     @property
     def root(self) -> Path:
@@ -58,14 +59,12 @@ class Checkout:
         lock = (self.root / "controller.lock").read_text(encoding="utf-8")
         (venv / "controller.stamp").write_text(f"{self.root}\n{lock}", encoding="utf-8")
 
-    def run(
-        self, *arguments: str, stdin: int = subprocess.DEVNULL, **environment: str
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         (self.folder / "record").unlink(missing_ok=True)
         return subprocess.run(
             [str(self.root / "converge"), *arguments],
             env={"PATH": str(self.bin), "HOME": str(self.folder), "RECORD": str(self.folder / "record"), **environment},
-            stdin=stdin,
+            stdin=self.stdin,
             capture_output=True,
             text=True,
             check=False,
@@ -170,7 +169,7 @@ def test_the_password_is_asked_for_where_homebrews_folder_is_to_be_made(checkout
     checkout.ready()
     checkout.tool("uname", "echo Darwin")
     checkout.tool("sudo", "exit 1")
-    ours, terminal = pty.openpty()
+    ours, checkout.stdin = pty.openpty()
     try:
         for arguments, asked in (
             ((), True),
@@ -178,11 +177,11 @@ def test_the_password_is_asked_for_where_homebrews_folder_is_to_be_made(checkout
             (("-e", '{"homebrew_enabled": false}'), False),
             (("-i", "inventory/lab.yml"), False),
         ):
-            checkout.run(*arguments, stdin=terminal)
+            checkout.run(*arguments)
             assert ("--ask-become-pass" in checkout.recorded) is asked, arguments
     finally:
         os.close(ours)
-        os.close(terminal)
+        os.close(checkout.stdin)
 
 
 def test_a_python_that_does_not_do_is_named_with_what_is_needed(checkout: Checkout) -> None:
