@@ -16,8 +16,10 @@ PLACES = ("Cellar/*/*", "Caskroom/*/*", "var/homebrew/linked/*", "Library/Taps/*
 
 def render(taps: list[str], formulae: list[str], casks: list[str]) -> str:
     """The Brewfile's content."""
-    kinds = {"tap": taps, "brew": formulae, "cask": casks}
-    lines = [f"{kind} {_literal(name)}" for kind, names in kinds.items() for name in names]
+    # Since 6.0 brew installs nothing of a tap that nobody said to trust. `nil` (no address of its own) is for releases
+    # before: they would take what follows for the address (Library/Homebrew/bundle/dsl.rb, tap).
+    lines = [f"tap {_literal(name)}, nil, trusted: true" for name in taps]
+    lines += [f"{kind} {_literal(name)}" for kind, names in (("brew", formulae), ("cask", casks)) for name in names]
     return "".join(f"{line}\n" for line in ["# Ansible managed by the role homebrew.", *lines])
 
 

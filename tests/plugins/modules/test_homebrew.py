@@ -228,7 +228,7 @@ def test_another_failure_is_the_brewfiles() -> None:
 def test_a_name_in_the_brewfile_is_never_code() -> None:
     assert render(["o/t"], ["git", "html2text"], ["visual-studio-code"]).splitlines() == [
         "# Ansible managed by the role homebrew.",
-        'tap "o/t"',
+        'tap "o/t", nil, trusted: true',
         'brew "git"',
         'brew "html2text"',
         'cask "visual-studio-code"',
@@ -334,7 +334,7 @@ def test_a_mac_that_has_all_of_it_is_asked_once(brew: Brew) -> None:
     run = brew.run(taps=["o/t"])
     assert (run["changed"], run["installed"]) == (True, [])
     (diff,) = run["diff"]
-    text = '# Ansible managed by the role homebrew.\ntap "o/t"\nbrew "htop"\ncask "café"\n'
+    text = '# Ansible managed by the role homebrew.\ntap "o/t", nil, trusted: true\nbrew "htop"\ncask "café"\n'
     header = str(brew.brewfile)
     assert diff == {"before_header": header, "after_header": header, "before": "", "after": text}
     assert brew.brewfile.read_text() == text
