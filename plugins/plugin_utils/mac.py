@@ -10,7 +10,7 @@ BOTTLES_SINCE = 15
 """The oldest macOS for which Homebrew makes ready-made packages (Homebrew/brew#23928, of September 2026)."""
 NEURAL_SINCE, NEURAL_MACOS = 5, (26, 2)
 """The first M whose GPU has neural accelerators, and the first macOS that lets programs use them
-(machinelearning.apple.com/research/exploring-llms-mlx-m5)."""
+(is_nax_available in mlx/backend/metal; mlx#3182)."""
 FLAGS = ("sudo_asks", "tools", "shellenv", "conda_writable", "env_writable")
 ADMINISTRATORS = "admin"
 """macOS's group of administrators: /etc/sudoers lets it use sudo ("%admin ALL = (ALL) ALL")."""
