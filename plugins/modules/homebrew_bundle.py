@@ -110,6 +110,7 @@ def main() -> None:
     options = ["--no-upgrade", f"--file={brewfile}"]
     code, out, err = module.run_command([brew, "bundle", "check", "--verbose", *options])
     if code == 0:
+        _tell(module, lacking(prefix, [], formulae, casks))
         module.exit_json(changed=bool(rewritten), installed=[], ansible_facts=facts, diff=rewritten)
     missing = lacking(prefix, taps, formulae, casks)
     if module.check_mode and not missing:
@@ -126,14 +127,18 @@ def main() -> None:
     if code != 0:
         said = f"{out}\n{err}".strip()
         module.fail_json(msg=_failure(code, missing, came, said), **done)
+    _tell(module, missing)
+    brought = {"before": _lines(gone), "after": _lines(came)}
+    module.exit_json(ansible_facts=facts, diff=[*rewritten, brought], **done)
+
+
+def _tell(module: AnsibleModule, missing: list[str]) -> None:
+    """Warn of what is not there although brew is content: it has another name by now, or brew.env leaves it out."""
     if missing:
-        # A formula that has another name by now, or one that a setting of the user's (brew.env) leaves out.
         module.warn(
             f"brew is content, but nothing of the name {', '.join(missing)} is there. `brew info NAME` tells whether "
             "it was renamed: then put its new name into homebrew_formulae or homebrew_casks."
         )
-    brought = {"before": _lines(gone), "after": _lines(came)}
-    module.exit_json(ansible_facts=facts, diff=[*rewritten, brought], **done)
 
 
 def _failure(code: int, missing: list[str], came: list[str], said: str) -> str:

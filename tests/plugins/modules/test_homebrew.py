@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.metal_lab.macs.plugins.modules import homebrew_bundle, homebrew_clone
 from ansible_collections.metal_lab.macs.plugins.modules.homebrew_bundle import advice, inventory, lacking, render
 from ansible_collections.metal_lab.macs.plugins.modules.homebrew_clone import (
@@ -383,15 +384,26 @@ def test_what_is_missing_is_installed_and_told_by_what_is_there_afterwards(brew:
     assert brew.run(taps=["o/t"])["changed"] is True
 
 
-def test_what_brew_does_not_install_though_it_is_content_is_told(brew: Brew, capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_brew_does_not_install_though_it_is_content_is_told(brew: Brew, monkeypatch: pytest.MonkeyPatch) -> None:
     """As where a formula that is installed has another name since."""
+    # In the controller's process, where this runs, Ansible says the same warning once.
+    said: list[str] = []
+    monkeypatch.setattr(AnsibleModule, "warn", lambda _, text: said.append(text))
     brew.run()
     brew.answer("check", 1, "")
     brew.answer("install", 0, WORDS, does=brew.brings("cask:café"))
     made = brew.run()
     assert made["installed"] == ["Caskroom/café/1.0"]
-    assert "nothing of the name htop is there" in capfd.readouterr().err
+    assert "nothing of the name htop is there" in said[-1]
     assert brew.run()["changed"] is False
+    brew.answer("check", 0, "")
+    said.clear()
+    assert brew.run(formulae=["git", "htop"])["changed"] is True
+    assert "nothing of the name git, htop is there" in said[-1]
+    (brew.prefix / "opt" / "git").mkdir(parents=True)
+    said.clear()
+    brew.run(formulae=["git"], taps=["homebrew/core"])
+    assert said == []
 
 
 @pytest.mark.parametrize(
