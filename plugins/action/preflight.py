@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible.utils.display import Display
+
 from ...verify.errors import UserError
 from ...verify.profile import model as profiles
 from ...verify.profile.model import Profile
@@ -185,7 +187,7 @@ class ActionModule(Action):
         provider = choose_provider(options["provider"], facts.system)
         locked = run_lock.settle(self, output) if options["lock"] else ""
         wanted = options["frameworks"] or profile.frameworks_on(facts.platform)
-        order = self._order(provider, options["homebrew_user"], task_vars)
+        order = self._order(provider, options, task_vars)
         problems = [*judge(facts, profile, wanted, order), *([locked] if locked else [])]
         if problems:
             if options["lock"] and not locked and not self.checking:
@@ -193,6 +195,8 @@ class ActionModule(Action):
             count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
             lines = "".join(f"\n- {problem}" for problem in problems)
             raise UserError(f"Nothing was changed: {count} to solve first.{lines}")
+        for note in mac.notes(facts.mac, order) if facts.mac else []:
+            Display().warning(f"{task_vars.get('inventory_hostname', 'this Mac')}: {note}")
         selected = profile.select(wanted, facts.platform)
         host = {
             "profile": profile.reference,
@@ -212,13 +216,13 @@ class ActionModule(Action):
         }
         return {"ansible_facts": {"preflight_host": host, **_interpreter(facts.system)}}
 
-    def _order(self, provider: str, homebrew_user: str, task_vars: dict[str, Any]) -> mac.Order:
+    def _order(self, provider: str, options: dict[str, Any], task_vars: dict[str, Any]) -> mac.Order:
         run, left_out = _tags(task_vars)
         passwords = ("ansible_become_password", "ansible_become_pass", "ansible_sudo_pass")
         return mac.Order(
             provider=provider,
-            homebrew="system" not in left_out and bool({"all", "system"} & run),
-            homebrew_user=homebrew_user,
+            homebrew=options["homebrew_enabled"] and "system" not in left_out and bool({"all", "system"} & run),
+            homebrew_user=options["homebrew_user"],
             # --ask-become-pass is in the play's context, a host's own in its variables.
             password=bool(self._play_context.become_pass) or any(task_vars.get(name) for name in passwords),
         )

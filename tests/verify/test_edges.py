@@ -357,10 +357,11 @@ def test_what_the_tools_say_is_read_exactly() -> None:
 def test_the_chip_in_words() -> None:
     assert chips.find("Apple M1", None) is None
     range_ = chips.Chip("X", 1, (1.0, 2.0), (2.0, 4.0), (100.0, 100.0))
-    assert (chips._text(range_.fp32_tflops), chips._text(range_.bandwidth_gb_s)) == ("1 to 2", "100")
+    assert (chips._text((1.0, 2.0)), chips._text(range_.bandwidth_gb_s)) == ("1 to 2", "100")
     assert range_.peak("float32") == (1.0, 2.0)
     assert range_.peak("bfloat16") == range_.peak("float16") == (2.0, 4.0)
-    assert chips.judge("Darwin", "X", None, "15.0").message == "no figures for 'X' with unknown GPU cores (macOS 15.0)"
+    said = chips.judge("Darwin", "X", None, "15.0", virtual=False).message
+    assert said == "no figures for 'X' with unknown GPU cores (macOS 15.0)"
 
 
 # --- the environment
@@ -538,7 +539,8 @@ BROUGHT = {
         ({}, "", "", ""),
         ({"homebrew": "missing"}, "homebrew", "not-installed", "/opt/homebrew/bin/brew is not there"),
         ({"homebrew": "1 Homebrew 6.0.18"}, "homebrew", "no-answer", "exit code 1: Homebrew 6.0.18"),
-        ({"homebrew": "0 Homebrewed"}, "homebrew", "no-answer", "exit code 0: Homebrewed"),
+        ({"homebrew": "0 Homebrew"}, "homebrew", "no-answer", "exit code 0: Homebrew"),
+        ({"homebrew": "0 brew, version 8.0", "conda": "0 27.1"}, "", "", ""),
         ({"homebrew": ""}, "homebrew", "no-answer", "exit code ?: nothing"),
         ({"conda": "missing"}, "conda", "not-installed", "/conda/bin/conda is not there"),
         ({"formula:htop": "missing"}, "formulae", "not-installed", "htop is not installed"),

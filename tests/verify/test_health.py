@@ -1,6 +1,7 @@
 """The health of one host: what is asked of it, for how long, and what is noted of verify's own failures."""
 
 import functools
+import json
 import threading
 import traceback
 from collections.abc import Callable
@@ -10,8 +11,9 @@ from typing import Any
 import pytest
 import testinfra
 
-from tests.verify import macs
+from tests.verify import macs, told
 from tests.verify.macs import Mac, Question
+from verify import documents
 from verify.checks import health as health_module
 from verify.checks import numbers, speed, stages
 from verify.checks.framework import exact_operands
@@ -20,7 +22,8 @@ from verify.checks.language_model import LENGTH, PROMPT, SUCCESSORS
 from verify.checks.plan import Plan
 from verify.errors import UserError
 from verify.profile import model as profiles
-from verify.results.model import INTERNAL
+from verify.results import files
+from verify.results.model import INTERNAL, HostReport
 from verify.target import remote
 
 LOADED = profiles.load("ml-m1")
@@ -220,6 +223,50 @@ def test_a_message_is_cut_where_it_gets_longer_than_a_result_may_hold(checked: C
     mac.brought.update({f"formula:{name}": "missing" for name in names})
     (message,) = [one.message for one in checked("setup").report.checks if one.check == "system.formulae"]
     assert message == "; ".join(f"{name} is not installed" for name in names)[:2000]
+
+
+def test_what_a_virtual_mac_cannot_show_is_a_warning_and_the_rest_is_judged(
+    mac: Mac, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As GitHub's Macs are: everything runs there but MPS, which cannot allocate a few bytes."""
+    environment = mac.stages["environment"]
+    environment["machine"] = {**environment["machine"], "cpu": "Apple M1 (Virtual)"}
+    said = {**environment["state"]["said"], "model": "VirtualMac2,1\n", "virtual": "1\n"}
+    environment["state"] = {**environment["state"], "said": said}
+    error = (
+        "RuntimeError: MPS backend out of memory (MPS allocated: 0 bytes). Tried to allocate 256 bytes on shared pool."
+    )
+
+    def answering(question: Question) -> macs.Answer:
+        if question.probe != "pytorch":
+            return macs.honest(mac, question)
+        found = told.records({"import": mac.found("pytorch", question.asked)["import"]})
+        found.append({"stage": "device", "event": "start"})
+        found.append({"stage": "device", "event": "error", "error": error, "trace": ""})
+        said = {**macs.outcome({}), "records": [json.dumps(one) for one in found]}
+        return macs.Answer(f"\n{question.nonce} {json.dumps(said)}\n".encode())
+
+    def report() -> HostReport:
+        address = macs.connect(monkeypatch, {"mac-1": answering})
+        (host,) = testinfra.get_hosts([address])
+        plan = Plan(LOADED, "quick", ("pytorch", "mlx"), None, 48.0)
+        found = HostHealth(host, "mac-1", plan, LOADED.lock, print)
+        for name in stages.check_names(plan.candidates, "quick"):
+            found.check(name)
+        return found.report
+
+    virtual = report()
+    assert [one for one in virtual.checks if one.result == "fail"] == []
+    assert (virtual.verdict, virtual.machine["virtual"]) == ("healthy", True)
+    assert (virtual.frameworks["pytorch"].result, virtual.frameworks["mlx"].result) == ("warn", "pass")
+    bad = {one.check: one.fault for one in virtual.checks if one.result in ("warn", "fail")}
+    assert bad == {"pytorch.device": "virtual-limit"}
+    documents.check(documents.parse(json.dumps(virtual.as_data())), files.SCHEMA)
+    # The same answer of a Mac itself is a broken one.
+    environment["state"] = {**environment["state"], "said": {**said, "virtual": "0\n"}}
+    real = report()
+    assert real.verdict == "unhealthy"
+    assert {one.check: one.fault for one in real.checks if one.result == "fail"} == {"pytorch.device": "out-of-memory"}
 
 
 def test_figures_are_a_share_of_the_chips_or_else_of_the_fastest_on_the_machine(checked: Checked, mac: Mac) -> None:

@@ -334,7 +334,8 @@ def mac(machine: Machine) -> Machine:
     brew, conda = machine.home / "höme brew", machine.home / "conda"
     for tool, text in ((brew / "bin/brew", "Homebrew 6.0.18"), (conda / "bin/conda", "conda 26.3.2")):
         tool.parent.mkdir(parents=True)
-        tool.write_text(f"#!/bin/sh\necho '{text}'\necho more\n", encoding="utf-8")
+        # What it complains of comes first.
+        tool.write_text(f"#!/bin/sh\necho 'Warning: 1.5' >&2\necho '{text}'\necho more\n", encoding="utf-8")
         tool.chmod(0o755)
     (brew / "Cellar/htop/3.4.1").mkdir(parents=True)
     (brew / "opt").mkdir()

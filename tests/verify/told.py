@@ -98,11 +98,12 @@ def judged(
     level: str = "full",
     required: bool = True,
     kind: str = ARRAYS,
+    virtual: bool = False,
     **values: list[str],
 ) -> list[CheckResult]:
     """The answers of all checks of a probe; what goes wrong in a judge is raised."""
     problems: list[Exception] = []
-    asked = Asked(stages.of(probe, level, kind), values, subject, answer, 60.0, required)
+    asked = Asked(stages.of(probe, level, kind), values, subject, answer, 60.0, required, virtual=virtual)
     found = walk(asked, problems.append)
     if problems:
         raise problems[0]

@@ -152,10 +152,11 @@ class HostHealth:
         required: bool = True,
         unneeded: tuple[str, ...] = (),
         kind: str = ARRAYS,
+        virtual: bool = False,
         **values: list[str],
     ) -> list[CheckResult]:
         asked = stages.of(probe, self._plan.level, kind)
-        found = walk(Asked(asked, values, subject, outcome, limit_s, required, unneeded), self.note)
+        found = walk(Asked(asked, values, subject, outcome, limit_s, required, unneeded, virtual), self.note)
         if any(one.fault == LOST for one in found):
             # No more is asked of a machine that went away.
             self._obstacle = "not reached: the connection broke before"
@@ -234,7 +235,14 @@ class HostHealth:
             by_default=wanted.device_by_default,
         )
         found = self._walk(
-            FRAMEWORK, judge, outcome, limit, required=wanted.required, kind=wanted.kind, framework=[name]
+            FRAMEWORK,
+            judge,
+            outcome,
+            limit,
+            required=wanted.required,
+            kind=wanted.kind,
+            virtual=self.report.machine.get("virtual", False),
+            framework=[name],
         )
         judged = all(one.message != NOT_JUDGED for one in found)
         report.result = worst([one.result for one in found]) if judged else "skip"
@@ -305,7 +313,8 @@ class HostHealth:
         if not report.matmul:
             return
         self._numpy_tflops = max(self._numpy_tflops, judge.numpy_tflops)
-        if machine.chip_of(self.report):
+        chip = machine.chip_of(self.report)
+        if chip and chip.fp32_tflops:
             self.report.yardstick = "chip"
         elif self.report.chip is None:
             self.report.yardstick = "blas"

@@ -144,6 +144,8 @@ def _verdict(state: State, language: Language) -> str:
 
 def _chip(data: dict[str, Any], language: Language) -> str:
     chip, machine = data["chip"], data["machine"]
+    if machine.get("virtual"):
+        return language.gettext("virtual Mac, %(cpu)s", cpu=machine["cpu"])
     if chip:
         if chip["gpu_cores"] is None:
             return str(chip["name"])

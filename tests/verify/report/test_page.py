@@ -312,6 +312,14 @@ def test_frameworks_are_columns_in_their_order_and_unknown_ones_come_last() -> N
     assert places == sorted(places)
 
 
+def test_a_virtual_mac_is_called_one(tmp_path: Path) -> None:
+    data = measured()
+    data["machine"] = {**data["machine"], "cpu": "Apple M1 (Virtual)", "virtual": True}
+    write(tmp_path, [data])
+    for code, name in (("en", "virtual Mac, Apple M1 (Virtual)"), ("pt", "Mac virtual, Apple M1 (Virtual)")):
+        assert name in rendered(tmp_path, code)
+
+
 def test_the_page_is_written_beside_the_results(tmp_path: Path) -> None:
     write(tmp_path, [measured(host="mac-1")])
     (tmp_path / "od\udcff.json").write_text("{")
