@@ -251,7 +251,7 @@ def test_what_a_virtual_mac_cannot_show_is_a_warning_and_the_rest_is_judged(
         (host,) = testinfra.get_hosts([address])
         plan = Plan(LOADED, "quick", ("pytorch", "mlx"), None, 48.0)
         found = HostHealth(host, "mac-1", plan, LOADED.lock, print)
-        for name in stages.check_names(plan.candidates, "quick"):
+        for name in stages.check_names(plan):
             found.check(name)
         return found.report
 
