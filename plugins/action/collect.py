@@ -25,6 +25,8 @@ STEPS = {
     "settings": "its settings are wrong",
     "fetch": "it could not fetch",
     "signature": "what it fetched is not signed as it should be, so it ran nothing of it",
+    "older": "what it fetched is older than what it converged from before, or signed at a time that has not been yet. "
+    "To go back, sign it anew or set self_converge_rollback",
     "checkout": "it could not check out what it fetched",
     "converge": "./converge failed",
 }

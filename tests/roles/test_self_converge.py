@@ -3,16 +3,25 @@
 import json
 import os
 import plistlib
+import re
+import shlex
+import shutil
 import subprocess
+from base64 import b64encode
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
 from ansible_collections.metal_lab.macs.plugins.action import collect
 from ansible_collections.metal_lab.macs.plugins.action.collect import judge
 from ansible_collections.metal_lab.macs.verify import ROOT, documents
-from jinja2 import Environment
 
 from tests.helpers.plugins import connection, run_action
 from tests.verify.report.samples import measured
@@ -25,6 +34,9 @@ exit "$(cat "$HOME/code" 2>/dev/null || echo 0)"
 """
 
 
+SHELLS = [shell for shell in ("dash", "bash --posix", "busybox sh") if shutil.which(shell.split()[0])]
+
+
 class Lab:
     """A git repository with two signers, of whom one is trusted, and a machine's home."""
 
@@ -33,10 +45,13 @@ class Lab:
         self.pull = self.home / "pull"
         self.pull.mkdir(parents=True)
         self.work = folder / "work"
+        self.shell = "/bin/sh"
+        self.environment: dict[str, str] = {}
+        shutil.copy(SCRIPT, self.pull)
         for name in ("admin", "stranger"):
             key = folder / name
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-        self._folder = folder
+        self.folder = folder
         public = (folder / "admin.pub").read_text(encoding="utf-8").split()[:2]
         (self.pull / "allowed_signers").write_text(f"admin@lab {' '.join(public)}\n", encoding="utf-8")
         self.git("init", "-q", "-b", "main")
@@ -45,27 +60,52 @@ class Lab:
         self.git("add", "-A")
         self.git("commit", "-q", "-m", "first")
 
-    def git(self, *arguments: str, signer: str = "admin") -> str:
+    def git(self, *arguments: str, signer: str = "admin", date: str = "", settings: Sequence[str] = ()) -> str:
         self.work.mkdir(exist_ok=True)
-        settings = [
+        all_settings = [
             "gpg.format=ssh",
-            f"user.signingkey={self._folder / signer}.pub",
+            f"user.signingkey={self.folder / signer}.pub",
             "user.name=a",
             "user.email=admin@lab",
+            *settings,
         ]
-        options = [part for one in settings for part in ("-c", one)]
+        options = [part for one in all_settings for part in ("-c", one)]
+        own = {"GIT_CONFIG_GLOBAL": "/dev/null", "HOME": str(self.folder)}
         done = subprocess.run(
             ["git", *options, "-C", self.work, *arguments],
-            env={**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "HOME": str(self._folder)},
+            env={**os.environ, **own, **({"GIT_COMMITTER_DATE": date} if date else {})},
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         return done.stdout.strip()
 
-    def run(self, ref: str, *arguments: str, keep: int = 14) -> dict[str, object]:
-        """One nightly run; returns its note."""
+    def put(self, kind: str, name: str, content: str) -> str:
+        """Have an object as it is in the repository, under a tag's name."""
         done = subprocess.run(
-            ["/bin/sh", SCRIPT, self.pull, self.work, ref, str(keep), *arguments],
-            env={"PATH": "/usr/bin:/bin", "HOME": str(self.home)},
+            ["git", "-C", self.work, "hash-object", "--literally", "-t", kind, "-w", "--stdin"],
+            input=content.encode(), stdout=subprocess.PIPE, check=True,
+        )  # fmt: skip
+        found = done.stdout.decode().strip()
+        if name:
+            self.git("update-ref", f"refs/tags/{name}", found)
+        return found
+
+    def text(self, kind: str, name: str) -> str:
+        """An object, as it is."""
+        line = ["git", "-C", self.work, "cat-file", kind, name]
+        return subprocess.run(line, stdout=subprocess.PIPE, check=True).stdout.decode()
+
+    def run(
+        self, ref: str, *arguments: str, keep: int = 14, repository: object = "", more: str = "", **values: object
+    ) -> dict[str, object]:
+        """One nightly run; returns its note."""
+        (self.pull / "settings").write_text(
+            render("settings", ref=ref, arguments=arguments, keep=keep, repository=repository or self.work, **values)
+            + more,
+            encoding="utf-8",
+        )
+        done = subprocess.run(
+            [*self.shell.split(), self.pull / "self-converge.sh"],
+            env={"PATH": "/usr/bin:/bin", "HOME": str(self.home), **self.environment},
             check=False,
         )
         note: dict[str, object] = json.loads((self.pull / "last.json").read_text(encoding="utf-8"))
@@ -77,29 +117,72 @@ class Lab:
         place = self.home / "ran"
         return place.read_text(encoding="utf-8").splitlines() if place.exists() else []
 
+    @property
+    def log(self) -> str:
+        return sorted((self.pull / "logs").iterdir())[-1].read_text(encoding="utf-8")
+
+
+HOST = {"user": "ana", "home": "/Users/ana", "data": "/Users/ana/a <b>", "environment": {}}
+
+
+def render(template: str, **values: object) -> str:
+    """A file of the role, by Ansible, from the role's own variables."""
+    loader = DataLoader()
+    files = [str(ROLE / part / "main.yml") for part in ("defaults", "vars")]
+    defaults, internal = (loader.load_from_file(path, trusted_as_template=True) for path in files)
+    host = {**HOST, "environment": values.pop("environment", {})}
+    given = {f"self_converge_{name}": str(value) if name == "repository" else value for name, value in values.items()}
+    known = {**defaults, **internal, **given, "ansible_facts": {"preflight_host": host}, "inventory_hostname": "m01"}
+    (place,) = (ROLE / "templates").glob(f"{template}*")
+    text = place.read_text(encoding="utf-8")
+    return str(
+        Templar(loader=loader, variables=known).template(trust_as_template(text), preserve_trailing_newlines=True)
+    )
+
+
+def lines(template: str, **values: object) -> list[str]:
+    """The same, without comments."""
+    return [line for line in render(template, **values).splitlines() if not line.startswith("#")]
+
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Lab:
     return Lab(tmp_path)
 
 
-def test_a_signed_tag_is_converged_from(lab: Lab) -> None:
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_signed_tag_is_converged_from(lab: Lab, shell: str) -> None:
+    lab.shell = shell
     lab.git("tag", "-s", "v1", "-m", "v1")
-    note = lab.run("v1", "--skip-tags", "verify")
+    note = lab.run("v1", "--skip-tags", "verify", "-e", "it's; touch harm\n")
     assert (note["step"], note["exit_code"], note["commit"]) == ("converge", 0, lab.git("rev-parse", "HEAD"))
-    assert lab.ran == ["-i", f"{lab.pull}/inventory.yml", "--skip-tags", "verify"]
+    assert lab.ran == ["-i", f"{lab.pull}/inventory.yml", "--skip-tags", "verify", "-e", "it's; touch harm", ""]
+    lab.git("commit", "-q", "-S", "--allow-empty", "-m", "signed")
+    assert lab.run(lab.git("rev-parse", "HEAD"))["step"] == "converge"
+    lab.git("tag", "-f", "-s", "v1", "-m", "v1", signer="stranger")
+    assert lab.run("v1")["step"] == "signature"
 
 
-def test_a_tag_that_moves_is_followed(lab: Lab) -> None:
+def test_a_tag_that_moves_is_followed_and_nothing_of_before_stays(lab: Lab) -> None:
+    (lab.work / "old.py").touch()
+    (lab.work / ".gitignore").write_text("/results/\n", encoding="utf-8")
+    lab.git("add", "-A")
+    lab.git("commit", "-q", "-m", "first")
     lab.git("tag", "-s", "lab", "-m", "one")
     lab.run("lab")
-    lab.git("commit", "-q", "--allow-empty", "-m", "second")
+    assert (lab.pull / "checkout" / "old.py").exists()
+    (lab.pull / "checkout" / "results").mkdir()
+    (lab.pull / "checkout" / "results" / "lab-07.json").touch()
+    lab.git("rm", "-q", "old.py")
+    lab.git("commit", "-q", "-m", "second")
     lab.git("tag", "-f", "-s", "lab", "-m", "two")
     assert lab.run("lab")["commit"] == lab.git("rev-parse", "HEAD")
+    assert not (lab.pull / "checkout" / "old.py").exists()
+    assert (lab.pull / "checkout" / "results" / "lab-07.json").exists()
 
 
 def test_a_signed_commit_is_converged_from(lab: Lab) -> None:
-    lab.git("commit", "-q", "-S", "--allow-empty", "-m", "signed")
+    lab.git("commit", "-q", "-S", "--allow-empty", "-m", "signed\n\ngpgsig none\n indented")
     commit = lab.git("rev-parse", "HEAD")
     assert lab.run(commit)["commit"] == commit
     assert lab.ran
@@ -111,31 +194,235 @@ def test_what_failed_is_noted_with_its_exit_code(lab: Lab) -> None:
     assert lab.run("v1")["exit_code"] == 2
 
 
-@pytest.mark.parametrize("case", ["unsigned", "light", "stranger", "other name", "unsigned commit", "altered"])
-def test_what_is_not_signed_as_it_should_be_is_not_run(lab: Lab, case: str) -> None:
-    ref = "v1"
+def forge(lab: Lab, case: str) -> str:  # noqa: PLR0912 (one table of forgeries)
+    """Have something in the repository that nobody signed as it should be; returns its ref."""
+    lab.git("commit", "-q", "-S", "--allow-empty", "-m", "signed")
+    lab.git("tag", "-s", "v0", "-m", "v0")
+    genuine, commit = lab.text("tag", "v0"), lab.text("commit", "HEAD")
+    begin = genuine.index("-----BEGIN SSH")
     if case == "unsigned":
         lab.git("tag", "-a", "v1", "-m", "v1")
     elif case == "light":
-        lab.git("commit", "-q", "-S", "--allow-empty", "-m", "signed")
         lab.git("tag", "v1")
     elif case == "stranger":
         lab.git("tag", "-s", "v1", "-m", "v1", signer="stranger")
     elif case == "other name":
         # An older tag of the right signer, put under the name that is followed.
-        lab.git("tag", "-s", "v0", "-m", "v0")
         lab.git("update-ref", "refs/tags/v1", lab.git("rev-parse", "refs/tags/v0"))
     elif case == "altered":
-        lab.git("tag", "-s", "v1", "-m", "v1")
-        text = lab.git("cat-file", "tag", "v1")
-        (lab.work / "forged").write_text(text.replace("\nv1\n", "\nv1!\n"), encoding="utf-8")
-        forged = lab.git("hash-object", "-t", "tag", "-w", "forged")
-        lab.git("update-ref", "refs/tags/v1", forged)
-    else:
-        ref = lab.git("rev-parse", "HEAD")
-    note = lab.run(ref)
+        lab.put("tag", "v1", genuine.replace("\nv0\n", "\nv0!\n"))
+    elif case == "appended":
+        lab.put("tag", "v1", genuine.replace("tag v0", "tag v1") + genuine[begin:])
+    elif case == "cut":
+        lab.put("tag", "v1", genuine[: genuine.index("-----END")])
+    elif case == "after":
+        lab.put("tag", "v0", genuine + "-----BEGIN PGP SIGNATURE-----\n-----END PGP SIGNATURE-----\n")
+        return "v0"
+    elif case == "nul":
+        lab.put("tag", "v0", genuine[:begin] + "\0" + genuine[begin:])
+        return "v0"
+    elif case == "other namespace":
+        payload = genuine[:begin].replace("v0", "v1").encode()
+        line = ["ssh-keygen", "-q", "-Y", "sign", "-n", "file", "-f", lab.folder / "admin"]
+        made = subprocess.run(line, input=payload, stdout=subprocess.PIPE, check=True).stdout
+        lab.put("tag", "v1", (payload + made).decode())
+    elif case == "of a tree":
+        lab.git("tag", "-s", "v1", "-m", "v1", "HEAD^{tree}")
+    elif case == "of a tag":
+        lab.git("tag", "-s", "v1", "-m", "v1", "v0")
+    elif case == "unsigned commit":
+        return lab.git("rev-parse", "HEAD^")
+    elif case == "altered commit":
+        return reachable(lab, commit.replace("\nsigned\n", "\nsigned!\n"))
+    elif case == "twice signed commit":
+        signature = commit[commit.index("gpgsig ") : commit.index("\n\n") + 1]
+        return reachable(lab, commit.replace("\n\n", f"\n{signature}\n", 1))
+    return "v1"
+
+
+def reachable(lab: Lab, commit: str) -> str:
+    found = lab.put("commit", "", commit)
+    lab.git("update-ref", "refs/heads/forged", found)
+    return found
+
+
+FORGERIES = ["unsigned", "light", "stranger", "other name", "altered", "appended", "cut", "after", "nul"]
+FORGERIES += ["other namespace", "of a tree", "of a tag", "unsigned commit", "altered commit", "twice signed commit"]
+
+
+@pytest.mark.parametrize("case", FORGERIES)
+def test_what_is_not_signed_as_it_should_be_is_not_run(lab: Lab, case: str) -> None:
+    note = lab.run(forge(lab, case))
     assert (note["step"], note["exit_code"]) == ("signature", 2)
     assert lab.ran == []
+    assert not (lab.pull / "checkout" / "converge").exists()
+
+
+@pytest.mark.parametrize("kind", ["tag", "commit"])
+@pytest.mark.parametrize("program", ["gpg", "any"])
+def test_no_other_kind_of_signature_counts(lab: Lab, kind: str, program: str) -> None:
+    """A key in the user's keyring, or a program that finds everything good."""
+    keys = lab.home / ".gnupg"
+    keys.mkdir(mode=0o700)
+    said = lab.home / "gpg"
+    begin, end = ("-----BEGIN PGP SIGNATURE-----", "-----END PGP SIGNATURE-----")
+    answer = "[GNUPG:] SIG_CREATED \\n[GNUPG:] GOODSIG 0123456789ABCDEF a\\n[GNUPG:] TRUST_ULTIMATE\\n"
+    said.write_text(
+        f"#!/bin/sh\ncat >/dev/null; printf '\\n{answer}' >&2; printf '\\n{answer}{begin}\\n\\n{end}\\n'\n", "utf-8"
+    )
+    said.chmod(0o755)
+    settings = ["gpg.format=openpgp", f"gpg.program={said}", "user.signingkey=a@lab"]
+    if program == "gpg":
+        if not shutil.which("gpg"):
+            pytest.skip("There is no gpg here.")
+        os.environ["GNUPGHOME"] = lab.environment["GNUPGHOME"] = str(keys)
+        line = ["gpg", "--batch", "-q", "--passphrase", "", "--quick-generate-key", "a@lab", "ed25519", "sign"]
+        subprocess.run(line, check=True, capture_output=True)
+        settings[1] = "gpg.program=gpg"
+    else:
+        (lab.home / ".gitconfig").write_text(f"[gpg]\n program = {said}\n", encoding="utf-8")
+    try:
+        if kind == "tag":
+            lab.git("tag", "-s", "v1", "-m", "v1", settings=settings)
+        else:
+            lab.git("commit", "-q", "-S", "--allow-empty", "-m", "x", settings=settings)
+    finally:
+        os.environ.pop("GNUPGHOME", None)
+    assert "BEGIN PGP SIGNATURE" in lab.text(kind, "v1" if kind == "tag" else "HEAD")
+    note = lab.run("v1" if kind == "tag" else lab.git("rev-parse", "HEAD"))
+    assert (note["step"], lab.ran) == ("signature", [])
+
+
+HOSTILE = """
+[gpg]
+ program = {harm}
+ format = openpgp
+[gpg "ssh"]
+ program = {harm}
+ allowedSignersFile = {signers}
+[core]
+ sshCommand = {harm}
+ fsmonitor = {harm}
+ hooksPath = {hooks}
+ attributesFile = {attributes}
+ gitProxy = {harm}
+ pager = {harm}
+ askPass = {harm}
+[url "{other}"]
+ insteadOf = {work}
+[filter "harm"]
+ smudge = {harm}
+ clean = {harm}
+ required = true
+[credential]
+ helper = {harm}
+[init]
+ templateDir = {template}
+[uploadpack]
+ packObjectsHook = {harm}
+[tag]
+ gpgSign = false
+[remote "x"]
+ uploadpack = {harm}
+"""
+
+
+@pytest.mark.parametrize("place", ["global", "xdg", "system", "parameters", "count", "local", "template", "programs"])
+def test_no_configuration_decides_what_is_fetched_trusted_or_run(lab: Lab, tmp_path: Path, place: str) -> None:  # noqa: PLR0915 (one table)
+    """Every setting by which git starts a program or asks elsewhere, from wherever git reads settings."""
+    harm, hooks, template = tmp_path / "harm.sh", tmp_path / "hooks", tmp_path / "template"
+    # Whatever it is taken for, it does harm, and finds everything good.
+    harm.write_text(f'#!/bin/sh\ntouch {tmp_path}/harm\nprintf "Good \\"git\\" signature\\n"\ncat\n', encoding="utf-8")
+    harm.chmod(0o755)
+    for folder in (hooks, template / "hooks"):
+        folder.mkdir(parents=True)
+        for name in ("post-checkout", "reference-transaction", "post-index-change"):
+            shutil.copy(harm, folder / name)
+    (tmp_path / "attributes").write_text("* filter=harm text eol=crlf\n", encoding="utf-8")
+    stranger = (tmp_path / "stranger.pub").read_text(encoding="utf-8")
+    (tmp_path / "signers").write_text(f"stranger@lab {stranger}", encoding="utf-8")
+    other = Lab(tmp_path / "other")
+    other.git("tag", "-s", "v1", "-m", "v1")
+    values = {name: tmp_path / name for name in ("hooks", "attributes", "signers", "template")}
+    hostile = HOSTILE.format(harm=harm, other=other.work, work=lab.work, **values)
+    config = tmp_path / "hostile.gitconfig"
+    config.write_text(hostile, encoding="utf-8")
+    included = f"[include]\n path = {config}\n"
+    lab.git("tag", "-s", "v1", "-m", "v1")
+    if place == "global":
+        (lab.home / ".gitconfig").write_text(included, encoding="utf-8")
+    elif place == "xdg":
+        lab.environment["XDG_CONFIG_HOME"] = str(tmp_path / "xdg")
+        (tmp_path / "xdg" / "git").mkdir(parents=True)
+        (tmp_path / "xdg" / "git" / "config").write_text(included, encoding="utf-8")
+        shutil.copy(tmp_path / "attributes", tmp_path / "xdg" / "git" / "attributes")
+        (tmp_path / "xdg" / "git" / "ignore").write_text("*\n", encoding="utf-8")
+        # What an older version left.
+        (lab.pull / "checkout").mkdir()
+        (lab.pull / "checkout" / "old.py").touch()
+    elif place == "system":
+        lab.environment["GIT_CONFIG_SYSTEM"] = str(config)
+    elif place == "parameters":
+        lab.environment["GIT_CONFIG_PARAMETERS"] = f"'include.path'='{config}'"
+    elif place == "count":
+        lab.environment |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "include.path"}
+        lab.environment["GIT_CONFIG_VALUE_0"] = str(config)
+    elif place == "local":
+        for folder in (lab.pull / "checkout" / ".git", lab.pull / "fetched"):
+            folder.mkdir(parents=True)
+            subprocess.run(["git", "init", "-q", "--bare", folder], check=True)
+            (folder / "config").open("a", encoding="utf-8").write(hostile)
+            shutil.copytree(hooks, folder / "hooks", dirs_exist_ok=True)
+            (folder / "info").mkdir(exist_ok=True)
+            shutil.copy(tmp_path / "attributes", folder / "info" / "attributes")
+    elif place == "template":
+        lab.environment["GIT_TEMPLATE_DIR"] = str(template)
+    else:
+        names = [
+            "SSH",
+            "SSH_COMMAND",
+            "PROXY_COMMAND",
+            "ASKPASS",
+            "EXTERNAL_DIFF",
+            "PAGER",
+            "EDITOR",
+            "SEQUENCE_EDITOR",
+        ]
+        lab.environment |= {f"GIT_{name}": str(harm) for name in names}
+        lab.environment |= {"GIT_EXEC_PATH": str(hooks), "GIT_DIR": str(other.work / ".git")}
+        lab.environment |= {"GIT_OBJECT_DIRECTORY": str(tmp_path), "GIT_INDEX_FILE": str(harm)}
+        lab.environment |= {"GIT_WORK_TREE": str(tmp_path), "GIT_NAMESPACE": "x", "GIT_REPLACE_REF_BASE": "refs/x"}
+        lab.environment["GIT_ATTR_SOURCE"] = "HEAD"
+    note = lab.run("v1")
+    assert (note["step"], note["commit"]) == ("converge", lab.git("rev-parse", "HEAD")), lab.log
+    assert lab.ran
+    assert not (lab.pull / "checkout" / "old.py").exists()
+    lab.git("tag", "-f", "-s", "v1", "-m", "v1", signer="stranger")
+    assert lab.run("v1")["step"] == "signature"
+    # git itself runs a hook of the repository that it fetches from; there is none.
+    assert not (tmp_path / "harm").exists()
+
+
+def test_an_old_tag_does_not_take_the_place_of_a_newer_one_unless_asked(lab: Lab) -> None:
+    lab.git("tag", "-s", "lab", "-m", "one", date="2026-01-01T00:00:00Z")
+    old = lab.git("rev-parse", "refs/tags/lab")
+    first = lab.git("rev-parse", "HEAD")
+    lab.git("commit", "-q", "--allow-empty", "-m", "second")
+    lab.git("tag", "-f", "-s", "lab", "-m", "two", date="2026-01-02T00:00:00Z")
+    second = lab.git("rev-parse", "HEAD")
+    assert lab.run("lab")["commit"] == second
+    lab.git("update-ref", "refs/tags/lab", old)
+    note = lab.run("lab")
+    assert (note["step"], note["exit_code"], note["commit"]) == ("older", 2, first)
+    assert "is older than the one converged from before" in lab.log
+    # The admin says so, or signs what was before anew.
+    assert lab.run("lab", rollback=True)["step"] == "converge"
+    lab.git("tag", "-f", "-s", "lab", "-m", "three", first, date="2026-01-03T00:00:00Z")
+    note = lab.run("lab")
+    assert (note["step"], note["commit"]) == ("converge", first)
+    # One that is not refused would keep out all that follow.
+    lab.git("tag", "-f", "-s", "lab", "-m", "four", date="2099-01-01T00:00:00Z")
+    assert lab.run("lab")["step"] == "older"
 
 
 @pytest.mark.parametrize("ref", ["no-such-tag", "--upload-pack=touch harm", 'v1"; touch harm; "', "0" * 40])
@@ -145,6 +432,92 @@ def test_a_ref_that_is_none_is_noted(lab: Lab, ref: str) -> None:
     assert note["exit_code"] == 2
     assert lab.ran == []
     assert not list(lab.home.rglob("harm"))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("--upload-pack=touch${IFS}harm", "-oProxyCommand=touch", "ext::sh -c touch% harm", "ext::touch", "fd::7", ""),
+        *("ssh://-oProxyCommand=touch/x", "-x@host:y", "a@-oProxyCommand:y", "https://a b", "x\nhttps://git", "origin"),
+        *("https://a?token=secret", "https://user:secret@git.example/x", "file://-x", "transport::address"),
+        *("https://git.example/\u00e9", "'; touch harm; '", "$(touch harm)", "../work", "https://"),
+    ],
+)
+def test_what_is_no_address_never_comes_to_git(lab: Lab, address: str) -> None:
+    text = render("settings", ref="v1", repository="x").replace("repository=x", f"repository={shlex.quote(address)}")
+    note = lab.run("v1", more=text)
+    assert (note["step"], note["exit_code"]) == ("settings", 2), lab.log
+    assert "secret" not in lab.log
+    assert not list(lab.home.rglob("harm*"))
+
+
+def test_a_password_is_in_no_address_no_argument_and_no_log(lab: Lab, tmp_path: Path) -> None:
+    """git asks for it when the server does; ./converge may name another one in what it prints."""
+    address = "http://ana:s%40cret@127.0.0.1:9/metal-lab.git"
+    settings = render("settings", repository=address, ref="v1", environment={"HTTPS_PROXY": "http://p:w@proxy"})
+    assert "repository=http://127.0.0.1:9/metal-lab.git\n" in settings
+    assert "cret" not in settings
+    assert lines("credentials", repository=address) == ["http://ana:s%40cret@127.0.0.1:9"]
+    assert lines("credentials", repository="https://token@git.example/x") == ["https://token:@git.example"]
+    for plain in ("ssh://git@git.example/x", "git@git.example:x", "/srv/x", "https://git.example/a@b"):
+        assert lines("credentials", repository=plain) == []
+        assert f"repository={plain}\n" in render("settings", repository=plain)
+    job = render("self-converge.plist", repository=address, environment={"HTTPS_PROXY": "http://p:w@proxy"})
+    assert not re.search("cret|proxy|127", job)
+
+    asked: list[str] = []
+
+    class Server(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.headers.get("Authorization", ""))
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="x"')
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Server)
+    Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://ana:s%40cret@127.0.0.1:{server.server_port}/x"
+    credentials = render("credentials", repository=address)
+    (lab.pull / "credentials").write_text(credentials, encoding="utf-8")
+    assert lab.run("v1", repository=address)["step"] == "fetch"
+    server.shutdown()
+    assert asked[-1] == f"Basic {b64encode(b'ana:s@cret').decode()}"
+    # A server that refuses it once does not have it removed.
+    assert (lab.pull / "credentials").read_text(encoding="utf-8") == credentials
+    assert "cret" not in lab.log
+
+    (lab.work / "converge").write_text(
+        "#!/bin/sh\necho see https://ana:s@cret@git/x, http://token@y\n", encoding="utf-8"
+    )
+    lab.git("commit", "-q", "-a", "-m", "x")
+    lab.git("tag", "-s", "v1", "-m", "v1")
+    assert lab.run("v1")["step"] == "converge"
+    assert "see https://***@git/x, http://***@y" in lab.log.replace("***@cret@", "***@")
+    del tmp_path
+
+
+def test_only_the_user_reads_what_a_run_leaves(lab: Lab) -> None:
+    lab.git("tag", "-s", "v1", "-m", "v1")
+    (lab.work / "converge").write_text('#!/bin/sh\numask >"$HOME/made"\n', encoding="utf-8")
+    lab.git("commit", "-q", "-a", "-m", "x")
+    lab.git("tag", "-f", "-s", "v1", "-m", "v1")
+    # A run that was cut off left what it had said so far.
+    (lab.pull / "running.log").write_text("see http://a:secret@b/\n", encoding="utf-8")
+    lab.run("v1")
+    own = [lab.pull / "last.json", lab.pull / "newest", lab.pull / "fetched", *(lab.pull / "logs").iterdir()]
+    assert len(own) == 5
+    assert [oct(path.stat().st_mode & 0o077) for path in own] == ["0o0"] * 5
+    # What ./converge makes is for everybody to read, Homebrew for instance.
+    assert (lab.home / "made").read_text(encoding="utf-8").strip() == "0022"
+    assert not (lab.pull / "running.log").exists()
+    (cut_off,) = (lab.pull / "logs").glob("*-cut-off.log")
+    assert cut_off.read_text(encoding="utf-8") == "see http://***@b/\n"
+    tasks = yaml.safe_load((ROLE / "tasks" / "present.yml").read_text(encoding="utf-8"))
+    modes = [task[name]["mode"] for task in tasks for name in task if name.endswith((".copy", ".template", ".file"))]
+    assert modes == ["0700", "0755", *["0600"] * 4]
 
 
 def test_just_more_is_taken_of_a_result_than_one_may_have() -> None:
@@ -162,49 +535,24 @@ def test_no_more_logs_are_kept_than_asked_for(lab: Lab) -> None:
     assert kept[:2] == ["20261118T020000Z.log", "20261119T020000Z.log"]
 
 
-def test_settings_of_the_user_decide_nothing(lab: Lab) -> None:
-    lab.git("tag", "-s", "v1", "-m", "v1", signer="stranger")
-    stranger = (lab.home.parent / "stranger.pub").read_text(encoding="utf-8")
-    (lab.home / "signers").write_text(f"stranger@lab {stranger}", encoding="utf-8")
-    (lab.home / ".gitconfig").write_text(f'[gpg "ssh"]\n allowedSignersFile = {lab.home}/signers\n', encoding="utf-8")
-    assert lab.run("v1")["step"] == "signature"
-
-
-def plist(**more: object) -> dict[str, object]:
-    """The job as launchd would read it."""
-    template = (ROLE / "templates" / "self-converge.plist.j2").read_text(encoding="utf-8")
-    host = {"user": "ana", "home": "/Users/ana", "environment": {"SSL_CERT_FILE": "/a & b"}}
-    values: dict[str, object] = {
-        "__self_converge_label": "metal-lab.self-converge",
-        "__self_converge_folder": "/Users/ana/a <b>",
-        "__self_converge_minute": "1500",
-        "__self_converge_host": host,
-        "self_converge_repository": "https://git.example/?a=1&b=2",
-        "self_converge_ref": "v1",
-        "self_converge_keep": 14,
-        "self_converge_arguments": ["-e", '{"a": "<&>"}'],
-        **more,
-    }
-    # As Ansible has it: the template escapes what is to be escaped.
-    text = Environment(autoescape=False).from_string(template).render(values)  # noqa: S701
-    read: dict[str, object] = plistlib.loads(text.encode())
-    return read
-
-
 def test_the_job_is_one_that_launchd_can_read() -> None:
-    job = plist()
-    assert job["ProgramArguments"] == [
-        *("/bin/sh", "/Users/ana/a <b>/self-converge.sh", "/Users/ana/a <b>", "https://git.example/?a=1&b=2"),
-        *("v1", "14", "-e", '{"a": "<&>"}'),
-    ]
-    assert job["UserName"] == "ana"
     # 25 hours after midnight is an hour after the next one.
+    job = plistlib.loads(render("self-converge.plist", hour=25, window=1).encode())
+    assert job["ProgramArguments"] == ["/bin/sh", "/Users/ana/a <b>/pull/self-converge.sh"]
+    assert job["UserName"] == "ana"
     assert job["StartCalendarInterval"] == {"Hour": 1, "Minute": 0}
-    assert job["EnvironmentVariables"] == {
-        "HOME": "/Users/ana",
-        "PATH": "/usr/bin:/bin:/usr/sbin:/sbin",
-        "SSL_CERT_FILE": "/a & b",
-    }
+    assert job["EnvironmentVariables"] == {"HOME": "/Users/ana", "PATH": "/usr/bin:/bin:/usr/sbin:/sbin"}
+
+
+def test_settings_are_what_the_shell_reads_of_them(tmp_path: Path) -> None:
+    odd = """a'b"c $(touch harm) `touch harm` \\ é\n;&|"""
+    text = render("settings", repository="/x", ref="v1", arguments=[odd, ""], environment={"SSL_CERT_FILE": odd})
+    (tmp_path / "settings").write_text(text, encoding="utf-8")
+    for shell in SHELLS:
+        line = [*shell.split(), "-c", '. ./settings; printf "%s|" "$SSL_CERT_FILE" "$rollback" "$#" "$@"']
+        done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert done.stdout == f"{odd}|false|2|{odd}||"
+    assert not (tmp_path / "harm").exists()
 
 
 NOW = datetime(2026, 11, 21, 8, tzinfo=UTC)

@@ -10,7 +10,7 @@ from fleet import Run, converge, login
 
 PLIST = "/Library/LaunchDaemons/metal-lab.self-converge.plist"
 SETTINGS = {
-    "self_converge_repository": "https://git.lab.example.org/metal-lab.git?a=1&b=2",
+    "self_converge_repository": "https://lab:s3cret@git.lab.example.org/metal-lab.git",
     "self_converge_ref": "lab",
     "self_converge_signers": ["admin@lab.example.org ssh-ed25519 AAAA"],
 }
@@ -45,15 +45,22 @@ def test_launchd_is_told_once_and_forgets_it_again(calls: Callable[[], list[str]
     assert calls() == [f"launchctl bootstrap system {PLIST}"]
     jobs: list[dict[str, Any]] = [plistlib.loads(login(name, f"cat {PLIST}").encode()) for name in NAMES]
     assert jobs[0]["UserName"] == "ana"
-    assert jobs[0]["ProgramArguments"][3:5] == [SETTINGS["self_converge_repository"], "lab"]
+    folder = jobs[0]["ProgramArguments"][1].rpartition("/")[0]
+    # Whoever is on the machine may read the job; the password is where only its user reads it.
+    assert "s3cret" not in login("m09", f"cat {PLIST} '{folder}/settings' '{folder}/inventory.yml'")
+    assert "https://lab:s3cret@git.lab.example.org" in login("m09", f"cat '{folder}/credentials'")
+    modes = login("m09", f"cd '{folder}' && ls -ld . credentials settings | cut -c1-10").splitlines()
+    assert modes == ["drwx------", "-rw-------", "-rw-------"]
     assert jobs[0]["StartCalendarInterval"] != jobs[1]["StartCalendarInterval"]
     assert all(2 <= job["StartCalendarInterval"]["Hour"] < 5 for job in jobs)
     login("m09", f'test -x "{jobs[0]["ProgramArguments"][1]}" && launchctl print system/{jobs[0]["Label"]}')
 
     assert pull().row("m09")[0] == "unchanged"
     assert calls() == []
-    # Another tag: the old description is forgotten first.
+    # Another tag is another setting, which launchd need not know; of another hour it is told.
     assert pull(self_converge_ref="next").row("m09")[0] == "changed"
+    assert calls() == []
+    assert pull(self_converge_ref="next", self_converge_hour=5).row("m09")[0] == "changed"
     assert calls() == ["launchctl bootout system/metal-lab.self-converge", f"launchctl bootstrap system {PLIST}"]
 
     gone = pull(self_converge_state="absent")
