@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,9 +11,12 @@ from urllib.parse import quote, urlsplit
 
 from ansible.utils.display import Display
 
+from ...verify.bundle import allowed
+from ...verify.documents import MalformedError
 from ...verify.errors import UserError
 from ...verify.profile import model as profiles
 from ...verify.profile.lock import content_digest
+from ..module_utils import bundle_files
 from ..plugin_utils.action import Action
 
 PATIENCE_S = 900
@@ -40,8 +42,7 @@ class Source:
     Attributes:
         base: an address without a slash at its end; the parts lie below it.
         folder: the bundle's folder, None for a cache.
-        holds: its parts: index, conda, homebrew-api, homebrew-bottles, homebrew-git, miniforge, python,
-            command-line-tools.
+        holds: its parts (verify/bundle/allowed.py).
         locks: for a bundle, by platform the digest of the lock that it was made for.
     """
 
@@ -58,25 +59,27 @@ def read(text: str, base: str, folder: Path | None) -> Source:
         UnservedError: it is something else.
     """
     try:
-        data = json.loads(text)
-        return Source(base, folder, frozenset(data["holds"]), dict(data["locks"]))
-    except (ValueError, KeyError, TypeError) as error:
+        found = allowed.about(text)
+    except MalformedError as error:
         what = f"{folder}/bundle.json" if folder else f"{base}/health"
         raise UnservedError(
-            f"{what} is not what a bundle or a cache says of itself ({error!r}): {text[:200]!r}"
+            f"{what} is not what a bundle or a cache says of itself ({error}): {text[:200]!r}"
         ) from error
+    return Source(base, folder, found.holds, found.locks)
 
 
 def bundle_in(folder: Path) -> Source:
     """A bundle in a folder of this machine.
 
     Raises:
-        UnservedError: there is none.
+        UnservedError: there is none, or it is not as it was made.
     """
     try:
         text = (folder / "bundle.json").read_text(encoding="utf-8")
     except OSError as error:
         raise UnservedError(f"There is no bundle in {folder}: {error.strerror}, bundle.json. {MAKE}") from error
+    if said := bundle_files.problems(folder):
+        raise UnservedError(f"The bundle in {folder} is not as it was made: {bundle_files.summary(said)}. {MAKE}")
     return read(text, f"file://{quote(str(folder))}", folder)
 
 

@@ -17,12 +17,11 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar, trust_as_template
 from ansible_collections.metal_lab.macs.plugins.action import collect
 from ansible_collections.metal_lab.macs.plugins.action.collect import judge
 from ansible_collections.metal_lab.macs.verify import ROOT, documents
 
+from tests.helpers import roles
 from tests.helpers.plugins import connection, run_action
 from tests.verify.report.samples import measured
 
@@ -91,7 +90,7 @@ class Lab:
 
     def text(self, kind: str, name: str) -> str:
         """An object, as it is."""
-        line = ["git", "-C", self.work, "cat-file", kind, name]
+        line = ["git", "-C", f"{self.work}", "cat-file", kind, name]
         return subprocess.run(line, stdout=subprocess.PIPE, check=True).stdout.decode()
 
     def run(
@@ -104,7 +103,7 @@ class Lab:
             encoding="utf-8",
         )
         done = subprocess.run(
-            [*self.shell.split(), self.pull / "self-converge.sh"],
+            [*self.shell.split(), f"{self.pull}/self-converge.sh"],
             env={"PATH": "/usr/bin:/bin", "HOME": str(self.home), **self.environment},
             check=False,
         )
@@ -126,18 +125,11 @@ HOST = {"user": "ana", "home": "/Users/ana", "data": "/Users/ana/a <b>", "enviro
 
 
 def render(template: str, **values: object) -> str:
-    """A file of the role, by Ansible, from the role's own variables."""
-    loader = DataLoader()
-    files = [str(ROLE / part / "main.yml") for part in ("defaults", "vars")]
-    defaults, internal = (loader.load_from_file(path, trusted_as_template=True) for path in files)
+    """A file of the role, on a machine."""
     host = {**HOST, "environment": values.pop("environment", {})}
     given = {f"self_converge_{name}": str(value) if name == "repository" else value for name, value in values.items()}
-    known = {**defaults, **internal, **given, "ansible_facts": {"preflight_host": host}, "inventory_hostname": "m01"}
-    (place,) = (ROLE / "templates").glob(f"{template}*")
-    text = place.read_text(encoding="utf-8")
-    return str(
-        Templar(loader=loader, variables=known).template(trust_as_template(text), preserve_trailing_newlines=True)
-    )
+    known = {**given, "ansible_facts": {"preflight_host": host}, "inventory_hostname": "m01"}
+    return roles.render("self_converge", template, known)
 
 
 def lines(template: str, **values: object) -> list[str]:
@@ -223,7 +215,7 @@ def forge(lab: Lab, case: str) -> str:  # noqa: PLR0912 (one table of forgeries)
         return "v0"
     elif case == "other namespace":
         payload = genuine[:begin].replace("v0", "v1").encode()
-        line = ["ssh-keygen", "-q", "-Y", "sign", "-n", "file", "-f", lab.folder / "admin"]
+        line = ["ssh-keygen", "-q", "-Y", "sign", "-n", "file", "-f", f"{lab.folder}/admin"]
         made = subprocess.run(line, input=payload, stdout=subprocess.PIPE, check=True).stdout
         lab.put("tag", "v1", (payload + made).decode())
     elif case == "of a tree":

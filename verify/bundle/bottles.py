@@ -10,11 +10,13 @@ Formats and addresses, as of Homebrew 6.0:
 """
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from . import allowed
 from .fetch import fetch, read
 
 REGISTRY_IN_API = "https://ghcr.io/v2/"
@@ -47,11 +49,10 @@ def collect(folder: Path, formulae: Iterable[str], tags: Iterable[str], api: str
     for tag in tags:
         # Fetched each time: it must know the same versions as the formulae's own pages.
         name = f"homebrew/api/internal/packages.{tag}.jws.json"
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(read(f"{api}/internal/packages.{tag}.jws.json"))
+        _write(folder, name, read(f"{api}/internal/packages.{tag}.jws.json"))
         waiting, seen = list(formulae), set[str]()
         while waiting:
-            formula = waiting.pop()
+            formula = allowed.name(waiting.pop())
             if formula in seen:
                 continue
             seen.add(formula)
@@ -65,7 +66,7 @@ def collect(folder: Path, formulae: Iterable[str], tags: Iterable[str], api: str
                     .get(tag, {})
                     .get("dependencies", known[formula]["dependencies"])
                 )
-            except (KeyError, TypeError) as error:
+            except (KeyError, TypeError, AttributeError) as error:
                 raise UserError(
                     f"{api}/formula/{formula}.json has another form than is known ({error!r}). Homebrew changed it: "
                     "verify/bundle/bottles.py names what is read."
@@ -100,15 +101,21 @@ def _bottle(folder: Path, page: dict[str, Any], tag: str, registry: str) -> list
             f"Homebrew has no bottle of {page['name']} for {tag}, only for {', '.join(stable['files'])}. Leave it out "
             "of homebrew_formulae, or name other systems in bundle_macos."
         )
-    if not file["url"].startswith(REGISTRY_IN_API):
-        raise UserError(f"The bottle of {page['name']} lies elsewhere than in Homebrew's registry: {file['url']}")
+    digest = allowed.digest(file["sha256"])
     blob = file["url"].removeprefix(REGISTRY_IN_API)
+    if not file["url"].startswith(REGISTRY_IN_API) or not re.fullmatch(f"[a-z0-9/._-]+/blobs/sha256:{digest}", blob):
+        raise UserError(f"The bottle of {page['name']} lies elsewhere than in Homebrew's registry: {file['url']}")
     image = page["name"].replace("@", "/").replace("+", "x")
     version = page["versions"]["stable"]
     version += f"_{page['revision']}" if page["revision"] else ""
     version += f"-{stable['rebuild']}" if stable["rebuild"] else ""
     manifest = f"homebrew/core/{image}/manifests/{version}"
-    place = folder / "homebrew" / "v2"
-    (place / manifest).parent.mkdir(parents=True, exist_ok=True)
-    (place / manifest).write_bytes(read(f"{registry}/{manifest}", {**_TOKEN, **_MANIFEST}))
-    return [f"homebrew/v2/{blob}"] if fetch(f"{registry}/{blob}", place / blob, file["sha256"], _TOKEN) else []
+    _write(folder, f"homebrew/v2/{manifest}", read(f"{registry}/{manifest}", {**_TOKEN, **_MANIFEST}))
+    place = allowed.inside(folder, f"homebrew/v2/{blob}")
+    return [f"homebrew/v2/{blob}"] if fetch(f"{registry}/{blob}", place, digest, _TOKEN) else []
+
+
+def _write(folder: Path, name: str, content: bytes) -> None:
+    path = allowed.inside(folder, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)

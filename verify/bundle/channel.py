@@ -16,6 +16,7 @@ from .. import ROOT
 from ..errors import UserError
 from ..profile.lock import SOLVER_LOCK
 from ..profile.model import Platform
+from . import allowed
 from .fetch import fetch
 
 _PLACE = ROOT / ".venv" / "solver"
@@ -65,8 +66,10 @@ def collect(folder: Path, channel: str, specs: list[str], platform: Platform) ->
     fetched = []
     repodata: dict[str, dict[str, Any]] = {name: _empty(name) for name in (subdir, "noarch")}
     for one in _solve(question):
-        name = f"conda/conda-forge/{one['subdir']}/{one['file']}"
-        if fetch(one["url"], folder / name, one["record"]["sha256"]):
+        name = f"conda/conda-forge/{one['subdir']}/{allowed.name(one['file'])}"
+        if one["subdir"] not in repodata or not one["url"].startswith(("https://", "http://", "file://")):
+            raise UserError(f"{channel} names a file in a folder or at an address that is none: {str(one)[:200]!r}")
+        if fetch(one["url"], allowed.inside(folder, name), allowed.digest(one["record"]["sha256"])):
             fetched.append(name)
         kind = "packages.conda" if one["file"].endswith(".conda") else "packages"
         # Where it was does not count any more.

@@ -54,10 +54,12 @@ def fetch(url: str, target: Path, digest: str, headers: Mapping[str, str] | None
     Raises:
         UserError: it cannot be had, or is another file than the digest's.
     """
-    if target.exists() and sha256(target) == digest:
-        return False
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
+    if target.is_symlink() or part.is_symlink():
+        raise UserError(f"{target} or {part.name} beside it is a link. Nothing is written through links; remove it.")
+    if target.exists() and sha256(target) == digest:
+        return False
     for attempt in range(_ATTEMPTS):
         try:
             _complete(url, part, headers or {})

@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+from ..errors import UserError
 from ..profile.lock import content_digest
 from ..profile.model import Profile
+from . import allowed
 from .fetch import sha256
 
 SUMS, ABOUT = "SHA256SUMS", "bundle.json"
@@ -17,7 +19,7 @@ PARTS = {
     "miniforge": "miniforge",
     "command-line-tools": "packages/CommandLineTools.pkg",
 }
-"""Part of a bundle to what shows that it is there."""
+"""Part of a bundle to what shows that it is there; of what allowed.py names, all that a bundle can hold."""
 
 
 def seal(folder: Path, profile: Profile, platforms: list[str]) -> bool:
@@ -27,7 +29,12 @@ def seal(folder: Path, profile: Profile, platforms: list[str]) -> bool:
         folder: the bundle's.
         profile: what it was made for.
         platforms: for which machines.
+
+    Raises:
+        UserError: a link is in it, or its bundle.json of before is none.
     """
+    if link := next((path for path in sorted(folder.rglob("*")) if path.is_symlink()), None):
+        raise UserError(f"{link} is a link, and a bundle has none: nothing may lead out of it. Remove it.")
     locks = {name: content_digest(profile.lock_path(name)) for name in platforms}
     about = {
         "profile": profile.name,
@@ -47,8 +54,10 @@ def seal(folder: Path, profile: Profile, platforms: list[str]) -> bool:
 def _locks(about: Path) -> dict[str, str]:
     if not about.exists():
         return {}
-    locks: dict[str, str] = json.loads(about.read_text(encoding="utf-8"))["locks"]
-    return locks
+    try:
+        return allowed.about(about.read_text(encoding="utf-8")).locks
+    except ValueError as error:
+        raise UserError(f"{about} is not what a bundle says of itself: {error}. Remove it.") from error
 
 
 def _write(path: Path, text: str) -> bool:

@@ -23,7 +23,7 @@ keep_log() {
 exec >"$folder/running.log" 2>&1 </dev/null
 
 # What the lab collects: one line of JSON, put in place whole. No value needs escaping: REF is checked below.
-commit='' ref='' keep=14
+commit='' repository='' ref='' rollback=false keep=14
 end() {
     printf '{"schema": 1, "started": "%s", "ended": "%s", "ref": "%s", "commit": "%s", "step": "%s", "exit_code": %d}\n' \
         "$started" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$ref" "$commit" "$1" "$2" >"$folder/last.json.new"
@@ -40,6 +40,7 @@ stop() {
 # Sets repository, ref, rollback and keep, exports the variables of the environment, and makes $@ the arguments of
 # ./converge.
 [ -f "$folder/settings" ] || stop settings "there are no settings"
+# shellcheck source=/dev/null
 . "$folder/settings"
 LC_ALL=C
 
@@ -64,19 +65,21 @@ export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null GIT_ATTR_NOSYSTEM=1 GIT
 [ -z "${SSL_CERT_FILE:-}" ] || export GIT_SSL_CAINFO="$SSL_CERT_FILE"
 # git only reads the password: it would remove one that the server refuses.
 export self_converge_credentials="$folder/credentials"
+# shellcheck disable=SC2016 # for the shell that git starts
 credentials='!f() { [ "$1" != get ] || git credential-store --file "$self_converge_credentials" get; }; f'
 run_git() {
     git -C "$checkout" --git-dir="$fetched" --work-tree="$checkout" -c core.attributesFile=/dev/null \
         -c core.excludesFile=/dev/null -c "credential.helper=$credentials" "$@"
 }
-rm -rf "$fetched" && git init -q --bare --template= "$fetched" || stop fetch "no repository can be made at $fetched"
+{ rm -rf "$fetched" && git init -q --bare --template= "$fetched"; } || stop fetch "no repository can be made at $fetched"
 
 # Whether the file `payload` is what an SSH key of a signer has signed in the file `signature`. git is not asked: it
 # would take whichever kind of signature the repository has, an OpenPGP one of any key in the user's keyring included.
 signed() (
     cd "$fetched" || exit 1
     # One signature, and nothing after it.
-    [ "$(grep -c -e '^-----' signature)" = 2 ] && [ "$(sed -n '$p' signature)" = '-----END SSH SIGNATURE-----' ] || exit 1
+    { [ "$(grep -c -e '^-----' signature)" = 2 ] && [ "$(sed -n '$p' signature)" = '-----END SSH SIGNATURE-----' ]; } ||
+        exit 1
     ssh-keygen -Y find-principals -f "$folder/allowed_signers" -s signature >principals || exit 1
     while read -r principal; do
         ssh-keygen -Y verify -f "$folder/allowed_signers" -I "$principal" -n git -s signature <payload && exit 0
@@ -87,22 +90,22 @@ object=$fetched/object
 if printf '%s\n' "$ref" | grep -qE '^[0-9a-f]{40}$'; then
     run_git fetch -q --no-tags --depth 1 -- "$repository" "$ref" || stop fetch "could not fetch the commit $ref from $repository"
     # Its signature is a header of it, with a blank before each line but the first (git, commit.c).
-    run_git cat-file commit "$ref" >"$object" && (cd "$fetched" && : >signature && awk '
+    { run_git cat-file commit "$ref" >"$object" && (cd "$fetched" && : >signature && awk '
         message { print; next }
         ours && /^ / { print substr($0, 2) >"signature"; next }
         { ours = 0 }
         /^$/ { message = 1 }
         /^gpgsig / { ours = 1; print substr($0, 8) >"signature"; next }
-        { print }' object >payload) && signed ||
+        { print }' object >payload) && signed; } ||
         stop signature "the commit $ref is not signed by an SSH key of one of the signers; nothing of it was run"
     commit=$ref
 else
     run_git fetch -q --no-tags --depth 1 -- "$repository" "refs/tags/$ref:refs/tags/$ref" ||
         stop fetch "could not fetch the tag $ref from $repository"
     # Its signature is the end of its message (git, gpg-interface.c, parse_signed_buffer).
-    run_git cat-file tag "refs/tags/$ref" >"$object" &&
+    { run_git cat-file tag "refs/tags/$ref" >"$object" &&
         sed '/^-----BEGIN SSH SIGNATURE-----$/,$d' "$object" >"$fetched/payload" &&
-        sed -n '/^-----BEGIN SSH SIGNATURE-----$/,$p' "$object" >"$fetched/signature" && signed ||
+        sed -n '/^-----BEGIN SSH SIGNATURE-----$/,$p' "$object" >"$fetched/signature" && signed; } ||
         stop signature "the tag $ref is not signed by an SSH key of one of the signers; nothing of it was run"
     # What counts is read from what is signed. Another tag of the same signer, put under this name, is refused.
     [ "$(sed -n '3s/^tag //p' "$fetched/payload")" = "$ref" ] ||
@@ -119,7 +122,7 @@ else
     printf '%s\n' "$time" >"$folder/newest.new" && mv -f "$folder/newest.new" "$folder/newest"
 fi
 # What an older version had and this one has not goes as well.
-run_git checkout -q --force --detach "$commit" && run_git clean -qffd || stop checkout "could not check out $commit"
+{ run_git checkout -q --force --detach "$commit" && run_git clean -qffd; } || stop checkout "could not check out $commit"
 
 (umask 022 && PATH=$converge_path exec "$checkout/converge" -i "$folder/inventory.yml" "$@")
 end converge $?

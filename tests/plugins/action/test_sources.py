@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,13 @@ LINUX = {"system": "Linux", "provider": "uv", "platform": "linux-x86_64", "profi
 ALL = frozenset(
     ["index", "conda", "homebrew-api", "homebrew-bottles", "homebrew-git", "miniforge", "python", "command-line-tools"]
 )
+
+
+def sealed(folder: Path, about: dict[str, Any]) -> None:
+    """Make a folder a bundle that says this of itself."""
+    text = json.dumps(about)
+    (folder / "bundle.json").write_text(text, encoding="utf-8")
+    (folder / "SHA256SUMS").write_text(f"{sha256(text.encode()).hexdigest()}  bundle.json\n", encoding="utf-8")
 
 
 def told(source: Source, host: dict[str, str] = MAC, *, strict: bool = True, **given: Any) -> dict[str, Any]:
@@ -107,8 +115,7 @@ def test_a_part_that_the_cache_does_not_have_is_left_alone() -> None:
 def test_a_bundle_is_read_as_files(tmp_path: Path) -> None:
     folder = tmp_path / "a bundle é"
     folder.mkdir()
-    about = {"holds": sorted(ALL - {"python"}), "locks": {"darwin-arm64": "0"}}
-    (folder / "bundle.json").write_text(json.dumps(about), encoding="utf-8")
+    sealed(folder, {"holds": sorted(ALL - {"python"}), "locks": {"darwin-arm64": "0" * 64}})
     source = bundle_in(folder)
     found = told(source)
     assert found["package_index"] == f"file://{tmp_path}/a%20bundle%20%C3%A9/index/simple"
@@ -117,12 +124,25 @@ def test_a_bundle_is_read_as_files(tmp_path: Path) -> None:
     assert told(source, LINUX)["target_environment"] == {"UV_FIND_LINKS": f"{folder}/index/files"}
 
 
+def test_a_bundle_that_is_not_as_it_was_made_is_refused(tmp_path: Path) -> None:
+    sealed(tmp_path, {"holds": ["index"], "locks": {}})
+    bundle_in(tmp_path)
+    (tmp_path / "repodata.json.zst").touch()
+    with pytest.raises(UnservedError, match=r"is not as it was made: repodata\.json\.zst: SHA256SUMS does not name it"):
+        bundle_in(tmp_path)
+
+
 def test_a_folder_without_a_bundle_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnservedError, match=r"There is no bundle in .*playbooks/bundle\.yml"):
         bundle_in(tmp_path)
 
 
-@pytest.mark.parametrize("answer", ["<html>", "[]", '{"holds": ["index"]}', ""])
+ODD_LOCK = '{"holds": ["index"], "locks": {"$(touch harm)": "%s"}}' % ("0" * 64)
+ODD = ["<html>", "[]", '{"holds": ["index"]}', "", '{"holds": ["../index"], "locks": {}}', ODD_LOCK]
+ODD += ['{"holds": ["index"], "locks": {"darwin-arm64": "0"}}', '{"holds": {"index": 1}, "locks": {}}']
+
+
+@pytest.mark.parametrize("answer", ODD)
 def test_an_answer_of_something_else_is_refused(answer: str) -> None:
     shown = answer.ljust(200)
     for folder, what in ((None, f"{CACHE}/health"), (Path("/b"), "/b/bundle.json")):
@@ -159,7 +179,9 @@ def test_the_question_says_why_nobody_answers(tmp_path: Path, hidden: tuple[str,
 
 def test_a_roles_default_is_not_taken_for_the_inventorys_word(tmp_path: Path) -> None:
     """Once a role has been reached, its defaults are among a task's variables: for all machines, at any moment."""
-    (tmp_path / "bundle.json").write_text(json.dumps({"holds": sorted(ALL), "locks": {}}), encoding="utf-8")
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    sealed(bundle, {"holds": sorted(ALL), "locks": {}})
     here: dict[str, Any] = {
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
@@ -170,7 +192,7 @@ def test_a_roles_default_is_not_taken_for_the_inventorys_word(tmp_path: Path) ->
     (tmp_path / "hosts.yml").write_text(json.dumps(known), encoding="utf-8")
     role = {"ansible.builtin.import_role": {"name": "metal_lab.macs.homebrew", "tasks_from": "mirror"}, "when": False}
     asked = {
-        "metal_lab.macs.sources": {"cache": "", "bundle": str(tmp_path), "strict": True, "host": MAC},
+        "metal_lab.macs.sources": {"cache": "", "bundle": str(bundle), "strict": True, "host": MAC},
         "register": "told",
     }
     kept = {"copy": {"content": "{{ told.variables | to_json }}", "dest": str(tmp_path / "told.json"), "mode": "0600"}}
@@ -186,8 +208,8 @@ def test_a_roles_default_is_not_taken_for_the_inventorys_word(tmp_path: Path) ->
     )
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads((tmp_path / "told.json").read_text(encoding="utf-8"))
-    assert found["homebrew_git_remote"] == f"file://{tmp_path}/git/brew.git"
-    assert found["conda_env_channels"] == [f"file://{tmp_path}/conda/conda-forge"]
+    assert found["homebrew_git_remote"] == f"file://{bundle}/git/brew.git"
+    assert found["conda_env_channels"] == [f"file://{bundle}/conda/conda-forge"]
     # What the inventory does say stays, templates and all.
     assert "miniforge_mirror" not in found
     assert found["target_environment"]["HTTPS_PROXY"] == "https://mirror"
@@ -252,8 +274,16 @@ def test_the_cache_is_asked_from_the_machine_itself(decide: Decided) -> None:
         (CACHE, (7, "", ""), "does not answer this machine (no answer)."),
         (CACHE, (0, "<html>", ""), f"{CACHE}/health is not what a bundle or a cache says of itself"),
         (CACHE, health(without="index"), f"{CACHE} does not have: index."),
-        (CACHE, health(locks={"darwin-arm64": "0"}), "darwin-arm64 as it is now (it knows another state of its lock)."),
-        (CACHE, health(locks={"linux-x86_64": "0", "a": "1"}), "as it is now (it knows linux-x86_64, a)."),
+        (
+            CACHE,
+            health(locks={"darwin-arm64": "0" * 64}),
+            "darwin-arm64 as it is now (it knows another state of its lock).",
+        ),
+        (
+            CACHE,
+            health(locks={"linux-x86_64": "0" * 64, "linux-a": "1" * 64}),
+            "as it is now (it knows linux-x86_64, linux-a).",
+        ),
     ],
 )
 def test_who_cannot_be_served_is_refused_or_left_to_itself(
@@ -300,7 +330,7 @@ def test_a_bundle_is_used_where_it_is_and_nothing_else(
     lock = content_digest(profiles.load("ml-m1").lock_path("darwin-arm64"))
     folder = tmp_path / "bundle"
     folder.mkdir()
-    (folder / "bundle.json").write_text(json.dumps({"holds": sorted(ALL), "locks": {"darwin-arm64": lock}}))
+    sealed(folder, {"holds": sorted(ALL), "locks": {"darwin-arm64": lock}})
     monkeypatch.chdir(tmp_path)
     result = decide(bundle="bundle", cache=CACHE)
     assert result["variables"]["package_index"] == f"file://{folder}/index/simple"
@@ -311,12 +341,12 @@ def test_a_bundle_is_used_where_it_is_and_nothing_else(
     assert result["variables"]["homebrew_casks"] == []
     refused = decide(bundle="bundle", over=remote())
     assert "gets a bundle through the lab's cache, and the inventory has none" in refused["msg"]
-    (folder / "bundle.json").write_text(json.dumps({"holds": ["index"], "locks": {}}))
+    sealed(folder, {"holds": ["index"], "locks": {}})
     assert f"{folder} does not have: homebrew-git, homebrew-api," in decide(bundle="bundle")["msg"]
 
 
 def test_an_unknown_profile_is_the_users_error(decide: Decided) -> None:
-    answer = remote(health(locks={"darwin-arm64": "0"}))
+    answer = remote(health(locks={"darwin-arm64": "0" * 64}))
     refused = decide(cache=CACHE, over=answer, host={**MAC, "profile": "none"})
     assert refused["failed"]
     assert "none" in refused["msg"]
