@@ -6,6 +6,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -265,7 +266,7 @@ class Cache:
     """A running cache in front of the world outside."""
 
     def __init__(self, folder: Path, world: Outside, **more: Any) -> None:
-        self.folder, self.world = folder, world
+        self.folder, self.world, self.answered = folder, world, 0
         with ThreadingHTTPServer(("127.0.0.1", 0), _Answer) as free:
             self.port = free.server_address[1]
         for part in ("store", "logs", "run", "git"):
@@ -273,7 +274,9 @@ class Cache:
         (folder / "health.json").write_text('{"holds": ["index"], "locks": {}}', encoding="utf-8")
         settings = {
             "lab_cache_port": self.port,
+            "lab_cache_folder": str(folder),
             "lab_cache_homebrew_api": f"{world.url}/api",
+            "lab_cache_miniforge": "http://127.0.0.1:9",
             "lab_cache_homebrew_bottles": f"{world.url}/v2",
             "lab_cache_conda": f"{world.url}/conda",
             "__lab_cache_index": f"{world.url}/simple",
@@ -294,6 +297,8 @@ class Cache:
             named = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, path, body=body, headers=named)
             answer = connection.getresponse()
+            # Who is refused for a link is in the error log alone.
+            self.answered += answer.status not in (403, 404)
             return answer.status, dict(answer.headers), answer.read().decode()
         except OSError:
             if patient:
@@ -303,8 +308,11 @@ class Cache:
             connection.close()
 
     def stop(self) -> None:
-        self.process.terminate()
+        """End it; what it answered is in its log."""
+        self.process.send_signal(signal.SIGQUIT)
         self.process.wait()
+        (log,) = (self.folder / "logs").glob("access-*.log")
+        assert log.read_text(encoding="utf-8").count("\n") >= self.answered
 
 
 @pytest.fixture
@@ -421,6 +429,18 @@ def test_what_follows_a_question_mark_is_not_asked_and_makes_no_other_file(cache
     for query in ("", "?x=1", "?y=%0d%0aX:1"):
         assert cache.ask(f"/index/files/0/p/uv-1.whl{query}")[0] == 200
     assert [asked[1] for asked in cache.world.asked] == ["/p/uv-1.whl"]
+
+
+def test_what_cannot_be_had_is_said_in_words(cache: Cache) -> None:
+    status, _, text = cache.ask("/miniforge/1/Miniforge3-1-MacOSX-arm64.sh")
+    assert (status, "The cache could not get /miniforge/1/" in text) == (502, True)
+
+
+def test_the_mirror_of_a_repository_leads_out_through_no_link_either(cache: Cache) -> None:
+    (cache.folder / "git" / "HEAD").write_text("ref", encoding="utf-8")
+    (cache.folder / "git" / "out").symlink_to(cache.folder / "nginx.conf")
+    assert cache.ask("/git/HEAD")[::2] == (200, "ref")
+    assert cache.ask("/git/out")[0] in (403, 404)
 
 
 def test_nothing_that_is_served_leads_out_through_a_link(tmp_path: Path, world: Outside) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import lab
@@ -92,15 +93,31 @@ def test_this_machine_from_the_bundle_in_a_network_with_nothing_in_it(tmp_path: 
 
 
 def test_a_bundle_of_another_state_of_the_lock_is_refused() -> None:
-    about = runs.BUNDLE / "bundle.json"
-    text = about.read_text(encoding="utf-8")
+    about, sums = runs.BUNDLE / "bundle.json", runs.BUNDLE / "SHA256SUMS"
+    text, listed = about.read_text(encoding="utf-8"), sums.read_text(encoding="utf-8")
     data = json.loads(text)
     data["locks"]["darwin-arm64"] = "0" * 64
-    about.write_text(json.dumps(data), encoding="utf-8")
+    other = json.dumps(data)
+    about.write_text(other, encoding="utf-8")
+    # As it would be if it had been made for that state.
+    old, new = (sha256(one.encode()).hexdigest() for one in (text, other))
+    sums.write_text(listed.replace(old, new), encoding="utf-8")
     try:
         runs.cache(bundle=str(runs.BUNDLE))
         run = runs.converge("mac01")
     finally:
         about.write_text(text, encoding="utf-8")
+        sums.write_text(listed, encoding="utf-8")
     assert run.code != 0
     assert "another state of its lock" in run.words, run.output
+
+
+def test_a_bundle_that_is_not_as_it_was_made_is_not_served() -> None:
+    extra = runs.BUNDLE / "conda" / "conda-forge" / "noarch" / "repodata.json.zst"
+    extra.touch()
+    try:
+        run = runs.play("playbooks/cache.yml", bundle=str(runs.BUNDLE))
+    finally:
+        extra.unlink()
+    assert run.code != 0
+    assert "repodata.json.zst: SHA256SUMS does not name it" in run.words, run.output
