@@ -598,8 +598,8 @@ def results_of(machine: Path) -> Path:
     return machine.parents[3] / "project" / "results"
 
 
-def fetch(over: Any = None, hours: float = 48) -> dict[str, Any]:
-    variables = {"inventory_hostname": "lab-07"}
+def fetch(over: Any = None, hours: float = 48, host: str = "lab-07") -> dict[str, Any]:
+    variables = {"inventory_hostname": host}
     return run_action(collect.ActionModule, {"max_age_hours": hours}, check=True, variables=variables, over=over)
 
 
@@ -636,6 +636,23 @@ def test_a_machines_result_is_kept_here_in_place_of_an_older_one(machine: Path) 
     # Without a result nothing is known, however well the run went.
     assert "it is unverified" in fetch()["msg"]
     assert "ended 0 hours ago" in fetch(hours=-1)["msg"]
+
+
+def test_a_result_is_written_into_its_folder_whatever_lies_there(machine: Path) -> None:
+    results = results_of(machine)
+    results.mkdir()
+    elsewhere = results.parent / "elsewhere"
+    elsewhere.write_text("mine", encoding="utf-8")
+    (results / "lab-07.json").symlink_to(elsewhere)
+    put(machine, json.dumps(measured(host="lab-07", started="2026-11-21T02:00:00Z")))
+    assert fetch()["verdict"] == "healthy"
+    assert elsewhere.read_text(encoding="utf-8") == "mine"
+    assert not (results / "lab-07.json").is_symlink()
+    # A machine may have any name in the inventory.
+    for host in ("../elsewhere", "/etc/passwd", "..", "a/../../elsewhere", "--end", "$(touch harm)"):
+        fetch(host=host)
+    assert elsewhere.read_text(encoding="utf-8") == "mine"
+    assert not list(results.parent.rglob("harm"))
 
 
 @pytest.mark.parametrize(
