@@ -3,8 +3,10 @@
 import http.client
 import json
 import os
+import plistlib
 import random
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -212,6 +214,25 @@ def test_an_address_with_a_password_is_refused_and_not_shown() -> None:
     assert outside.plain_address("http://[fd00::1]:8080/root/+simple/") == "http://[fd00::1]:8080/root/+simple"
 
 
+def test_a_service_is_started_with_the_words_that_are_meant() -> None:
+    folder = '/srv/100% "é" <&> $HOME'
+    unit = render("lab_cache", "metal-lab-cache.service", {**KNOWN, "lab_cache_folder": folder})
+    line = next(one for one in unit.splitlines() if one.startswith("ExecStart="))
+    words = [word.replace("%%", "%").replace("$$", "$") for word in shlex.split(line.removeprefix("ExecStart="))]
+    assert words[:5] == ["/usr/sbin/nginx", "-p", f"{folder}/", "-c", f"{folder}/nginx.conf"]
+    assert not re.search(r"(?<!%)%(?!%)", line.replace("%%", ""))
+    mac = {**KNOWN, "ansible_facts": {"system": "Darwin", "user_id": "a&b"}, "lab_cache_folder": folder}
+    job = plistlib.loads(render("lab_cache", "metal-lab.cache.plist", mac).encode())
+    assert (job["UserName"], job["ProgramArguments"][2]) == ("a&b", f"{folder}/")
+
+
+def test_a_page_that_names_more_hosts_than_an_index_has_is_refused() -> None:
+    page = "".join(f'<a href="https://h{number}.example.org/x">' for number in range(7))
+    assert len(outside.index_origins(page, INDEX)) == 8
+    with pytest.raises(AnsibleFilterError, match="names files on 9 hosts, which no index does"):
+        outside.index_origins(f'{page}<a href="https://h8.example.org/x">', INDEX)
+
+
 def test_who_names_where_files_lie_has_no_other_place_asked() -> None:
     page = '<a href="https://files.example.org/x"> <a href="http://nas.lan:8080/x"> <a href="https://evil.org/x">'
     assert outside.index_origins(page, INDEX) == [
@@ -398,7 +419,7 @@ NO_FILES = [
     *(
         "/index/simple/",
         "/index/simple/../../etc",
-        "/index/pypi/uv/json",
+        "/index/uv/json",
         "/index/files/0/admin",
     ),
     *(
