@@ -532,7 +532,7 @@ def test_new_terminals_may_be_in_another_profiles_environment() -> None:
         assert (login.result, login.fault) == ("fail", "not-on-path")
         assert login.message.endswith("not that of /c/envs/current/bin (its file: /home/.zshrc)")
     # Whose record has the block is to have the terminals.
-    *_, login = shell.judge(replace(asked, shell="/home/.zshrc"), there)
+    *_, login = shell.judge(replace(ASKED, other=other), there)
     assert login.result == "fail"
 
 

@@ -26,8 +26,8 @@ _SHARED = {
     COREML: ["reporting"],
     FRAMEWORK: ["reporting", "freivalds", "benchmark", "units", "numbers", "libraries", "framework"],
 }
-# POSIX sh; asked before anything is known of the target, so it may need nothing that not every system has. The nonces set
-# the answer apart from what a login script prints. Other records: those that name the shell file with the block.
+# POSIX sh; asked before anything is known of the target, so it may need nothing but what every system has. The nonces
+# set the answer apart from what a login script prints. Other records: those that name the shell file with the block.
 _LOOK = (
     'record="${XDG_DATA_HOME:-$HOME/.local/share}/metal-lab/$2.json"; '
     'printf "\\n%s\\n" "$1"; uname -s; uname -m; printf "%s\\n" "$record"; '

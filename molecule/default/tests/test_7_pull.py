@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.helpers.lab import LIMIT_S, ROOT, Lab, ignored
 
-RESULT = "localhost.json"
+RESULT = "localhost.ml-m1.json"
 
 
 def signed_repository(folder: Path) -> tuple[Path, str]:
