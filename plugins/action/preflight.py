@@ -179,8 +179,8 @@ class ActionModule(Action):
             raise UserError(f"Nothing was changed. Settings that a role cannot take:{lines}")
         self._task.environment = [*(self._task.environment or []), options["environment"]]
         profile = profiles.load(options["profile"])
-        asked = (options[name] for name in ("profile", "prefix", "homebrew_prefix"))
-        output = self._read(*asked, *options["conda_places"], lock_for=profile.name if options["lock"] else "")
+        asked = (profile.name, options["prefix"], options["homebrew_prefix"], *options["conda_places"])
+        output = self._read(*asked, lock_for=profile.name if options["lock"] else "")
         facts = parse(output)
         provider = choose_provider(options["provider"], facts.system)
         locked = run_lock.settle(self, output, profile.name) if options["lock"] else ""
@@ -196,7 +196,7 @@ class ActionModule(Action):
             return {"failed": True, "profile": profile.name, "msg": said}
         selected = profile.select(wanted, facts.platform)
         host = {
-            "profile": profile.name,
+            "profile": profile.reference,
             "python_version": profile.python,
             "platform": facts.platform,
             "provider": provider,

@@ -58,13 +58,14 @@ class ActionModule(Action):
         if self.checking:
             return {"skipped": True, "skipped_reason": "Check mode changes nothing, so there may be nothing to verify."}
         host = task_vars["inventory_hostname"]
-        profile = profiles.load(options["profile"]).name
-        name = file_name(host, profile)
-        forget(RESULTS, host, profile)
+        profile = profiles.load(options["profile"])
+        name = file_name(host, profile.name)
+        forget(RESULTS, host, profile.name)
         with tempfile.TemporaryDirectory() as folder:
             inventory = Path(folder) / "hosts.json"
             inventory.write_text(json.dumps({"all": {"hosts": {host: self._connection_of(task_vars)}}}), "utf-8")
-            command = [sys.executable, "-m", "verify", "--profile", options["profile"], "--level", options["level"]]
+            # Not as it was given: a path may be relative to this process's folder.
+            command = [sys.executable, "-m", "verify", "--profile", profile.reference, "--level", options["level"]]
             # The page is of all machines; the callback `fleet` makes it once, at the end.
             command += ["--no-page", "--results", str(RESULTS)]
             if options["lang"]:
@@ -73,7 +74,7 @@ class ActionModule(Action):
             code = self._show([*command, "--hosts", where], (RESULTS / "junit" / name).with_suffix(".xml"))
         verdict, why = judge(code, RESULTS / name)
         failure = {} if verdict == "healthy" else {"failed": True, "rc": code, "msg": why}
-        return {**failure, "verdict": verdict, "profile": profile, "lang": options["lang"]}
+        return {**failure, "verdict": verdict, "profile": profile.name, "lang": options["lang"]}
 
     def _connection_of(self, variables: dict[str, Any]) -> dict[str, Any]:
         given = {name: self._templar.template(variables[name]) for name in CONNECTION if name in variables}

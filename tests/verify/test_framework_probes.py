@@ -9,7 +9,7 @@ import pytest
 
 from tests.verify import standins
 from tests.verify.standins import Log, learned
-from verify.probes import jax, mlx, pytorch, tensorflow
+from verify.probes import framework, jax, mlx, pytorch, tensorflow
 
 
 @dataclass
@@ -39,7 +39,7 @@ def tried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Tr
     modules = getattr(standins, request.param)(log)
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setenv(mlx.TF32, "1")
+    monkeypatch.setenv(framework.TF32, "1")
     probe = kind()
     assert probe.load() == "1.0"
     seen = probe.devices()

@@ -15,6 +15,7 @@ from verify.checks import health as health_module
 from verify.checks import numbers, speed, stages
 from verify.checks.framework import exact_operands
 from verify.checks.health import HostHealth
+from verify.checks.language_model import LENGTH, PROMPT, SUCCESSORS
 from verify.checks.plan import Plan
 from verify.errors import UserError
 from verify.profile import model as profiles
@@ -47,7 +48,7 @@ def checked(mac: Mac, monkeypatch: pytest.MonkeyPatch) -> Checked:
         (host,) = testinfra.get_hosts([address])
         plan = Plan(LOADED, level, ("mlx",), timeout_s, 48.0)
         found = HostHealth(host, "mac-1", plan, LOADED.lock, (said if said is not None else []).append)
-        for name in names or stages.check_names(plan.candidates, level):
+        for name in names or stages.check_names(plan):
             found.check(name)
         return found
 
@@ -129,6 +130,7 @@ def test_what_a_framework_is_asked(
         "device": "gpu",
         "stages": [*names, "libraries", "sustained"],
         **{"a": a, "b": b, "seed": 20241, "memory_bytes": 16 * 2**30, "yardstick": yardstick},
+        **{"successors": SUCCESSORS, "prompt": PROMPT, "length": LENGTH},
         **{"matmul_s": 20.0, "bandwidth_s": 2.0, "course_s": 10.0, "soak_s": 48.0, "window_s": 2.0},
     }
     # As in the activated environment: those of all sets.
@@ -206,7 +208,7 @@ def test_figures_are_a_share_of_the_chips_or_else_of_the_fastest_on_the_machine(
 
 
 def test_of_what_was_not_asked_for_nothing_is_claimed(checked: Checked) -> None:
-    wanted = stages.check_names(["mlx"], "setup")
+    wanted = stages.check_names(Plan(LOADED, "setup", ("mlx",), None, 5.0))
     found = checked("setup", names=[wanted[0], wanted[3], INTERNAL]).report
     assert found.checks[-1].message == f"{len(wanted) - 3} of {len(wanted) - 1} checks were left out"
     assert found.verdict == "unverified"

@@ -54,7 +54,7 @@ class Fleet:
         self.run = Run(Settings(plan, found, folder, language.choose("en")), lambda _: None)
         self.run.begin()
         self.reports: dict[str, HostReport] = {}
-        names = stages.check_names(plan.candidates, level)
+        names = stages.check_names(plan)
         for host in found:
             health = self.run.health(host)
             for name in names:

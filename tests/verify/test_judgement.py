@@ -42,7 +42,7 @@ def judge(
         written = told.records({stage: {**data, **(changes or {}).get(stage, {})} for stage, data in GOOD.items()})
     answer = told.outcome("framework", written, **ended)
     found = told.judged("framework", judge, answer, required=required, framework=["mlx"])
-    assert [one.check for one in found] == stages.names("framework", "full", framework=["mlx"])
+    assert [one.check for one in found] == stages.names(stages.of("framework", "full"), framework=["mlx"])
     return {one.check.removeprefix("mlx."): one for one in found}, report
 
 

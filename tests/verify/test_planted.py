@@ -12,11 +12,13 @@ import pytest
 
 from tests.verify import macs
 from tests.verify.macs import Question
-from tests.verify.runs import AT, NAMES, Done, Here, Lab, said_of
+from tests.verify.runs import AT, FRAMEWORKS, NAMES, PROFILE, Done, Here, Lab, said_of
 from verify.checks import stages
 from verify.checks.health import HostHealth
+from verify.checks.plan import Plan
 from verify.checks.walk import Stage
 from verify.errors import UserError
+from verify.profile import model as profiles
 from verify.report import page, summary, view
 from verify.results import files, history
 from verify.results.model import INTERNAL
@@ -54,7 +56,7 @@ def assert_only_one_is_unverified(done: Done, well: Done, why: str) -> None:
 def test_without_a_fault_all_are_healthy(well: Done) -> None:
     assert well.code == 0
     assert {one["verdict"] for one in well.results.values()} == {"healthy"}
-    asked = stages.check_names(["mlx"], "soak")
+    asked = stages.check_names(Plan(profiles.load(PROFILE), "soak", FRAMEWORKS, None, 5.0))
     for one in well.results.values():
         assert [check["check"] for check in one["checks"]] == asked
         assert {check["result"] for check in one["checks"]} == {"pass"}
@@ -67,7 +69,9 @@ def test_in_the_judge_of_a_stage(lab: Lab, well: Done, stage: Stage) -> None:
     lab.patch.setattr(stages, "TABLE", table)
     done = lab.verify()
     assert_only_one_is_unverified(done, well, "verify failed: KeyError: 'planted'")
-    names = [name for name, _ in stage.names(set=["base", "mlx"], framework=["mlx"])]
+    kinds = {name: profiles.load(PROFILE).frameworks[name].kind for name in FRAMEWORKS}
+    have = [name for name in FRAMEWORKS if kinds[name] in stage.kinds]
+    names = [name for name, _ in stage.names(set=["base", *FRAMEWORKS], framework=have)]
     checks = {one["check"]: one for one in done.results[AT]["checks"]}
     assert {checks[name]["result"] for name in names} == {"skip"}
     # What was judged before stays told.

@@ -30,9 +30,9 @@ def host() -> Host:
 
 
 def anything(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """A schema that also has the probe `tried`, whose one stage may answer with any data."""
+    """A schema that also has a probe and a script `tried`, whose one stage may answer with any data."""
     schema = json.loads(answers.SCHEMA.read_text(encoding="utf-8"))
-    schema["$defs"]["tried.tried"] = {"type": "object"}
+    schema["$defs"] |= {"framework.tried": {"type": "object"}, "tried.tried": {"type": "object"}}
     (folder / "schema.json").write_text(json.dumps(schema), encoding="utf-8")
     monkeypatch.setattr(answers, "SCHEMA", folder / "schema.json")
 
@@ -43,13 +43,12 @@ def run(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     for name in ("reporting", "supervisor", "freivalds", "benchmark", "framework"):
         shutil.copy(remote.PROBES / f"{name}.py", tmp_path)
     monkeypatch.setattr(remote, "PROBES", tmp_path)
-    monkeypatch.setitem(remote._SHARED, "tried", ["reporting"])
     anything(monkeypatch, tmp_path)
 
     def probe(body: str, seconds: float = 20.0, **parameters: Any) -> Outcome:
         lines = "\n".join(f"        {line}" for line in body.splitlines())
         (tmp_path / "tried.py").write_text(
-            "import os, subprocess, sys, time\n"
+            "import os, subprocess, sys, time\nfrom .reporting import Stage\n"
             "def stages(parameters):\n    def stage():\n"
             f"{lines}\n    return [('tried', stage)]\n",
             encoding="utf-8",

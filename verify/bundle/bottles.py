@@ -43,7 +43,7 @@ def collect(folder: Path, formulae: Iterable[str], tags: Iterable[str], api: str
     fetched = []
     known: dict[str, dict[str, Any]] = {}
     for tag in tags:
-        # Taken anew each time: it must know the same versions as the formulae's own pages.
+        # Fetched each time: it must know the same versions as the formulae's own pages.
         name = f"homebrew/api/internal/packages.{tag}.jws.json"
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(read(f"{api}/internal/packages.{tag}.jws.json"))

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..results.model import CheckResult, FrameworkReport, Training
 from ..target.answers import Report
-from . import numbers
+from . import language_model, numbers
 from .advice import failed, warned
 from .chips import Chip
 from .speed import SpeedJudge
@@ -102,10 +102,20 @@ class FrameworkJudge:
             value = self._fail("value", _kind(wrong), message)
         else:
             value = self._pass("value", f"all {len(pairs)} entries of relu(a b) are exact")
-        if data["ran_on"] != data["asked"]:
-            message = f"asked for {data['asked']}, but the result is on {data['ran_on']}"
-            return [value, self._fail("placement", "other-device", message)]
-        return [value, self._pass("placement", f"the result is on {data['ran_on']}")]
+        return [value, self._placement(data)]
+
+    def generate(self, report: Report) -> list[CheckResult]:
+        """The checks generate and placement."""
+        data, expected = report.data, [f"w{word}" for word in language_model.expected()]
+        said = data["said"].split()
+        if said == expected:
+            value = self._pass("generate", f"all {len(expected)} words are right, {report.seconds:.1f} s")
+        else:
+            right = next((i for i, (one, other) in enumerate(zip(said, expected, strict=False)) if one != other), None)
+            at = min(len(said), len(expected)) if right is None else right
+            message = f"after {at} right words of {len(expected)} it says {' '.join(said[at : at + 3]) or 'nothing'!r}"
+            value = self._fail("generate", "wrong-value", f"{message} instead of {' '.join(expected[at : at + 3])!r}")
+        return [value, self._placement(data)]
 
     def numbers(self, report: Report) -> list[CheckResult]:
         """The check numbers."""
@@ -175,6 +185,12 @@ class FrameworkJudge:
         if self._report.training and all(math.isfinite(loss) for loss in cpu_losses):
             self._report.training = replace(self._report.training, cpu_losses=cpu_losses)
         return self._answer("training.cpu", fault, message)
+
+    def _placement(self, data: dict[str, Any]) -> CheckResult:
+        if data["ran_on"] != data["asked"]:
+            message = f"asked for {data['asked']}, but the result is on {data['ran_on']}"
+            return self._fail("placement", "other-device", message)
+        return self._pass("placement", f"the result is on {data['ran_on']}")
 
     def _answer(self, check: str, fault: str, message: str) -> CheckResult:
         return self._fail(check, fault, message) if fault else self._pass(check, message)

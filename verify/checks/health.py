@@ -16,13 +16,13 @@ from testinfra.host import Host
 from .. import ROOT, documents
 from ..errors import UserError
 from ..profile.lock import Lock
-from ..profile.model import BASE, Profile
+from ..profile.model import ARRAYS, BASE, Profile
 from ..results.model import INTERNAL, CheckResult, FrameworkReport, HostReport, worst
 from ..target import remote
 from ..target.answers import Outcome
 from ..target.record import Record
 from ..target.remote import COREML, ENVIRONMENT, FRAMEWORK, LOOK, SYSTEM
-from . import coreml, framework, machine, packages, shell, speed, stages, system
+from . import coreml, framework, language_model, machine, packages, shell, speed, stages, system
 from .advice import failed
 from .environment import EnvironmentJudge
 from .framework import FrameworkJudge
@@ -117,7 +117,7 @@ class HostHealth:
     def _note_unasked(self) -> None:
         """Who chose some checks only (pytest's -k) learns nothing of the machine as a whole."""
         asked = {one.check for one in self.report.checks}
-        wanted = [one for one in stages.check_names(self._plan.candidates, self._plan.level) if one != INTERNAL]
+        wanted = [one for one in stages.check_names(self._plan) if one != INTERNAL]
         if left_out := [one for one in wanted if one not in asked]:
             self._problems["incomplete", f"{len(left_out)} of {len(wanted)} checks were left out"] = None
 
@@ -149,9 +149,10 @@ class HostHealth:
         *,
         required: bool = True,
         unneeded: tuple[str, ...] = (),
+        kind: str = ARRAYS,
         **values: list[str],
     ) -> list[CheckResult]:
-        asked = stages.of(probe, self._plan.level)
+        asked = stages.of(probe, self._plan.level, kind)
         found = walk(Asked(asked, values, subject, outcome, limit_s, required, unneeded), self.note)
         if any(one.fault == LOST for one in found):
             # No more is asked of a machine that went away.
@@ -225,9 +226,12 @@ class HostHealth:
         a, b = framework.exact_operands()
         parameters = {
             "device": wanted.device[platform],
-            "stages": [one.name for one in stages.of(FRAMEWORK, level) if one.recorded],
+            "stages": [one.name for one in stages.of(FRAMEWORK, level, wanted.kind) if one.recorded],
             "a": a,
             "b": b,
+            "successors": language_model.SUCCESSORS,
+            "prompt": language_model.PROMPT,
+            "length": language_model.LENGTH,
             "seed": SEED,
             "memory_bytes": self.report.machine.get("memory_bytes", 0),
             # A Mac's figures are held against its chip.
@@ -249,7 +253,9 @@ class HostHealth:
             report=report,
             by_default=wanted.device_by_default,
         )
-        found = self._walk(FRAMEWORK, judge, outcome, limit, required=wanted.required, framework=[name])
+        found = self._walk(
+            FRAMEWORK, judge, outcome, limit, required=wanted.required, kind=wanted.kind, framework=[name]
+        )
         judged = all(one.message != NOT_JUDGED for one in found)
         report.result = worst([one.result for one in found]) if judged else "skip"
         self._hold(judge, report)
@@ -268,8 +274,7 @@ class HostHealth:
         return self._walk(COREML, None, outcome, limit, required=False)
 
     def _skip_all(self, name: str, reason: str) -> list[CheckResult]:
-        names = stages.names(FRAMEWORK, self._plan.level, framework=[name])
-        return [CheckResult(one, "skip", reason) for one in names]
+        return [CheckResult(one, "skip", reason) for one in stages.framework_names(self._plan, name)]
 
     def _hold(self, judge: FrameworkJudge, report: FrameworkReport) -> None:
         """Say what the figures so far are a share of."""

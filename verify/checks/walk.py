@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..profile.model import ARRAYS, LANGUAGE_MODEL
 from ..results.model import CheckResult
 from ..target.answers import Outcome, Report
 from .advice import failed
@@ -51,6 +52,7 @@ class Stage:
             those that it does not give are skipped.
         levels: at which it is asked for.
         recorded: whether the probe reports it; else it is judged by how the probe ended.
+        kinds: of a framework's stage, the kinds of framework that have it.
     """
 
     probe: str
@@ -59,6 +61,7 @@ class Stage:
     judge: Callable[[Any, Report], list[CheckResult]]
     levels: tuple[str, ...]
     recorded: bool = True
+    kinds: tuple[str, ...] = (ARRAYS, LANGUAGE_MODEL)
 
     def names(self, **values: list[str]) -> Iterator[tuple[str, Check]]:
         """The full names of its checks.

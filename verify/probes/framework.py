@@ -15,6 +15,9 @@ TRAINING_SAMPLES, TRAINING_FEATURES = 256, 8
 TRAINING_STEPS = 80
 """Steps of gradient descent on the whole set: enough for the loss to fall by far more than half."""
 HIDDEN = 32
+TF32 = "MLX_ENABLE_TF32"
+"""From the M5 on, MLX multiplies float32 matrices at TF32 precision unless this is 0 (mlx #3860): relative error
+8e-4 instead of 3e-7. A probe asks for what it names, float32."""
 MEMORY_N, MEMORY_TIMES = 1024, 5
 """Order and number of the products after which the memory must be given back."""
 

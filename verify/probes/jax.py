@@ -1,8 +1,9 @@
-"""The probe for JAX: platforms "METAL" (jax-metal) and "cpu"."""
+"""The probe for JAX: platforms "mps" (jax-mps), "METAL" (jax-metal) and "cpu"."""
 
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 from . import framework
@@ -16,6 +17,8 @@ class Jax:
 
     def load(self) -> str:
         """See framework.Probe."""
+        # jax-mps computes with an MLX of its own (jax-mps, CMakeLists.txt).
+        os.environ[framework.TF32] = "0"
         self.jax = importlib.import_module("jax")
         self.numpy = importlib.import_module("jax.numpy")
         return str(self.jax.__version__)
@@ -26,7 +29,7 @@ class Jax:
         return {
             "present": sorted({device.platform for device in self.jax.devices()}),
             "default": self.jax.default_backend(),
-            "settings": {},
+            "settings": {framework.TF32: os.environ[framework.TF32]},
         }
 
     def choose(self, wanted: str) -> str:

@@ -17,17 +17,13 @@ from .benchmark import Work
 from .numbers import Operations
 from .reporting import Stage
 
-TF32 = "MLX_ENABLE_TF32"
-"""From the M5 on, MLX multiplies float32 matrices at TF32 precision unless this is 0 (mlx #3860): relative error
-8e-4 instead of 3e-7. The probe asks for what it names, float32."""
-
 
 class Mlx:
     """MLX, on its default device."""
 
     def load(self) -> str:
         """See framework.Probe."""
-        os.environ[TF32] = "0"
+        os.environ[framework.TF32] = "0"
         self.mx = importlib.import_module("mlx.core")
         self.nn = importlib.import_module("mlx.nn")
         self.optimizers = importlib.import_module("mlx.optimizers")
@@ -38,7 +34,7 @@ class Mlx:
         return {
             "present": ["cpu", *(["gpu"] if self.mx.metal.is_available() else [])],
             "default": str(self.mx.default_device().type).rpartition(".")[2],
-            "settings": {TF32: os.environ[TF32]},
+            "settings": {framework.TF32: os.environ[framework.TF32]},
         }
 
     def choose(self, wanted: str) -> str:

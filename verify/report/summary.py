@@ -102,7 +102,8 @@ def _table(report: HostReport, rows: dict[str, FrameworkReport], spoken: Languag
     ):
         table.add_column(title)
     for name, one in rows.items():
-        value = next((check for check in report.checks if check.check == f"{name}.value"), None)
+        told = (f"{name}.value", f"{name}.generate")
+        value = next((check for check in report.checks if check.check in told), None)
         cells = [name, one.version or "-", one.device or "-", _value(value, spoken), _speed(one, spoken)]
         verdict = spoken.lookup(labels.RESULTS[one.result])
         if not one.required:

@@ -70,9 +70,9 @@ class Run:
             history.keep(health.report, content, self.settings.results)
             self._written.append(files.put(self.settings.results, health.report.host, health.report.profile, content))
         except OSError as error:
-            self._write_anew(health, UserError(f"its result could not be written: {error.strerror or error}"))
+            self._rewrite(health, UserError(f"its result could not be written: {error.strerror or error}"))
         except Exception as error:
-            self._write_anew(health, error)
+            self._rewrite(health, error)
         self._closed.add(health.report.host)
         return health.report.checks[-1]
 
@@ -89,12 +89,12 @@ class Run:
             closed = one.report.host in self._closed
             error = self._unshown(one)
             if error is not None or not closed:
-                self._write_anew(one, error)
+                self._rewrite(one, error)
                 yield address, one.report.checks[-1]
         for name, error in (self._make_page() if page_wanted else {}).items():
             for address, one in self._hosts.items():
                 if _file(one) == name:
-                    self._write_anew(one, error)
+                    self._rewrite(one, error)
                     yield address, one.report.checks[-1]
 
     def complain(self, problem: str) -> None:
@@ -129,7 +129,7 @@ class Run:
             return error
         return None
 
-    def _write_anew(self, health: HostHealth, error: Exception | None) -> None:
+    def _rewrite(self, health: HostHealth, error: Exception | None) -> None:
         """Settle a host's report after a failure of verify, and write it if that can be."""
         if error is not None:
             health.note(error)

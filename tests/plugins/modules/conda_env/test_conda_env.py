@@ -95,7 +95,7 @@ def test_packages_are_added_changed_and_removed(lab: Lab) -> None:
     assert not lab.run(absent_packages=["numpy"])["changed"]
 
 
-def test_a_package_that_the_user_replaced_is_judged_anew(lab: Lab) -> None:
+def test_a_package_that_the_user_replaced_is_judged_again(lab: Lab) -> None:
     lab.run(packages=["numpy=1.23"])
     lab.conda("install", "numpy=2")
     assert lab.installed()["numpy"] == "2.3.5"
