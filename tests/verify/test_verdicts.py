@@ -13,7 +13,7 @@ import pytest
 from _pytest.junitxml import LogXML
 
 from tests.verify import macs
-from tests.verify.runs import AT, NAMES, Lab, said_of
+from tests.verify.runs import AT, NAMES, PROFILE, Lab, said_of
 from verify import ROOT
 from verify import __main__ as verify
 from verify.report import command, page, view
@@ -128,7 +128,7 @@ class Full:
 
 
 def test_a_disk_that_is_full_before_hosts_are_looked_at(lab: Lab) -> None:
-    lab.patch.setattr(files, "replace", Full(files.replace, "mac-1.ml-m1.json"))
+    lab.patch.setattr(files, "replace", Full(files.replace, files.file_name("mac-1", PROFILE)))
     done = lab.verify(level="setup")
     assert done.code == 2
     (line,) = [one for one in done.screen.splitlines() if one]
