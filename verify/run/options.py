@@ -47,7 +47,7 @@ OPTIONS = (
     Option("--frameworks", "names separated by commas (default: those in each machine's record)"),
     Option(
         "--results",
-        "folder for HOST.json, report.html, junit.xml and history/ (default: %(default)s)",
+        "folder for HOST.PROFILE.json, report.html, junit.xml and history/ (default: %(default)s)",
         {"default": FOLDER},
     ),
     Option(
