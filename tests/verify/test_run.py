@@ -44,8 +44,8 @@ def test_a_healthy_machine(machine: Machine) -> None:
     for name in machine.profile.frameworks_on(machine.platform):
         assert done.results[f"{name}.value"] == ("pass", "")
         assert done.results[f"{name}.placement"] == ("pass", "")
-    skipped = [name for name, one in done.results.items() if one[0] == "skip"]
-    # Neither Homebrew nor conda was asked for, and no Apple chip is here.
+    skipped = [name for name, one in done.results.items() if one[0] == "skip" and not name.endswith(".large")]
+    # The fakes have no half precision; neither Homebrew nor conda was asked for, and no Apple chip is here.
     assert {one.split(".")[0] for one in skipped} == {"system", "shell", "machine"}
     assert "HEALTHY" in done.output
     assert "\x1b" not in done.output

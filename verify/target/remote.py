@@ -1,8 +1,8 @@
 """What a machine is asked: a first look, a script, a probe; each is sent with the command line and leaves nothing."""
 
-import ast
 import base64
 import json
+import re
 import secrets
 import zlib
 from pathlib import Path
@@ -22,6 +22,8 @@ OUTER_MARGIN_S = 30
 """What a connection and an interpreter's start may take beyond the probe's own limit."""
 LOOK, SYSTEM, ENVIRONMENT, FRAMEWORK, COREML = "look", "system", "environment", "framework", "coreml"
 """What is asked; FRAMEWORK stands for each framework's probe."""
+_IMPORT = re.compile(r"^from \.(\w*) import (.+)$", re.MULTILINE)
+"""A probe imports from beside it, in one line."""
 # POSIX sh; asked before anything is known of the target, so it may need nothing but what every system has. The nonces
 # set the answer apart from what a login script prints. Other records: those that name the shell file with the block.
 _LOOK = (
@@ -129,10 +131,10 @@ def _modules(name: str) -> dict[str, str]:
     """The text of a probe's module, and of what it imports from beside it: each after what it needs itself."""
     text = (PROBES / f"{name}.py").read_text(encoding="utf-8")
     found: dict[str, str] = {}
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            for one in [node.module] if node.module else [alias.name for alias in node.names]:
-                found |= {key: value for key, value in _modules(one).items() if key not in found}
+    # Not by ast, which is not safe where several threads parse (CPython #106905).
+    for module, names in _IMPORT.findall(text):
+        for one in [module] if module else [name.strip() for name in names.split(",")]:
+            found |= {key: value for key, value in _modules(one).items() if key not in found}
     return {**found, name: text}
 
 
