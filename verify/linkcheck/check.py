@@ -1,8 +1,9 @@
 """The check itself: every load that the environment's files can lead to, one process each."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from ..macos import Version, show_version
 from . import macho, packages, pjrt, plugins, runtimes
 from .dyld import Process
 from .findings import Finding, Result
@@ -10,7 +11,7 @@ from .macho import Image, MalformedError
 from .packages import Package, Target
 from .plugins import Plugin
 from .symbols import Missing, Symbols
-from .system import System, show_version
+from .system import System
 from .tree import SITE, Tree
 
 Progress = Callable[[str], None]
@@ -57,7 +58,9 @@ class Check:
         self.target = target
         self.progress = progress
         self.result = Result(findings=list(tree.findings))
-        self.symbols = Symbols(self.result.counts)
+        self.symbols = Symbols(self.result.counts, tree.known.tables)
+        needed = (image.minos for image in tree.images.values() if image.platform == macho.MACOS and image.minos)
+        self.points = target.points(needed)
         self.system = System(target.floor)
         self._owners: dict[str, str] = {}
         self._packages: dict[str, Package] = {}
@@ -88,6 +91,11 @@ class Check:
         self._check_plugins(opened)
         self._add(runtimes.check(self.tree, self.symbols, self._loaders))
         self._conclude(len(found))
+        everywhere = self._shown(self.points)
+        self.result.findings = [
+            one if one.releases else replace(one, releases=everywhere) for one in self.result.findings
+        ]
+        self.result.releases = everywhere
         return self.result
 
     def _add(self, findings: Iterable[Finding]) -> None:
@@ -107,12 +115,16 @@ class Check:
                         Finding(
                             "too-new",
                             image.path,
-                            f"It is built for macOS {show_version(image.minos)} and newer; the profile promises "
-                            f"{show_version(self.target.floor)}. dyld does not refuse it for that, but symbols that "
-                            "are newer fail.",
+                            f"It is built for macOS {show_version(image.minos)} and newer. dyld does not refuse it for "
+                            "that, but symbols that are newer fail.",
+                            details=(f"macOS {show_version(image.minos)}",),
+                            releases=self._shown(one for one in self.points if one < image.minos),
                         )
                     ]
                 )
+
+    def _shown(self, points: Iterable[Version]) -> tuple[str, ...]:
+        return tuple(map(show_version, points))
 
     def _find_roots(self, opened: list[Plugin]) -> list[Root]:
         """All that is loaded on its own account: modules, plugins, programs, then what nothing else links to."""
@@ -138,7 +150,7 @@ class Check:
 
     def _is_module(self, image: Image, module: str) -> bool:
         try:
-            return self.symbols.exports(image).find(f"_PyInit_{module.rpartition('.')[2]}") is not None
+            return self.symbols.tables.exports(image).find(f"_PyInit_{module.rpartition('.')[2]}") is not None
         except MalformedError as error:
             self._damage(image, error)
             return False
@@ -323,7 +335,4 @@ class Check:
             counts.system_dependencies += sum(self.system.is_system(one.name) for one in image.dependencies)
         for path in sorted(self.system.assumed):
             self.result.assume(f"macOS has {path}.")
-        self.result.assume(
-            f"{counts.system_symbols} symbols bound to macOS's libraries and {counts.python_symbols} bound to Python "
-            "are there."
-        )
+        self.result.assume("All symbols that are bound to macOS's libraries and to Python are there.")

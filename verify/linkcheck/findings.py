@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from packaging.specifiers import SpecifierSet
+
 from ..profile.model import AcceptedFinding
 
 SHOWN = 8
@@ -19,8 +21,9 @@ class Finding:
         message: what was found and what it means, one sentence.
         chain: how the subject comes to be loaded, outermost first, for example ("import tensorflow", "…/x.dylib").
         symbols: the symbols that are missing.
-        details: every path, place or package concerned.
+        details: every path, place, package or release concerned.
         accepted: the profile's word that it is known, or None.
+        releases: the releases of macOS that it is found on; each stands for all up to the next that is told apart.
     """
 
     kind: str
@@ -30,6 +33,7 @@ class Finding:
     symbols: tuple[str, ...] = ()
     details: tuple[str, ...] = ()
     accepted: AcceptedFinding | None = None
+    releases: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -72,6 +76,7 @@ class Result:
     findings: list[Finding] = field(default_factory=list)
     assumptions: list[str] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
+    releases: tuple[str, ...] = ()
 
     def assume(self, sentence: str) -> None:
         """Note something that the check takes for granted, once."""
@@ -87,16 +92,37 @@ def accept(findings: Iterable[Finding], accepted: Iterable[AcceptedFinding], whe
         accepted: what the profile accepts.
         where: the profile's file, for the message.
     """
-    by_id = {one.finding: one for one in accepted}
-    marked = [replace(one, accepted=by_id.get(one.id)) for one in findings]
-    found = {one.id for one in marked}
+    entries = list(accepted)
+    marked: list[Finding] = []
+    for finding in findings:
+        rest = finding
+        for entry in entries:
+            covered = _covered(rest, entry)
+            if covered == rest.releases:
+                rest = replace(rest, accepted=entry)
+                break
+            if covered:
+                marked.append(replace(rest, accepted=entry, releases=covered))
+                rest = replace(rest, releases=tuple(one for one in rest.releases if one not in covered))
+        marked.append(rest)
+    used = {id(one.accepted) for one in marked}
     stale = [
         Finding(
             "stale-acceptance",
             one.finding,
-            f"{where} accepts it ({one.reason}), and it is no longer found: remove the entry.",
+            f"{where} accepts it ({one.reason}), and it is no longer found"
+            f"{f' on macOS {one.macos}' if one.macos else ''}: remove the entry.",
         )
-        for one in by_id.values()
-        if one.finding not in found
+        for one in entries
+        if id(one) not in used
     ]
     return marked + stale
+
+
+def _covered(finding: Finding, entry: AcceptedFinding) -> tuple[str, ...] | None:
+    """The releases on which an entry accepts a finding; None where it is about another one."""
+    if entry.finding != finding.id:
+        return None
+    if entry.macos is None:
+        return finding.releases
+    return tuple(SpecifierSet(entry.macos).filter(finding.releases))

@@ -8,7 +8,7 @@ and <mach-o/fixup-chains.h>. Only what is bound and exported matters here, not t
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .macho import Image, MalformedError
 
@@ -134,6 +134,26 @@ class Exports:
             if at >= len(trie):
                 raise MalformedError("the exports trie points outside itself")
         raise MalformedError("the exports trie goes in a circle")
+
+
+@dataclass
+class Tables:
+    """The tables of images, each read once: checks of several releases share most images."""
+
+    _exports: dict[Image, Exports] = field(default_factory=dict)
+    _imports: dict[Image, list[Import]] = field(default_factory=dict)
+
+    def exports(self, image: Image) -> Exports:
+        """The exports of an image."""
+        if image not in self._exports:
+            self._exports[image] = Exports(image)
+        return self._exports[image]
+
+    def imports(self, image: Image) -> list[Import]:
+        """The symbols that an image binds."""
+        if image not in self._imports:
+            self._imports[image] = imports(image)
+        return self._imports[image]
 
 
 def imports(image: Image) -> list[Import]:

@@ -6,6 +6,7 @@ uv checks the hashes, takes wheels from its cache and links them into place, so 
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from uv import find_uv_bin
@@ -14,14 +15,14 @@ from ..errors import UserError
 from ..profile.model import Platform, Profile
 
 
-def lay_down_lock(profile: Profile, platform: Platform, folder: Path) -> None:
-    """Put the packages of a profile's lock into a folder.
+def lay_down_lock(profile: Profile, platform: Platform, folder: Path, macos: str) -> None:
+    """Put the packages of a profile's lock into a folder, in the wheels that uv takes on a release of macOS.
 
     Raises:
         UserError: uv could not, with its message.
     """
-    lock = profile.lock_path(platform.name)
-    _install(profile.python, platform, folder, ["--require-hashes", "--no-deps", "-r", str(lock)])
+    lock = ["--require-hashes", "--no-deps", "-r", str(profile.lock_path(platform.name))]
+    _install(profile.python, replace(platform, macos_deployment_target=macos), folder, lock)
 
 
 def lay_down(
@@ -60,6 +61,7 @@ def _install(python: str, platform: Platform, folder: Path, arguments: list[str]
         # Without it uv assumes an older macOS and picks older wheels.
         environment["MACOSX_DEPLOYMENT_TARGET"] = platform.macos_deployment_target
     command = [find_uv_bin(), "pip", "install", "--quiet", "--no-config", "--only-binary", ":all:"]
+    command += ["--link-mode", "hardlink"]  # on a Mac it would make clones, which cannot be told to be the same file
     where = [
         "--python",
         sys.executable,

@@ -11,7 +11,7 @@ from typing import Literal
 from . import linkedit
 from .dyld import Outcome, Process, Where
 from .findings import Counts
-from .linkedit import Exports, Import
+from .linkedit import Import, Tables
 from .macho import Image
 
 Answer = Literal["yes", "system", "no"]
@@ -38,15 +38,15 @@ class Missing:
 
 @dataclass
 class Symbols:
-    """Looks symbols up; what it has read of an image it keeps.
+    """Looks symbols up.
 
     Attributes:
         counts: symbols looked up are counted here, each once for an image and what its links led to.
+        tables: what has been read of images.
     """
 
     counts: Counts
-    _exports: dict[str, Exports] = field(default_factory=dict)
-    _imports: dict[str, list[Import]] = field(default_factory=dict)
+    tables: Tables = field(default_factory=Tables)
     _checked: dict[tuple[str, tuple[Outcome, ...]], tuple[list[Missing], list[Import]]] = field(default_factory=dict)
     _counted: set[str] = field(default_factory=set)
 
@@ -72,7 +72,7 @@ class Symbols:
         missing: list[Missing] = []
         anywhere: list[Import] = []
         tally: Counter[Where] = Counter()
-        for one in self.imports(image):
+        for one in self.tables.imports(image):
             if one.ordinal > 0:
                 outcome = outcomes[one.ordinal - 1] if one.ordinal <= len(outcomes) else _NO_SUCH_LIBRARY
                 where, provider = outcome.where, outcome.image
@@ -110,7 +110,7 @@ class Symbols:
             MalformedError: a table of an image is damaged.
         """
         found: dict[str, list[str]] = {}
-        for one in self.imports(image):
+        for one in self.tables.imports(image):
             if one.weak or not 0 < one.ordinal <= len(image.dependencies):
                 continue
             if process.outcomes[image.path][one.ordinal - 1].where == "missing" and not self._found_anywhere(
@@ -138,7 +138,7 @@ class Symbols:
                 continue
             searched.add((current.path, wanted))
             outcomes = process.outcomes.get(current.path, ())
-            entry = self.exports(current).find(wanted)
+            entry = self.tables.exports(current).find(wanted)
             if entry is not None:
                 if entry.ordinal == linkedit.SELF:
                     return "yes"
@@ -158,19 +158,7 @@ class Symbols:
         return answer
 
     def _own(self, image: Image, name: str) -> bool:
-        return self.exports(image).find(name) is not None
-
-    def exports(self, image: Image) -> Exports:
-        """The exports of an image."""
-        if image.path not in self._exports:
-            self._exports[image.path] = Exports(image)
-        return self._exports[image.path]
-
-    def imports(self, image: Image) -> list[Import]:
-        """The symbols that an image binds."""
-        if image.path not in self._imports:
-            self._imports[image.path] = linkedit.imports(image)
-        return self._imports[image.path]
+        return self.tables.exports(image).find(name) is not None
 
 
 def _special(one: Import, image: Image) -> tuple[Where, Image | None]:

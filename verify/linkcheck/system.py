@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .macho import Image, Version
+from ..macos import Version, parse_version
+from .macho import Image
 from .tree import PREFIX
 
 _DATA = Path(__file__).with_name("macos_libraries.json")
@@ -71,18 +72,6 @@ class System:
             path = f"/usr/lib/{name.rpartition('/')[2]}"
             if path in self._seen:
                 yield path
-
-
-def parse_version(text: str) -> Version:
-    """Read a version such as 14.4 or 14.4.1."""
-    parts = [int(part) for part in text.split(".")]
-    major, minor, patch = [*parts, 0, 0][:3]
-    return major, minor, patch
-
-
-def show_version(version: Version) -> str:
-    """Write a version as Apple does: 14.4, 14.4.1."""
-    return ".".join(str(part) for part in (version if version[2] else version[:2]))
 
 
 def _normal(path: str) -> str:

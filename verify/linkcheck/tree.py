@@ -4,13 +4,17 @@ Paths below the folder are written with slashes. For dyld the folder stands at S
 lie, so that `@loader_path/../..` means what it means on a Mac.
 """
 
+import hashlib
 import os
+import re
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from . import macho
 from .findings import Finding
+from .linkedit import Tables
 from .macho import Image, MalformedError, NoArm64Error
 
 SITE = "/env/lib/python/site-packages"
@@ -18,10 +22,40 @@ SITE = "/env/lib/python/site-packages"
 PREFIX = "/env"
 _MAX_LINKS = 32  # macOS: MAXSYMLINKS, <sys/param.h>
 _SNIFF = 8
+_IMPORT = re.compile(rb"^\s*(?:import|from)\s+([A-Za-z_]\w*)", re.MULTILINE)
 
 
 class OutsideError(Exception):
     """A path that leads out of the folder."""
+
+
+Identity = tuple[int, int]
+"""Device and inode: the same file, by whatever paths."""
+
+
+@dataclass
+class Known:
+    """What has been read of files. uv lays wheels down as hard links, so that folders of several releases share most.
+
+    Attributes:
+        looks: what was found in a file, by its path in the tree as well.
+        digests: SHA-256, hexadecimal.
+        imports: modules that Python code imports.
+        tables: the tables of images.
+    """
+
+    looks: dict[tuple[str, Identity], "Image | Refusal | None"] = field(default_factory=dict)
+    digests: dict[Identity, str] = field(default_factory=dict)
+    imports: dict[Identity, frozenset[bytes]] = field(default_factory=dict)
+    tables: Tables = field(default_factory=Tables)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A Mach-O file that dyld would not load: why, and as what kind of finding."""
+
+    why: str
+    finding: Finding
 
 
 @dataclass
@@ -35,53 +69,81 @@ class Tree:
         images: the arm64 Mach-O images by path.
         refused: why dyld would not load a Mach-O file, by path.
         findings: what is wrong with the files themselves.
+        known: what has been read of the files, in this folder or another.
+        identities: which file each path leads to.
     """
 
     root: Path
+    known: Known = field(default_factory=Known)
     files: dict[str, int] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
     images: dict[str, Image] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    identities: dict[str, Identity] = field(default_factory=dict)
     _resolved: dict[str, str | None] = field(default_factory=dict)
 
     @classmethod
-    def scan(cls, root: Path) -> "Tree":
-        """List a folder and read the load commands of every Mach-O file in it."""
-        tree = cls(root)
+    def scan(cls, root: Path, known: Known | None = None) -> "Tree":
+        """List a folder and read the load commands of every Mach-O file in it that is not known yet."""
+        tree = cls(root, known or Known())
+        top = len(str(root)) + 1
         for folder, names, files in os.walk(root):
-            base = PurePosixPath(Path(folder).relative_to(root))
             names.sort()  # what is found comes in the same order wherever the files lie
             for name in sorted([*names, *files]):
-                tree._add(Path(folder) / name, str(base / name))
+                place = f"{folder}/{name}"
+                tree._add(place, place[top:])
         tree._check_links()
         return tree
 
-    def _add(self, file: Path, path: str) -> None:
-        status = file.lstat()
+    def _add(self, file: str, path: str) -> None:
+        status = os.lstat(file)
         if stat.S_ISLNK(status.st_mode):
-            self.links[path] = str(file.readlink())
+            self.links[path] = str(Path(file).readlink())
         elif stat.S_ISREG(status.st_mode):
             self.files[path] = status.st_size
+            self.identities[path] = (status.st_dev, status.st_ino)
             self._look_into(file, path)
         elif not stat.S_ISDIR(status.st_mode):
             self.findings.append(Finding("special-file", path, "It is neither a file, a folder nor a link."))
 
-    def _look_into(self, file: Path, path: str) -> None:
-        with file.open("rb") as stream:
-            if not macho.is_macho(stream.read(_SNIFF)):
-                return
-        try:
-            image = macho.read(file, path)
-        except NoArm64Error as error:
-            self.refused[path] = f"it has no arm64 slice, only {error}"
-            self.findings.append(Finding("no-arm64", path, f"It has no arm64 slice, only {error}."))
-        except MalformedError as error:
-            self.refused[path] = f"it is damaged: {error}"
-            self.findings.append(Finding("damaged", path, f"dyld would refuse it: {error}."))
-        else:
-            if image.filetype in macho.LOADABLE:
-                self.images[path] = image
+    def _look_into(self, file: str, path: str) -> None:
+        key = (path, self.identities[path])
+        if key not in self.known.looks:
+            self.known.looks[key] = _look_into(Path(file), path)
+        found = self.known.looks[key]
+        if isinstance(found, Refusal):
+            self.refused[path] = found.why
+            self.findings.append(found.finding)
+        elif found is not None:
+            self.images[path] = found
+
+    def digest(self, path: str) -> str:
+        """The SHA-256 of a file, hexadecimal."""
+        identity = self.identities[path]
+        if identity not in self.known.digests:
+            with (self.root / path).open("rb") as file:
+                self.known.digests[identity] = hashlib.file_digest(file, "sha256").hexdigest()
+        return self.known.digests[identity]
+
+    def read_digests(self, paths: Iterable[str]) -> None:
+        """Have the SHA-256 of many files."""
+        for path in paths:
+            self.digest(path)
+
+    def imports(self, path: str) -> frozenset[bytes]:
+        """The modules that a file of Python code imports, by the first part of their names."""
+        identity = self.identities[path]
+        if identity not in self.known.imports:
+            self.known.imports[identity] = frozenset(_IMPORT.findall((self.root / path).read_bytes()))
+        return self.known.imports[identity]
+
+    def is_same(self, other: "Tree") -> bool:
+        """Whether another tree has the same files, by their content."""
+        return (self.files, self.links) == (other.files, other.links) and all(
+            identity == other.identities[path] or self.digest(path) == other.digest(path)
+            for path, identity in self.identities.items()
+        )
 
     def _check_links(self) -> None:
         for path, target in self.links.items():
@@ -141,3 +203,18 @@ class Tree:
     def _below(self, parts: list[str]) -> str | None:
         site = SITE.split("/")[1:]
         return "/".join(parts[len(site) :]) if parts[: len(site)] == site else None
+
+
+def _look_into(file: Path, path: str) -> Image | Refusal | None:
+    """What dyld would make of a file; None where it is nothing to load."""
+    with file.open("rb") as stream:
+        if not macho.is_macho(stream.read(_SNIFF)):
+            return None
+    try:
+        image = macho.read(file, path)
+    except NoArm64Error as error:
+        why = f"it has no arm64 slice, only {error}"
+        return Refusal(why, Finding("no-arm64", path, f"It has no arm64 slice, only {error}."))
+    except MalformedError as error:
+        return Refusal(f"it is damaged: {error}", Finding("damaged", path, f"dyld would refuse it: {error}."))
+    return image if image.filetype in macho.LOADABLE else None
