@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from ..macos import Version, show_version
-from . import macho, packages, pjrt, plugins, runtimes
+from . import macho, metallib, packages, pjrt, plugins, runtimes
 from .dyld import Process
 from .findings import Finding, Result
 from .macho import Image, MalformedError
@@ -59,8 +59,11 @@ class Check:
         self.progress = progress
         self.result = Result(findings=list(tree.findings))
         self.symbols = Symbols(self.result.counts, tree.known.tables)
-        needed = (image.minos for image in tree.images.values() if image.platform == macho.MACOS and image.minos)
-        self.points = target.points(needed)
+        needed = [image.minos for image in tree.images.values() if image.platform == macho.MACOS]
+        needed += [metallib.needs(libraries) for libraries in tree.metallibs.values()]
+        self.points = target.points(one for one in needed if one is not None)
+        for sentence in tree.assumptions:
+            self.result.assume(sentence)
         self.system = System(target.floor)
         self._owners: dict[str, str] = {}
         self._packages: dict[str, Package] = {}
@@ -83,6 +86,7 @@ class Check:
         self._add(packages.check_tags(found, self.target))
         self._add(packages.check_requirements(found, self.target))
         self._check_builds()
+        self._check_metallibs()
         opened, findings = plugins.find(self.tree, found)
         self._add(findings)
         self.progress(f"following the loads of {len(self.tree.images)} Mach-O images")
@@ -122,6 +126,23 @@ class Check:
                         )
                     ]
                 )
+
+    def _check_metallibs(self) -> None:
+        """Metal libraries that a macOS would refuse."""
+        for path, libraries in self.tree.metallibs.items():
+            needed = metallib.needs(libraries)
+            if needed is None or needed > self.target.floor:
+                known = f"macOS {show_version(needed)}" if needed else "a newer macOS than is known here"
+                message = (
+                    f"Its Metal code is {', or '.join(map(str, libraries))}. A macOS that does not know that AIR or "
+                    "language refuses it; on another that is older than it is made for, its kernels may use what is "
+                    "not there."
+                )
+                releases = self._shown(one for one in self.points if needed is None or one < needed)
+                self._add([Finding("metal-version", path, message, details=(known,), releases=releases)])
+            if len(libraries) > 1:
+                made_for = " and ".join(sorted({show_version(one.made_for) for one in libraries}))
+                self.result.assume(f"{path} opens that of its Metal libraries, made for {made_for}, which fits.")
 
     def _shown(self, points: Iterable[Version]) -> tuple[str, ...]:
         return tuple(map(show_version, points))

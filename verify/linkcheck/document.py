@@ -8,6 +8,7 @@ from .findings import Finding
 
 _LOADING = {
     "damaged",
+    "metal-version",
     "missing-dependency",
     "missing-symbol",
     "no-arm64",

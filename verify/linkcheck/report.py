@@ -175,7 +175,7 @@ def _by_release(report: Report) -> Iterator[str]:
         if one.releases != report.releases:
             groups.setdefault(one.releases, []).append(one)
     for releases, findings in groups.items():
-        newer = [one for one in findings if one.kind == "too-new"]
+        newer = [one for one in findings if one.kind in ("too-new", "metal-version")]
         said = []
         if newer:
             needed = " or ".join(sorted({detail for one in newer for detail in one.details}))

@@ -8,14 +8,15 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from . import macho
+from . import macho, metallib
 from .findings import Finding
 from .linkedit import Tables
 from .macho import Image, MalformedError, NoArm64Error
+from .metallib import Metallib
 
 SITE = "/env/lib/python/site-packages"
 """Where the folder stands in an imagined environment."""
@@ -44,18 +45,29 @@ class Known:
         tables: the tables of images.
     """
 
-    looks: dict[tuple[str, Identity], "Image | Refusal | None"] = field(default_factory=dict)
+    looks: dict[tuple[str, Identity], "Look"] = field(default_factory=dict)
     digests: dict[Identity, str] = field(default_factory=dict)
     imports: dict[Identity, frozenset[bytes]] = field(default_factory=dict)
     tables: Tables = field(default_factory=Tables)
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """A Mach-O file that dyld would not load: why, and as what kind of finding."""
+class Look:
+    """What was found in a file.
 
-    why: str
-    finding: Finding
+    Attributes:
+        image: an arm64 Mach-O image.
+        refused: why dyld would not load a Mach-O file.
+        metallibs: the Metal libraries in it.
+        findings: what is wrong with it.
+        assumption: what is taken for granted of it.
+    """
+
+    image: Image | None = None
+    refused: str | None = None
+    metallibs: tuple[Metallib, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    assumption: str | None = None
 
 
 @dataclass
@@ -68,6 +80,8 @@ class Tree:
         links: target of each symbolic link by its path.
         images: the arm64 Mach-O images by path.
         refused: why dyld would not load a Mach-O file, by path.
+        metallibs: the Metal libraries in a file, by path.
+        assumptions: what is taken for granted of files.
         findings: what is wrong with the files themselves.
         known: what has been read of the files, in this folder or another.
         identities: which file each path leads to.
@@ -79,6 +93,8 @@ class Tree:
     links: dict[str, str] = field(default_factory=dict)
     images: dict[str, Image] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
+    metallibs: dict[str, tuple[Metallib, ...]] = field(default_factory=dict)
+    assumptions: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     identities: dict[str, Identity] = field(default_factory=dict)
     _resolved: dict[str, str | None] = field(default_factory=dict)
@@ -112,11 +128,15 @@ class Tree:
         if key not in self.known.looks:
             self.known.looks[key] = _look_into(Path(file), path)
         found = self.known.looks[key]
-        if isinstance(found, Refusal):
-            self.refused[path] = found.why
-            self.findings.append(found.finding)
-        elif found is not None:
-            self.images[path] = found
+        self.findings.extend(found.findings)
+        if found.image is not None:
+            self.images[path] = found.image
+        if found.refused is not None:
+            self.refused[path] = found.refused
+        if found.metallibs:
+            self.metallibs[path] = found.metallibs
+        if found.assumption is not None:
+            self.assumptions.append(found.assumption)
 
     def digest(self, path: str) -> str:
         """The SHA-256 of a file, hexadecimal."""
@@ -205,16 +225,32 @@ class Tree:
         return "/".join(parts[len(site) :]) if parts[: len(site)] == site else None
 
 
-def _look_into(file: Path, path: str) -> Image | Refusal | None:
-    """What dyld would make of a file; None where it is nothing to load."""
+def _look_into(file: Path, path: str) -> Look:
     with file.open("rb") as stream:
-        if not macho.is_macho(stream.read(_SNIFF)):
-            return None
+        head = stream.read(_SNIFF)
+    if head.startswith(metallib.MAGIC) or path.endswith(metallib.SUFFIX):
+        return _look_into_metallib(path, lambda: [metallib.read_file(file)])
+    if not macho.is_macho(head):
+        return Look()
     try:
         image = macho.read(file, path)
     except NoArm64Error as error:
         why = f"it has no arm64 slice, only {error}"
-        return Refusal(why, Finding("no-arm64", path, f"It has no arm64 slice, only {error}."))
+        return Look(refused=why, findings=(Finding("no-arm64", path, f"It has no arm64 slice, only {error}."),))
     except MalformedError as error:
-        return Refusal(f"it is damaged: {error}", Finding("damaged", path, f"dyld would refuse it: {error}."))
-    return image if image.filetype in macho.LOADABLE else None
+        finding = Finding("damaged", path, f"dyld would refuse it: {error}.")
+        return Look(refused=f"it is damaged: {error}", findings=(finding,))
+    if image.filetype not in macho.LOADABLE:
+        return Look()
+    return replace(_look_into_metallib(path, lambda: metallib.read_embedded(image)), image=image)
+
+
+def _look_into_metallib(path: str, read: Callable[[], list[Metallib]]) -> Look:
+    try:
+        return Look(metallibs=tuple(read()))
+    except metallib.OtherFormError:
+        return Look(assumption=f"The GPU that {path} has compiled code for is the Mac's.")
+    except metallib.OtherPlatformError as error:
+        return Look(findings=(Finding("wrong-platform", path, f"Its Metal code is for {error}, not for macOS."),))
+    except MalformedError as error:
+        return Look(findings=(Finding("damaged", path, f"Metal would refuse it: {error}."),))
