@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from ..macos import Version, show_version
 from . import macho, metallib, packages, pjrt, plugins, runtimes
 from .dyld import Process
-from .findings import Finding, Result
+from .findings import SHOWN, Finding, Result
 from .macho import Image, MalformedError
 from .packages import Package, Target
 from .plugins import Plugin
@@ -354,6 +354,14 @@ class Check:
         for image in self.tree.images.values():
             counts.dependencies += len(image.dependencies)
             counts.system_dependencies += sum(self.system.is_system(one.name) for one in image.dependencies)
+        counts.flat_symbols = len(self.symbols.assumed)
+        if self.symbols.assumed:
+            images = sorted({path for path, _ in self.symbols.assumed})
+            more = f" and {len(images) - SHOWN} more" if len(images) > SHOWN else ""
+            self.result.assume(
+                f"macOS has the symbols that these look up in all images and that none of the environment exports: "
+                f"{', '.join(images[:SHOWN])}{more}."
+            )
         for path in sorted(self.system.assumed):
             self.result.assume(f"macOS has {path}.")
         self.result.assume("All symbols that are bound to macOS's libraries and to Python are there.")

@@ -53,6 +53,7 @@ class Counts:
         system_dependencies: those among them that macOS must have.
         symbols: symbols that an image binds to the environment and that were looked up there.
         system_symbols: symbols bound to macOS's libraries, assumed to be there.
+        flat_symbols: symbols looked up in all images that none exports, assumed in macOS's libraries.
         python_symbols: symbols bound to Python itself, assumed to be there.
         hashed: files whose hash was compared with their package's RECORD.
     """
@@ -67,6 +68,7 @@ class Counts:
     system_symbols: int = 0
     python_symbols: int = 0
     hashed: int = 0
+    flat_symbols: int = 0
 
 
 @dataclass

@@ -196,7 +196,7 @@ def _counted(report: Report, choice: Choice) -> Iterator[str]:
     )
     yield (
         f"  {counts.dependencies} dependencies ({counts.system_dependencies} on macOS); symbols: {counts.symbols} "
-        f"looked up, {counts.system_symbols} assumed in macOS, {counts.python_symbols} in Python"
+        f"looked up, {counts.system_symbols + counts.flat_symbols} assumed in macOS, {counts.python_symbols} in Python"
     )
 
 

@@ -5,6 +5,7 @@ that were seen in Apple's SDKs, each with its source; others, and those seen onl
 profile's floor, are taken to exist, and the result says so.
 """
 
+import functools
 import json
 import re
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from .macho import Image
 from .tree import PREFIX
 
 _DATA = Path(__file__).with_name("macos_libraries.json")
+_LIBSYSTEM = Path(__file__).with_name("libsystem.txt")
 _FOLDERS = ("/usr/lib/", "/System/Library/", "/System/iOSSupport/", "/System/DriverKit/")
 """Where the shared cache has libraries: Loader.cpp, `mightBeInSharedCache`."""
 _FALLBACKS_UNTIL: Version = (13, 0, 0)
@@ -55,8 +57,20 @@ class System:
             self.assumed.add(path)
 
     def has_symbol(self, name: str, loaded: set[str]) -> bool:
-        """Whether a symbol's name is one that only a certain library has, and that library is loaded."""
-        return any(name.startswith(prefix) and library in loaded for prefix, library in self._prefixes.items())
+        """Whether a symbol is one of libSystem, which every process has, or of another library that is loaded."""
+        names, beginnings = _libsystem()
+        return (
+            name in names
+            or name.startswith(beginnings)
+            or any(name.startswith(prefix) and library in loaded for prefix, library in self._prefixes.items())
+        )
+
+    def may_have_symbol(self, name: str, loaded: set[str]) -> bool:
+        """Whether a library that is loaded, and of whose symbols nothing is known, may have a symbol.
+
+        None has C++ for others: a C++ name outside namespace std is never macOS's.
+        """
+        return not name.startswith("__Z") and not loaded <= {"/usr/lib/libSystem.B.dylib", *self._prefixes.values()}
 
     def is_python(self, path: str) -> bool:
         """Whether a path is the environment's libpython, which comes with Python and not with a wheel."""
@@ -72,6 +86,14 @@ class System:
             path = f"/usr/lib/{name.rpartition('/')[2]}"
             if path in self._seen:
                 yield path
+
+
+@functools.cache
+def _libsystem() -> tuple[frozenset[str], tuple[str, ...]]:
+    """The names of libSystem's symbols, and what others begin with."""
+    lines = _LIBSYSTEM.read_text(encoding="utf-8").splitlines()
+    words = [word for line in lines if not line.startswith("#") for word in line.split()]
+    return frozenset(words), tuple(word[:-1] for word in words if word.endswith("*"))
 
 
 def _normal(path: str) -> str:

@@ -248,6 +248,62 @@ def test_where_a_symbol_is_looked_up(
         assert (finding.message, finding.symbols) == (f"1 symbol(s) that it binds are {missing}.", (imports[1],))
 
 
+SYSTEM, CPP = "/usr/lib/libSystem.B.dylib", "/usr/lib/libc++.1.dylib"
+METAL = "/System/Library/Frameworks/Metal.framework/Versions/A/Metal"
+
+
+@pytest.mark.parametrize(
+    ("name", "ordinal", "links", "found_there"),
+    [
+        ("_malloc", -2, (), True),  # every process has libSystem
+        ("_pthread_create", -2, (SYSTEM,), True),
+        ("dyld_stub_binder", -2, (SYSTEM,), True),
+        ("_frobnicate", -2, (SYSTEM, CPP, OBJC), False),  # whose symbols are known
+        ("_frobnicate", -2, (METAL,), True),
+        ("_frobnicate", -2, (LIBZ,), True),
+        ("_frobnicate", -3, (METAL,), False),  # a weak definition is no matter of frameworks
+        ("_frobnicate", -1, (METAL,), False),
+        ("_malloc", -1, (METAL,), True),
+        ("_vImageCopyBuffer", -2, (METAL,), True),
+        ("___cxa_throw", -2, (CPP,), True),
+        ("___cxa_throw", -2, (SYSTEM,), False),
+        ("__ZNSt3__18ios_baseD2Ev", -2, (CPP,), True),
+        ("__ZN3tsl8internal10LogMessageC1EPKcii", -2, (METAL, CPP), False),
+        ("_objc_msgSend", -2, (OBJC,), True),
+        ("_TF_New", -2, (METAL,), True),
+        ("_TF_New", -2, (METAL, "@rpath/libtf.dylib"), False),  # which exports others of that family
+        ("_TF_NewBuffer", -2, (METAL, "@rpath/libtf.dylib"), None),
+        ("_TFNew", -2, (METAL, "@rpath/libtf.dylib"), True),
+        ("_TF_", -2, (METAL, "@rpath/libtf.dylib"), True),
+        ("_malloc_zone_x", -2, (METAL, "@rpath/libtf.dylib"), True),
+    ],
+)
+def test_what_macos_may_give_to_a_lookup_in_all_images(
+    site: Path, check: Check, name: str, ordinal: int, links: tuple[str, ...], found_there: bool | None
+) -> None:
+    """What it may is assumed and counted; what no one can give is missing. None: it is in the environment."""
+    write(site / "libtf.dylib", exports=("_TF_NewBuffer", "_malloc_zone_y"))
+    module(site, links=links, rpaths=("@loader_path",), imports=((ordinal, name),))
+    report = check()
+    assert [one.symbols for one in found(report).values()] == ([(name,)] if found_there is False else [])
+    assert report.choices[0].counts.flat_symbols == (1 if found_there else 0)
+    sentence = "macOS has the symbols that these look up in all images and that none of the environment exports: "
+    assert (f"{sentence}{MODULE}." in report.assumptions) is bool(found_there)
+
+
+def test_what_looks_symbols_up_in_all_images_is_named_up_to_a_limit(site: Path, check: Check) -> None:
+    for number in range(10):
+        name = f"m{number}"
+        write(site / f"{name}.so", exports=(f"_PyInit_{name}",), imports=((-2, "_malloc"), (-2, "_free")))
+    report = check()
+    assert report.choices[0].counts.flat_symbols == 20
+    assert [
+        one
+        for one in report.assumptions
+        if one.endswith("exports: " + ", ".join(f"m{n}.so" for n in range(8)) + " and 2 more.")
+    ]
+
+
 def test_what_is_counted(site: Path, check: Check) -> None:
     """Each image's symbols once, however many load it."""
     write(site / "libfoo.dylib", exports=("_foo",), links=(LIBZ,), imports=((1, "_inflate"),))
