@@ -83,7 +83,7 @@ class Check:
         self._add(findings)
         if self.hashes:
             self._add(packages.check_files(self.tree, found, self.result.counts))
-        self._add(packages.check_tags(found, self.target))
+        self._add(packages.check_tags(found, self.target, self.points))
         self._add(packages.check_requirements(found, self.target))
         self._check_builds()
         self._check_metallibs()
@@ -97,10 +97,18 @@ class Check:
         self._conclude(len(found))
         everywhere = self._shown(self.points)
         self.result.findings = [
-            one if one.releases else replace(one, releases=everywhere) for one in self.result.findings
+            replace(one, releases=one.releases or everywhere, package=self._package_of(one.subject))
+            for one in self.result.findings
         ]
         self.result.releases = everywhere
         return self.result
+
+    def _package_of(self, subject: str) -> str | None:
+        """The package that a finding's subject belongs to, or is."""
+        for name in (subject, subject.partition(">")[0], subject.partition("+")[0]):
+            if name in self._owners or name in self._packages:
+                return self._owners.get(name, name)
+        return None
 
     def _add(self, findings: Iterable[Finding]) -> None:
         self.result.findings.extend(findings)

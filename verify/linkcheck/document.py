@@ -4,21 +4,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..profile.model import Profile
-from .findings import Finding
+from .findings import LOADING, Finding
 
-_LOADING = {
-    "damaged",
-    "metal-version",
-    "missing-dependency",
-    "missing-symbol",
-    "no-arm64",
-    "pjrt-version",
-    "plugin-entry",
-    "too-new",
-    "wheel-tag",
-    "wrong-platform",
-}
-"""Kinds of findings that keep something from loading."""
 _BAR = "&#124;"
 
 
@@ -48,7 +35,7 @@ def concerns(finding: Finding, names: set[str]) -> bool:
     """Whether a finding says something about how the named packages load together."""
     if finding.kind == "requirement":
         return set(finding.subject.split(">")) <= names
-    return finding.kind in _LOADING
+    return finding.kind in LOADING
 
 
 def as_data(row: Row) -> dict[str, Any]:

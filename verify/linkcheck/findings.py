@@ -24,6 +24,7 @@ class Finding:
         details: every path, place, package or release concerned.
         accepted: the profile's word that it is known, or None.
         releases: the releases of macOS that it is found on; each stands for all up to the next that is told apart.
+        package: the package that has the file, or is the subject.
     """
 
     kind: str
@@ -34,6 +35,7 @@ class Finding:
     details: tuple[str, ...] = ()
     accepted: AcceptedFinding | None = None
     releases: tuple[str, ...] = ()
+    package: str | None = None
 
     @property
     def id(self) -> str:
@@ -84,6 +86,21 @@ class Result:
         """Note something that the check takes for granted, once."""
         if sentence not in self.assumptions:
             self.assumptions.append(sentence)
+
+
+LOADING = {
+    "damaged",
+    "metal-version",
+    "missing-dependency",
+    "missing-symbol",
+    "no-arm64",
+    "pjrt-version",
+    "plugin-entry",
+    "too-new",
+    "wheel-tag",
+    "wrong-platform",
+}
+"""Kinds of findings that keep something from loading."""
 
 
 def accept(findings: Iterable[Finding], accepted: Iterable[AcceptedFinding], where: str) -> list[Finding]:

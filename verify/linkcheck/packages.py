@@ -10,7 +10,7 @@ import csv
 import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email import message_from_string
 
 from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
@@ -93,14 +93,12 @@ class Target:
         return tuple(sorted({*starts, *own}))
 
     @property
-    def tags(self) -> frozenset[Tag]:
-        """The wheel tags that fit."""
+    def tags(self) -> list[Tag]:
+        """The wheel tags that fit on the oldest macOS, the best first."""
         version = tuple(int(part) for part in self.python.split("."))
         platforms = list(mac_platforms((self.floor[0], self.floor[1]), "arm64"))
         interpreter = f"cp{version[0]}{version[1]}"
-        return frozenset(
-            [*cpython_tags(version, platforms=platforms), *compatible_tags(version, interpreter, platforms)]
-        )
+        return [*cpython_tags(version, platforms=platforms), *compatible_tags(version, interpreter, platforms)]
 
     @property
     def markers(self) -> dict[str, str]:
@@ -275,17 +273,25 @@ def _record_lies(package: Package, details: list[str]) -> Finding:
     )
 
 
-def check_tags(packages: Iterable[Package], target: Target) -> Iterator[Finding]:
-    """Wheels for another Python, another platform or a newer macOS than the floor."""
-    fitting = target.tags
+def check_tags(packages: Iterable[Package], target: Target, points: Iterable[MacOS]) -> Iterator[Finding]:
+    """Wheels for another Python, another platform or a newer macOS than those of a target.
+
+    Args:
+        packages: the installed ones.
+        target: what they are meant for.
+        points: its releases that are told apart.
+    """
+    starts = [(start, frozenset(replace(target, floor=start).tags)) for start in (target.floor, *target.later)]
     for package in packages:
-        if package.tags and not package.tags & fitting:
+        first = next((start for start, fitting in starts if package.tags & fitting), None)
+        if package.tags and first != target.floor:
             tags = ", ".join(sorted(map(str, package.tags)))
             yield Finding(
                 "wheel-tag",
                 package.name,
                 f"{package.name} {package.version} is a wheel for {tags}; needed is one for CPython {target.python} "
                 f"on arm64 and macOS {show_version(target.floor)} or older.",
+                releases=tuple(show_version(one) for one in points if first is None or one < first),
             )
 
 

@@ -38,7 +38,7 @@ class Report:
     """A check's result with what it is about.
 
     Attributes:
-        subject: what was checked, for example a profile's name.
+        subject: what was checked: a profile's name, a file's, or an environment's folder.
         platform: the platform whose wheels were checked.
         python: Python's minor version.
         releases: the releases of macOS that are told apart, oldest first; each stands for all up to the next one.
@@ -69,7 +69,9 @@ class Report:
 
     def spans(self, releases: Iterable[str]) -> str:
         """What some of its releases are called together, for example "14.4 to 15"."""
-        return macos.spans(map(macos.parse_version, releases), map(macos.parse_version, self.releases))
+        own = [macos.parse_version(one) for one in self.releases]
+        others = [one.version for one in macos.releases() if one.version > own[0]]
+        return macos.spans(map(macos.parse_version, releases), {*own, *others})
 
     def document(self) -> dict[str, Any]:
         """The report as linkcheck.schema.json describes it."""
@@ -103,6 +105,7 @@ class Report:
                 tuple(one["symbols"]),
                 tuple(one["details"]),
                 releases=tuple(one["releases"]),
+                package=one["package"],
             )
             for one in data["findings"]
         )

@@ -67,10 +67,10 @@ class Symbols:
         missing, anywhere = self._checked[key]
         for one in anywhere:
             if not self._exported_anywhere(process, one.name):
-                if self._known_in_macos(process, one) or self._may_be_macos(process, one):
-                    self.assumed.add((image.path, one.name))
-                else:
+                if not (self._known_in_macos(process, one) or self._may_be_macos(process, one)):
                     missing = [*missing, Missing(image.path, one.name, None)]
+                elif one.ordinal != linkedit.WEAK_LOOKUP:
+                    self.assumed.add((image.path, one.name))
         return missing
 
     def _check_links(

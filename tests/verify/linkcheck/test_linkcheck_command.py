@@ -103,7 +103,7 @@ def test_all_loads(
     assert command.main([]) == 0
     shown = capsys.readouterr()
     assert shown.out.startswith("loads: ml-m1 on darwin-arm64")
-    assert "laying down" in shown.err
+    assert "laying packages down as macOS 15.0 takes them" in shown.err
 
 
 def test_something_does_not_load(
@@ -370,7 +370,9 @@ def test_results_are_kept_below_the_home_folder_where_nothing_else_is_said(
     assert len(list((tmp_path / "home" / ".cache" / "metal-lab" / "linkcheck").iterdir())) == 1
 
 
-@pytest.mark.parametrize(("file", "anew"), [("check.py", True), ("data.json", True), ("notes.yml", False)])
+@pytest.mark.parametrize(
+    ("file", "anew"), [("check.py", True), ("data.json", True), ("names.txt", True), ("notes.yml", False)]
+)
 def test_a_change_of_the_check_itself_makes_it_anew(
     monkeypatch: pytest.MonkeyPatch, good: Callable[[Path], None], tmp_path: Path, file: str, anew: bool
 ) -> None:
@@ -432,7 +434,7 @@ def test_what_is_being_done_is_told_apart_from_the_result(
     assert (
         "\x1b[1;32mloads\x1b[0m: ml-m1 on darwin-arm64, Python 3.11, macOS 14.4 to 27\n" in shown.out
     )  # the verdict alone
-    assert shown.err.startswith("linkcheck: laying down ")
+    assert shown.err.startswith("linkcheck: laying packages down as macOS 14.4 ")
     command.main([])
     assert "linkcheck: the lock has not changed since it was checked (20" in capsys.readouterr().err
 
