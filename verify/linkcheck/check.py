@@ -364,7 +364,7 @@ class Check:
             counts.system_dependencies += sum(self.system.is_system(one.name) for one in image.dependencies)
         counts.flat_symbols = len(self.symbols.assumed)
         if self.symbols.assumed:
-            images = sorted({path for path, _ in self.symbols.assumed})
+            images = sorted({one[0] for one in self.symbols.assumed})
             more = f" and {len(images) - SHOWN} more" if len(images) > SHOWN else ""
             self.result.assume(
                 f"macOS has the symbols that these look up in all images and that none of the environment exports: "

@@ -99,8 +99,8 @@ def render(checked: list[tuple[dict[str, Any], list[Row]]], loaded: Profile, tod
         "them again), and change `verify/linkcheck/matrices.yml` to ask about other versions. It looks only into the "
         "macOS wheels: nothing here ran on a Mac.",
         "",
-        f"Renewed on {today}, for CPython {loaded.python} on Apple silicon with macOS {floor} or newer, with uploads "
-        f"up to {loaded.locked_on}.",
+        f"Renewed on {today}, for CPython {loaded.python} on Apple silicon, in the wheels that macOS {floor} takes, "
+        f"with uploads up to {loaded.locked_on}.",
         "",
         "*loads*: every library is found and every symbol that one wheel takes from another is exported by it, "
         "followed by dyld's rules from the Python statement that starts it. It does not say that the results are "
