@@ -1,5 +1,7 @@
 """`./converge` itself: how it starts ansible-playbook, when it makes its toolchain, what it says where it cannot."""
 
+import os
+import pty
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ class Checkout:
 
     folder: Path
     bin: Path
+    stdin: int = subprocess.DEVNULL
 
     @property
     def root(self) -> Path:
@@ -61,7 +64,7 @@ class Checkout:
         return subprocess.run(
             [str(self.root / "converge"), *arguments],
             env={"PATH": str(self.bin), "HOME": str(self.folder), "RECORD": str(self.folder / "record"), **environment},
-            stdin=subprocess.DEVNULL,
+            stdin=self.stdin,
             capture_output=True,
             text=True,
             check=False,
@@ -160,6 +163,25 @@ def test_on_a_mac_forked_workers_are_safe_and_nobody_is_asked_without_a_terminal
     assert checkout.environment["OBJC_DISABLE_INITIALIZE_FORK_SAFETY"] == "YES"
     assert checkout.environment["LC_ALL"] == "en_US.UTF-8"
     assert "--ask-become-pass" not in checkout.recorded
+
+
+def test_the_password_is_asked_for_where_homebrews_folder_is_to_be_made(checkout: Checkout) -> None:
+    checkout.ready()
+    checkout.tool("uname", "echo Darwin")
+    checkout.tool("sudo", "exit 1")
+    ours, checkout.stdin = pty.openpty()
+    try:
+        for arguments, asked in (
+            ((), True),
+            (("-e", "homebrew_enabled=false"), False),
+            (("-e", '{"homebrew_enabled": false}'), False),
+            (("-i", "inventory/lab.yml"), False),
+        ):
+            checkout.run(*arguments)
+            assert ("--ask-become-pass" in checkout.recorded) is asked, arguments
+    finally:
+        os.close(ours)
+        os.close(checkout.stdin)
 
 
 def test_a_python_that_does_not_do_is_named_with_what_is_needed(checkout: Checkout) -> None:

@@ -27,7 +27,7 @@ from served import make_served
 
 ADDRESS = "127.0.0.9"
 TOKEN = "Bearer QQ=="  # noqa: S105 (everybody's: Homebrew/brew, Library/Homebrew/brew.sh)
-TAGS = ("arm64_sequoia", "arm64_tahoe")
+TAGS = ("arm64_sequoia", "arm64_tahoe", "arm64_golden_gate")
 FORMULAE = {"git": ["gettext", "pcre2"], "gettext": [], "pcre2": [], "htop": ["ncurses"], "ncurses": []}
 """Stand-ins of what the Brewfile names, with what they depend on."""
 BLOCK = 64 * 1024

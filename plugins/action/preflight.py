@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible.utils.display import Display
+
 from ...verify.errors import UserError
 from ...verify.profile import model as profiles
 from ...verify.profile.model import Profile
@@ -120,8 +122,8 @@ def _macos_problems(facts: Facts, profile: Profile) -> list[str]:
         return [f"sw_vers -productVersion printed {facts.macos!r}, which is not a macOS version."]
     if _version(facts.macos) < _version(floor):
         return [
-            f"Found macOS {facts.macos}. Needed: {floor} or newer. Update it in System Settings > General > "
-            "Software Update."
+            f"Found macOS {facts.macos}. Needed for the profile '{profile.name}': {floor} or newer. Update it in "
+            "System Settings > General > Software Update."
         ]
     return []
 
@@ -131,8 +133,8 @@ def _disk_problems(facts: Facts, profile: Profile) -> list[str]:
     free_gb = facts.disk_free_kib * KIB / GB
     if not facts.env_present and free_gb < profile.disk_gb:
         problems.append(
-            f"Found {free_gb:.1f} GB free at {facts.disk_at}. Needed for a first installation: {profile.disk_gb} GB. "
-            "Free some space, or set env_prefix to a folder on another disk."
+            f"Found {free_gb:.1f} GB free at {facts.disk_at}. Needed for a first installation of the profile "
+            f"'{profile.name}': {profile.disk_gb} GB. Free some space, or set env_prefix to a folder on another disk."
         )
     if not facts.writable:
         problems.append(
@@ -179,23 +181,26 @@ class ActionModule(Action):
             raise UserError(f"Nothing was changed. Settings that a role cannot take:{lines}")
         self._task.environment = [*(self._task.environment or []), options["environment"]]
         profile = profiles.load(options["profile"])
-        asked = (options[name] for name in ("profile", "prefix", "homebrew_prefix"))
-        output = self._read(*asked, *options["conda_places"], lock=options["lock"])
+        asked = (profile.name, options["prefix"], options["homebrew_prefix"], *options["conda_places"])
+        output = self._read(*asked, lock_for=profile.name if options["lock"] else "")
         facts = parse(output)
         provider = choose_provider(options["provider"], facts.system)
-        locked = run_lock.settle(self, output) if options["lock"] else ""
+        locked = run_lock.settle(self, output, profile.name) if options["lock"] else ""
         wanted = options["frameworks"] or profile.frameworks_on(facts.platform)
-        order = self._order(provider, options["homebrew_user"], task_vars)
+        order = self._order(provider, options, task_vars)
         problems = [*judge(facts, profile, wanted, order), *([locked] if locked else [])]
         if problems:
             if options["lock"] and not locked and not self.checking:
                 run_lock.ask(self, run_lock.commands("release"))
             count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
             lines = "".join(f"\n- {problem}" for problem in problems)
-            raise UserError(f"Nothing was changed: {count} to solve first.{lines}")
+            said = f"Nothing was changed: {count} to solve first.{lines}"
+            return {"failed": True, "profile": profile.name, "msg": said}
+        for note in mac.notes(facts.mac, order) if facts.mac else []:
+            Display().warning(f"{task_vars.get('inventory_hostname', 'this Mac')}: {note}")
         selected = profile.select(wanted, facts.platform)
         host = {
-            "profile": profile.name,
+            "profile": profile.reference,
             "python_version": profile.python,
             "platform": facts.platform,
             "provider": provider,
@@ -210,15 +215,15 @@ class ActionModule(Action):
             **{key: getattr(facts, key) for key in ("system", "machine", "user", "home", "data", "shell")},
             **{key: getattr(facts, key) for key in ("zdotdir", "prefix", "env_present")},
         }
-        return {"ansible_facts": {"preflight_host": host, **_interpreter(facts.system)}}
+        return {"profile": profile.name, "ansible_facts": {"preflight_host": host, **_interpreter(facts.system)}}
 
-    def _order(self, provider: str, homebrew_user: str, task_vars: dict[str, Any]) -> mac.Order:
+    def _order(self, provider: str, options: dict[str, Any], task_vars: dict[str, Any]) -> mac.Order:
         run, left_out = _tags(task_vars)
         passwords = ("ansible_become_password", "ansible_become_pass", "ansible_sudo_pass")
         return mac.Order(
             provider=provider,
-            homebrew="system" not in left_out and bool({"all", "system"} & run),
-            homebrew_user=homebrew_user,
+            homebrew=options["homebrew_enabled"] and "system" not in left_out and bool({"all", "system"} & run),
+            homebrew_user=options["homebrew_user"],
             # --ask-become-pass is in the play's context, a host's own in its variables.
             password=bool(self._play_context.become_pass) or any(task_vars.get(name) for name in passwords),
         )
@@ -230,8 +235,8 @@ class ActionModule(Action):
         hosts, going_on = task_vars["ansible_play_hosts_all"], task_vars["ansible_play_hosts"]
         return waves.refusal(task_vars["inventory_hostname"], hosts, going_on, sizes, limit)
 
-    def _read(self, *arguments: str, lock: bool) -> str:
+    def _read(self, *arguments: str, lock_for: str) -> str:
         script = SCRIPT.read_text(encoding="utf-8")
-        if lock:
-            script += run_lock.take(self)
+        if lock_for:
+            script += run_lock.take(self, lock_for)
         return run_lock.ask(self, script, *arguments)

@@ -226,7 +226,7 @@ def _said(one: Found) -> str:
 
 
 def _install(module: AnsibleModule, prefix: Path, missing: dict[str, str], found: dict[str, list[Found]]) -> None:
-    """Have uv install the missing packages, read what it laid down, and have it fetch anew what is not as recorded.
+    """Have uv install the missing packages, read what it laid down, and have it fetch again what is not as recorded.
 
     uv takes an unpacked wheel from its cache as it is, with --reinstall-package too; and where it has linked files from
     there into an env, who writes into one of them writes into the cache.

@@ -9,14 +9,17 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-# Homebrew/brew, Library/Homebrew/bundle/commands/check.rb and install.rb, as of 6.0.
-UNSATISFIED = "can't satisfy your Brewfile's dependencies"
+# What stands below Homebrew's prefix once it is there: each version of a formula and of a cask, the link that makes a
+# formula usable, and each tap (Homebrew/brew: Library/Homebrew/keg.rb, cask/caskroom.rb, tap.rb).
+PLACES = ("Cellar/*/*", "Caskroom/*/*", "var/homebrew/linked/*", "Library/Taps/*/*")
 
 
 def render(taps: list[str], formulae: list[str], casks: list[str]) -> str:
     """The Brewfile's content."""
-    kinds = {"tap": taps, "brew": formulae, "cask": casks}
-    lines = [f"{kind} {_literal(name)}" for kind, names in kinds.items() for name in names]
+    # Since 6.0 brew installs nothing of a tap that nobody said to trust. `nil` (no address of its own) is for releases
+    # before: they would take what follows for the address (Library/Homebrew/bundle/dsl.rb, tap).
+    lines = [f"tap {_literal(name)}, nil, trusted: true" for name in taps]
+    lines += [f"{kind} {_literal(name)}" for kind, names in (("brew", formulae), ("cask", casks)) for name in names]
     return "".join(f"{line}\n" for line in ["# Ansible managed by the role homebrew.", *lines])
 
 
@@ -25,21 +28,31 @@ def _literal(name: str) -> str:
     return json.dumps(name, ensure_ascii=False).replace("#", "\\#")
 
 
-def installed(output: str) -> list[str]:
-    """What brew says that it installed: `Installing NAME`, without those that failed."""
-    begun = re.findall(r"^Installing (\S+?)$", output, re.MULTILINE)
-    return [name for name in begun if name not in failures(output)]
+def inventory(prefix: Path) -> set[str]:
+    """What Homebrew has, as paths below its prefix. Not what it says: its words change from release to release."""
+    found = (path.relative_to(prefix) for place in PLACES for path in prefix.glob(place))
+    return {str(path) for path in found if not path.name.startswith(".")}
 
 
-def failures(output: str) -> list[str]:
-    """What brew says that it could not install: `Installing NAME has failed!`."""
-    return re.findall(r"^Installing (\S+) has failed!", output, re.MULTILINE)
+def lacking(prefix: Path, taps: list[str], formulae: list[str], casks: list[str]) -> list[str]:
+    """Which of the names are not there."""
+    wanted = [
+        *((name, prefix / "opt" / _last(name)) for name in formulae),
+        *((name, prefix / "Caskroom" / _last(name)) for name in casks),
+        *((name, prefix / "Library" / "Taps" / Path(name).parent / f"homebrew-{_last(name)}") for name in taps),
+    ]
+    return [name for name, place in wanted if not place.is_dir()]
+
+
+def _last(name: str) -> str:
+    """A name without the tap that it is from, owner/tap/name."""
+    return name.rpartition("/")[2]
 
 
 def altered(output: str) -> list[str]:
-    """The SHA-256 that brew expected of each bottle that came with another one."""
+    """The SHA-256 that brew expected of each bottle that came with another one; [] where it says it in other words."""
     # Homebrew/brew, Library/Homebrew/download_queue.rb ("Bottle reports different checksum:") and exceptions.rb
-    # (ChecksumMismatchError), as of 6.0.
+    # (ChecksumMismatchError), as of 6.0. Only the advice gets better by it.
     pattern = r"reports different checksum: +([0-9a-f]{64})|SHA-?256 mismatch\s+Expected: +([0-9a-f]{64})"
     return sorted({one or other for one, other in re.findall(pattern, output)})
 
@@ -52,7 +65,7 @@ def advice(output: str) -> str:
             "What came is not what Homebrew's API promises, and was not installed. If a lab's cache has it wrong, "
             f"throw it away there, then run again: {' and '.join(f'`{purge}{digest}`' for digest in digests)}."
         )
-    return "Mend or remove that entry in homebrew_formulae or homebrew_casks, then run again."
+    return "Mend or remove what cannot be had in homebrew_formulae, homebrew_casks or homebrew_taps, then run again."
 
 
 def _write(brewfile: Path, content: str, *, check_mode: bool) -> list[dict[str, str]]:
@@ -83,40 +96,60 @@ def main() -> None:
         module.params[key] for key in ("brew", "brewfile", "taps", "formulae", "casks")
     )
     names = [*formulae, *casks, *taps]
+    prefix = Path(brew).parent.parent
     # What was asked goes on to the environment's record, without a task of its own.
     facts = {"metal_lab_homebrew": {**module.params["noted"], "formulae": formulae, "casks": casks}}
     if not names and not Path(brewfile).exists():
         module.exit_json(changed=False, ansible_facts=facts)
-    everything = "".join(f"{name}\n" for name in names)
     rewritten = _write(Path(brewfile), render(taps, formulae, casks), check_mode=module.check_mode)
     if module.check_mode and not Path(brew).exists():
-        module.exit_json(changed=True, ansible_facts=facts, diff={"before": "", "after": everything})
+        module.exit_json(changed=True, ansible_facts=facts, diff={"before": "", "after": _lines(names)})
     if module.check_mode and rewritten:
         # brew would be asked about what stands in the file now.
         module.exit_json(changed=True, ansible_facts=facts, diff=rewritten)
     options = ["--no-upgrade", f"--file={brewfile}"]
     code, out, err = module.run_command([brew, "bundle", "check", "--verbose", *options])
-    said = f"{out}\n{err}"
     if code == 0:
+        _tell(module, lacking(prefix, [], formulae, casks))
         module.exit_json(changed=bool(rewritten), installed=[], ansible_facts=facts, diff=rewritten)
-    if UNSATISFIED not in said:
-        module.fail_json(msg=f"`brew bundle check` ended with exit code {code}, and not over what is missing:\n{said}")
+    missing = lacking(prefix, taps, formulae, casks)
+    if module.check_mode and not missing:
+        found = f"`brew bundle check` ended with exit code {code}, though all that was asked for is there."
+        module.fail_json(msg=f"{found} brew said:\n{out}\n{err}".rstrip())
     if module.check_mode:
-        missing = "".join(f"{line}\n" for line in said.splitlines() if line.startswith("→"))
-        module.exit_json(changed=True, ansible_facts=facts, diff={"before": "", "after": missing or everything})
+        module.exit_json(changed=True, ansible_facts=facts, diff={"before": "", "after": _lines(missing)})
+    before = inventory(prefix)
     code, out, err = module.run_command([brew, "bundle", "install", *options])
-    came = installed(out)
+    after = inventory(prefix)
+    came, gone = sorted(after - before), sorted(before - after)
+    done = {"changed": bool(came or gone or rewritten), "installed": came}
+    missing = lacking(prefix, taps, formulae, casks)
     if code != 0:
         said = f"{out}\n{err}".strip()
-        named = ", ".join(failures(f"{out}\n{err}")) or "an entry of the Brewfile"
-        module.fail_json(
-            changed=bool(came or rewritten),
-            installed=came,
-            msg=f"brew could not install {named}; the rest of the Brewfile is installed. {advice(said)}\n"
-            f"brew said (exit code {code}):\n{said}",
+        module.fail_json(msg=_failure(code, missing, came, said), **done)
+    _tell(module, missing)
+    brought = {"before": _lines(gone), "after": _lines(came)}
+    module.exit_json(ansible_facts=facts, diff=[*rewritten, brought], **done)
+
+
+def _tell(module: AnsibleModule, missing: list[str]) -> None:
+    """Warn of what is not there although brew is content: it has another name by now, or brew.env leaves it out."""
+    if missing:
+        module.warn(
+            f"brew is content, but nothing of the name {', '.join(missing)} is there. `brew info NAME` tells whether "
+            "it was renamed: then put its new name into homebrew_formulae or homebrew_casks."
         )
-    brought = {"before": "", "after": "".join(f"{name}\n" for name in came)}
-    module.exit_json(changed=bool(came or rewritten), installed=came, ansible_facts=facts, diff=[*rewritten, brought])
+
+
+def _failure(code: int, missing: list[str], came: list[str], said: str) -> str:
+    """What to tell of a `brew bundle install` that failed."""
+    absent = f"not there: {', '.join(missing)}" if missing else "though all that was asked for is there"
+    others = f"Installed before that: {', '.join(came)}." if came else "It installed nothing."
+    return f"`brew bundle install` ended with exit code {code}, {absent}. {others} {advice(said)}\nbrew said:\n{said}"
+
+
+def _lines(names: list[str]) -> str:
+    return "".join(f"{name}\n" for name in names)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 #!/usr/bin/python
 """Module `homebrew_clone`: Homebrew at a pinned release, in an empty prefix. Runs on the target's Python (3.8+).
 
-A clone that was cut off is known by what git leaves to the very last: the checkout, and so bin/brew, is missing, and
-.git names the remote, or this module.
+A clone that was cut off is known by what git does last: HEAD names a branch without a commit. bin/brew may be there by
+then, with a part of the files; .git names the remote, or this module.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import pwd
 import re
 import subprocess
+import time
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -25,6 +26,8 @@ GROUP_WRITABLE = 0o775
 USER_WRITABLE = 0o755
 OURS = "metal-lab.clone"
 """git's setting by which a clone of this module is known before it is whole."""
+PAUSES_S = (2, 4)
+"""Before each further attempt to fetch; Homebrew's installer makes five (Homebrew/install, install.sh, retry)."""
 
 
 class HomebrewError(Exception):
@@ -44,7 +47,8 @@ def look(prefix: Path, remote: str, user: str) -> bool:
                 f"Found Homebrew in {prefix}, owned by {owner}. Needed: to run it as its owner, because brew refuses "
                 f"anybody else's files. Set homebrew_user to {owner}, or have {owner} give it to {user}."
             )
-        return True
+        if not (prefix / ".git").exists() or _answer(prefix, "rev-parse", "--verify", "HEAD"):
+            return True
     if not prefix.exists():
         return False
     held = sorted(path.name for path in prefix.iterdir())
@@ -57,11 +61,14 @@ def look(prefix: Path, remote: str, user: str) -> bool:
 
 
 def _is_cut_off_clone(prefix: Path, remote: str) -> bool:
-    def setting(name: str) -> str:
-        line = ["git", "-C", str(prefix), "config", "--local", name]
-        return subprocess.run(line, capture_output=True, text=True, check=False).stdout.strip()
+    wanted = {OURS: "true", "remote.origin.url": remote}
+    return any(_answer(prefix, "config", "--local", name) == value for name, value in wanted.items())
 
-    return setting(OURS) == "true" or setting("remote.origin.url") == remote
+
+def _answer(prefix: Path, *arguments: str) -> str:
+    """What git says, "" where it fails."""
+    line = ["git", "-C", str(prefix), *arguments]
+    return subprocess.run(line, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def clone(prefix: Path, remote: str, version: str, commit: str) -> None:
@@ -75,12 +82,14 @@ def clone(prefix: Path, remote: str, version: str, commit: str) -> None:
         ["config", OURS, "true"],
         ["config", "remote.origin.url", remote],
         ["config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*"],
-        # A Mac's own settings for line ends are not for Homebrew's files.
+        # A branch that Homebrew gives up is not to stay here.
+        ["config", "fetch.prune", "true"],
+        # A user's own settings for line ends and links are not for Homebrew's files.
         ["config", "core.autocrlf", "false"],
-        # Tags too: without them brew cannot tell its version.
-        ["fetch", "--force", "--tags", "origin"],
+        ["config", "core.symlinks", "true"],
     ):
         _git(prefix, *arguments)
+    _fetch(prefix)
     found = _git(prefix, "rev-parse", f"refs/tags/{version}^{{commit}}").strip()
     if found != commit:
         raise HomebrewError(
@@ -92,12 +101,30 @@ def clone(prefix: Path, remote: str, version: str, commit: str) -> None:
         folder.mkdir(exist_ok=True)
         os.chown(folder, -1, prefix.stat().st_gid)
         folder.chmod(USER_WRITABLE if name in ZSH_FOLDERS else GROUP_WRITABLE)
+    # Left by a git that was killed; nobody else is at work here (role run_lock).
+    index_lock = prefix / ".git" / "index.lock"
+    if index_lock.exists():
+        index_lock.unlink()
     _git(prefix, "checkout", "--force", "-B", "stable", version)
+
+
+def _fetch(prefix: Path) -> None:
+    # Tags too: without them brew cannot tell its version.
+    for pause in (*PAUSES_S, None):
+        try:
+            _git(prefix, "fetch", "--force", "--tags", "origin")
+        except HomebrewError:
+            if pause is None:
+                raise
+            time.sleep(pause)
+        else:
+            return
 
 
 def _git(prefix: Path, *arguments: str) -> str:
     environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
-    line = ["git", "-C", str(prefix), *arguments]
+    # A user's own hooks (core.hooksPath) are for the user's own repositories.
+    line = ["git", "-C", str(prefix), "-c", "core.hooksPath=/dev/null", *arguments]
     done = subprocess.run(line, capture_output=True, text=True, check=False, env=environment)
     if done.returncode != 0:
         raise HomebrewError(

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Module `lab_cache_purge`: throw cached files away, so that they are fetched anew. Runs on the cache host (3.8+).
+"""Module `lab_cache_purge`: throw cached files away, so that they are fetched again. Runs on the cache host (3.8+).
 
 nginx writes each file's key into its head (nginx, src/http/ngx_http_file_cache.c, ngx_http_file_cache_create_key:
 "\\nKEY: "), and takes a file that is gone for one that it never had. Packages are written in several ways (PEP 503), so

@@ -28,9 +28,17 @@ say prefix "$prefix"
 recorded=$(sed -n 's/^  "prefix": "\(.*\)",*$/\1/p' "$data/$profile.json" 2>/dev/null)
 say env_present "$([ -x "${recorded:-$prefix}/bin/python" ] && echo 1 || echo 0)"
 
+# Whether a clone was cut off: git writes bin/brew early and HEAD last, which until then names a branch without a commit
+# (plugins/modules/homebrew_clone.py). With git's newer format, reftable, that cannot be seen in a file.
+cut_off() {
+    branch=$(sed -n 's/^ref: //p' "$homebrew/.git/HEAD" 2>/dev/null)
+    [ -n "$branch" ] && [ ! -e "$homebrew/.git/$branch" ] && [ ! -e "$homebrew/.git/reftable" ] &&
+        ! grep -qs " $branch\$" "$homebrew/.git/packed-refs"
+}
+
 # What Homebrew's prefix is. No git is run: without the Command Line Tools /usr/bin/git opens a window.
 homebrew_kind() {
-    if [ -e "$homebrew/bin/brew" ]; then echo brew
+    if [ -e "$homebrew/bin/brew" ] && ! cut_off; then echo brew
     elif [ ! -e "$homebrew" ]; then echo absent
     elif [ -z "$(ls -A "$homebrew")" ]; then echo empty
     elif [ -e "$homebrew/.git" ]; then echo clone
@@ -81,6 +89,7 @@ case $(uname -s) in
         # 1 when this shell is translated by Rosetta; unknown (and silent with -i) on a Mac without it.
         say translated "$(sysctl -in sysctl.proc_translated)"
         say macos "$(sw_vers -productVersion)"
+        say cpu "$(sysctl -in machdep.cpu.brand_string)"
         say shell "$(dscl . -read "/Users/$(id -un)" UserShell | sed 's/^UserShell: //')"
         ;;
     *)

@@ -26,7 +26,7 @@ tidy() {
     while [ "$folder" != "$HOME" ] && rmdir "$folder" 2>/dev/null; do folder=$(dirname "$folder"); done
 }
 
-# A run is over for certain when the machine was started anew since, when the caller says so, or when it was started
+# A run is over for certain when the machine was restarted since, when the caller says so, or when it was started
 # on this very machine and its process is gone.
 is_over() {
     held=$(part id)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 HOMEBREW = ("absent", "empty", "brew", "clone", "foreign")
+BOTTLES_SINCE = 15
+"""The oldest macOS for which Homebrew makes ready-made packages (Homebrew/brew#23928, of September 2026)."""
+NEURAL_SINCE, NEURAL_MACOS = 5, (26, 2)
+"""The first M whose GPU has neural accelerators, and the first macOS that lets programs use them
+(is_nax_available in mlx/backend/metal; mlx#3182)."""
 FLAGS = ("sudo_asks", "tools", "shellenv", "conda_writable", "env_writable")
 ADMINISTRATORS = "admin"
 """macOS's group of administrators: /etc/sudoers lets it use sudo ("%admin ALL = (ALL) ALL")."""
@@ -15,6 +21,8 @@ class Mac:
     """The Darwin part of what facts.sh printed.
 
     Attributes:
+        macos: its version, "" where it is not known.
+        cpu: as machdep.cpu.brand_string says it, for example Apple M5.
         user, uid: who is logged in.
         groups: theirs.
         sudo_asks: whether sudo wants a password.
@@ -29,6 +37,8 @@ class Mac:
         env_writable: whether it can be changed.
     """
 
+    macos: str
+    cpu: str
     user: str
     uid: int
     groups: tuple[str, ...]
@@ -74,6 +84,8 @@ def parse(pairs: dict[str, str]) -> Mac:
         raise ValueError(f"homebrew={pairs['homebrew']}")
     flags = {name: {"0": False, "1": True}[pairs[name]] for name in FLAGS}
     return Mac(
+        macos=pairs["macos"],
+        cpu=pairs["cpu"],
         user=pairs["user"],
         uid=int(pairs["uid"]),
         groups=tuple(pairs["groups"].split()),
@@ -96,6 +108,24 @@ def parse(pairs: dict[str, str]) -> Mac:
 def problems(mac: Mac, order: Order) -> list[str]:
     """What stands in the way: what was found, what is needed, what to do."""
     return [*_homebrew(mac, order), *_sudo(mac, order), *_environment(mac, order)]
+
+
+def notes(mac: Mac, order: Order) -> list[str]:
+    """What does not stand in the way, but costs something; one line each. `macos` was found to be a version before."""
+    version = tuple(int(part) for part in mac.macos.split("."))
+    told = []
+    if order.homebrew and version[0] < BOTTLES_SINCE:
+        told.append(
+            f"Homebrew makes no ready-made packages for macOS {mac.macos} any more (Tier 3): what is newer than its "
+            "last ones is built here, which takes long or fails. Update macOS, or do without (homebrew_enabled: false)."
+        )
+    chip = re.fullmatch(r"Apple M(\d+)(?: (?:Pro|Max|Ultra))?", mac.cpu)
+    if chip and int(chip[1]) >= NEURAL_SINCE and version < NEURAL_MACOS:
+        told.append(
+            f"on macOS {mac.macos} the neural accelerators of this {mac.cpu} lie idle: MLX uses them from 26.2 on, and "
+            "multiplies 16-bit numbers about three times as fast (mlx#3821). Update macOS, then run ./converge again."
+        )
+    return told
 
 
 def _needing_root(mac: Mac, order: Order) -> list[str]:

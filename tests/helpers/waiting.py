@@ -9,7 +9,7 @@ T = TypeVar("T")
 LIMIT_S = 600
 
 
-def wait_until(seen: Callable[[], T], process: subprocess.Popen[Any]) -> T:
+def wait_until(seen: Callable[[], T | None], process: subprocess.Popen[Any]) -> T:
     """Look until there is something to see; returns it.
 
     Args:

@@ -59,6 +59,18 @@ def test_defaults_specs_and_readme_name_the_same_variables(role: Path) -> None:
     assert found, f"{readme} needs this table, between empty lines:\n\n{wanted}\n"
 
 
+def test_homebrews_readme_is_about_the_release_that_is_pinned() -> None:
+    version = document(ROOT / "roles" / "homebrew" / "defaults" / "main.yml")["homebrew_version"]
+    readme = (ROOT / "roles" / "homebrew" / "README.md").read_text(encoding="utf-8")
+    assert f"## Which release\n{version}, of " in readme
+    assert f"`HOMEBREW_VERSION: {version}`" in readme
+
+
+def test_who_wants_no_homebrew_ends_its_role_before_anything_of_it_is_done() -> None:
+    first = document(ROOT / "roles" / "homebrew" / "tasks" / "main.yml")[0]
+    assert (first["ansible.builtin.meta"], first["when"]) == ("end_role", "not homebrew_enabled | bool")
+
+
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_a_roles_variables_carry_its_name(role: Path) -> None:
     assert all(name.startswith(f"{role.name}_") for name in document(role / "defaults" / "main.yml") or {})

@@ -18,7 +18,6 @@ from verify.target.remote import COREML, ENVIRONMENT, FRAMEWORK, LOOK, SYSTEM
 
 PLATFORM = "darwin-arm64"
 PREFIX = "/Users/me/env"
-DEVICES = {"tensorflow": "GPU", "pytorch": "mps", "jax": "METAL", "mlx": "gpu"}
 
 
 @dataclass
@@ -50,7 +49,7 @@ class Mac:
             "conda": "0 conda 26.3.2",
         }
         versions = {pin.name: pin.version for pin in self.profile.lock(PLATFORM).pins.values()}
-        variables = {key: one for name in DEVICES for key, one in self.profile.frameworks[name].environment.items()}
+        variables = {key: one for each in self.profile.frameworks.values() for key, one in each.environment.items()}
         version = f"{self.profile.python}.9"
         self.stages = {
             ENVIRONMENT: {
@@ -74,6 +73,7 @@ class Mac:
             },
             FRAMEWORK: {
                 **told.GOOD,
+                "generate": told.GENERATED,
                 # As few as there may be: every one is looked at.
                 "matmul": {**told.GOOD["matmul"], "products": [{**told.PRODUCT, "samples": told.SAMPLES[:5]}]},
                 "bandwidth": {**told.GOOD["bandwidth"], "samples": told.SAMPLES[:5]},
@@ -100,12 +100,10 @@ class Mac:
         if probe in (ENVIRONMENT, COREML):
             return self.stages[probe]
         found = {name: self.stages[FRAMEWORK][name] for name in asked["stages"]}
-        (version,) = {
-            pin.version
-            for pin in self.profile.lock(PLATFORM).direct(self.profile.frameworks[probe].requirements)
-            if pin.name in (probe, "torch")
-        }
-        device = DEVICES[probe]
+        framework = self.profile.frameworks[probe]
+        pins = self.profile.lock(PLATFORM).direct(framework.requirements)
+        (version,) = {pin.version for pin in pins if pin.name in framework.distributions}
+        device = framework.device[PLATFORM]
         found["import"] = {"version": version}
         found["device"] = {**found["device"], "present": ["cpu", device], "default": device}
         return found

@@ -18,6 +18,8 @@ from verify.report import page
 from verify.results import files
 
 NAMES = ("mac-1", "mac-2", "mac-3")
+PROFILE, FRAMEWORKS = "current", ("mlx", "mlx_lm")
+"""One of each kind."""
 AT = "mac-2"
 """Where faults are planted, unless said otherwise."""
 
@@ -61,7 +63,7 @@ class Lab:
         self.here = Here()
         self._folder = folder
         self._read = read
-        mac = Mac(profiles.load("ml-m1"))
+        mac = Mac(profiles.load(PROFILE))
         self.hosts = macs.connect(patch, dict.fromkeys(NAMES, functools.partial(macs.honest, mac)))
         check = HostHealth.check
 
@@ -73,7 +75,8 @@ class Lab:
 
     def verify(self, *arguments: str, level: str = "soak", entry: str = "command") -> Done:
         """A run; entry "command" is `python -m verify`, "pytest" is `pytest verify`."""
-        given = ["--hosts", self.hosts, "--results", str(self._folder), "--level", level, "--frameworks", "mlx"]
+        given = ["--hosts", self.hosts, "--results", str(self._folder), "--level", level]
+        given += ["--profile", PROFILE, "--frameworks", ",".join(FRAMEWORKS)]
         self._read()
         with pytest.MonkeyPatch.context() as patch:
             # The command sets it, for its process.

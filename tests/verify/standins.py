@@ -63,10 +63,53 @@ def conv1d(x: Any, w: Any, stride: int = 1) -> Any:
     return np.einsum("blcw,wcf->blf", windows, w)
 
 
+def conv2d(x: Any, w: Any) -> Any:
+    """Of (batch, height, width, channels) and (height, width, channels, filters), without padding."""
+    height, width = (x.shape[one + 1] - w.shape[one] + 1 for one in range(2))
+    corners = np.ndindex(w.shape[:2])
+    return np.sum([x[:, i : i + height, j : j + width] @ w[i, j] for i, j in corners], axis=0)
+
+
+def attention(q: Any, k: Any, v: Any, scale: float) -> Any:
+    """Of (batch, heads, length, size)."""
+    return softmax(q @ k.swapaxes(-1, -2) * scale) @ v
+
+
+def standardized(x: Any, epsilon: float) -> Any:
+    return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + epsilon)
+
+
+def slope(function: Callable[[Any], Any], values: Any) -> Any:
+    """The gradient of a number that a function makes of an array, by small steps."""
+    wide = values.astype(np.float64)
+    found = np.zeros_like(wide)
+    for place in np.ndindex(wide.shape):
+        kept, ends = wide[place], []
+        for step in (1e-6, -1e-6):
+            wide[place] = kept + step
+            ends.append(float(function(wide)))
+        wide[place] = kept
+        found[place] = (ends[0] - ends[1]) / 2e-6
+    return found
+
+
+class Looked:
+    """Rows of a table that were looked up, as far as their gradient is asked for."""
+
+    def __init__(self, table: Any, indices: Any, slopes: Any = 1.0) -> None:
+        self.table, self.indices, self.slopes = table, indices, slopes
+
+    def gradient(self) -> Any:
+        found = np.zeros(self.table.shape)
+        np.add.at(found, np.array(self.indices), np.array(self.slopes))
+        return found
+
+
 class Array(np.ndarray[Any, Any]):
     """Numbers on a device."""
 
     place: Any = None
+    looked: Any = None
 
     def __array_finalize__(self, source: Any) -> None:
         if source is not None:
@@ -130,26 +173,28 @@ def jax(log: Log) -> dict[str, Any]:
 
         return run
 
-    def conv(x: Any, w: Any, strides: tuple[int], padding: str, dimension_numbers: Any = None) -> Any:
-        assert (padding, dimension_numbers) == ("VALID", ("NWC", "WIO", "NWC"))
-        return conv1d(x, w, *strides)
-
     def value_and_grad(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
         def run(values: Weights) -> tuple[Any, Weights]:
             wide = {name: one.astype(np.float64) for name, one in values.items()}
-            slopes = {name: np.zeros_like(one) for name, one in wide.items()}
-            for name, one in wide.items():
-                for place in np.ndindex(one.shape):
-                    kept = one[place]
-                    ends = []
-                    for step in (1e-6, -1e-6):
-                        one[place] = kept + step
-                        ends.append(float(function(wide)))
-                    one[place] = kept
-                    slopes[name][place] = (ends[0] - ends[1]) / 2e-6
-            return function(wide), slopes
+
+            def of(name: str) -> Any:
+                return slope(lambda one: function({**wide, name: one}), wide[name])
+
+            return function(wide), {name: of(name) for name in wide}
 
         return run
+
+    def conv(x: Any, w: Any, strides: tuple[int, ...], padding: str, dimension_numbers: Any = None) -> Any:
+        if len(strides) == 1:
+            assert (padding, dimension_numbers) == ("VALID", ("NWC", "WIO", "NWC"))
+            return conv1d(x, w, *strides)
+        assert (strides, padding, dimension_numbers) == ((1, 1), "VALID", ("NHWC", "HWIO", "NHWC"))
+        return conv2d(x, w)
+
+    def dot_product_attention(q: Any, k: Any, v: Any) -> Any:
+        # Of (batch, length, heads, size).
+        q, k, v = (np.array(one).swapaxes(1, 2) for one in (q, k, v))
+        return attention(q, k, v, q.shape[-1] ** -0.5).swapaxes(1, 2)
 
     def jit(function: Callable[..., Any]) -> Any:
         class Jitted:
@@ -163,6 +208,7 @@ def jax(log: Log) -> dict[str, Any]:
 
     numpy = SimpleNamespace(
         **{name: noting(getattr(np, name)) for name in ("matmul", "maximum", "sum", "cumsum", "take_along_axis")},
+        **{name: noting(getattr(np, name)) for name in ("take", "swapaxes")},
         **{name: getattr(np, name) for name in ("mean", "sqrt", "zeros_like", "float32", "float16")},
         bfloat16=np.float32,
         ones=lambda n, dtype: on_default(np.ones(n, dtype)),
@@ -174,7 +220,12 @@ def jax(log: Log) -> dict[str, Any]:
         default_device=default_device,
         device_put=device_put,
         device_get=np.array,
-        nn=SimpleNamespace(relu=noting(lambda x: np.maximum(x, 0)), softmax=noting(softmax)),
+        nn=SimpleNamespace(
+            relu=noting(lambda x: np.maximum(x, 0)),
+            softmax=noting(softmax),
+            dot_product_attention=noting(dot_product_attention),
+            standardize=noting(standardized),
+        ),
         lax=SimpleNamespace(conv_general_dilated=noting(conv)),
         random=SimpleNamespace(
             PRNGKey=lambda seed: (seed,),
@@ -185,6 +236,7 @@ def jax(log: Log) -> dict[str, Any]:
         ),
         jit=jit,
         value_and_grad=value_and_grad,
+        grad=lambda function: lambda table: device_put(slope(function, table), table.place),
         numpy=numpy,
     )
     return {"jax": module, "jax.numpy": numpy}
@@ -243,8 +295,29 @@ def torch(log: Log) -> dict[str, Any]:
         def permute(self, *axes: int) -> Any:
             return np.ndarray.transpose(self, axes)
 
-        def sum(self, dim: int) -> Any:  # type: ignore[override]
-            return noting(np.sum)(self, dim)
+        def sum(self, dim: int | None = None) -> Any:  # type: ignore[override]
+            return noting(np.sum)(self, dim) if dim is not None else SimpleNamespace(backward=self.backward)
+
+        def backward(self) -> None:
+            self.looked.table.grad = tensor(self.looked.gradient(), self.place)
+
+        def __mul__(self, other: Any) -> Any:
+            made = tensor(np.array(self) * np.array(other), self.place)
+            made.looked = Looked(self.looked.table, self.looked.indices, other)
+            return made
+
+        @property
+        def T(self) -> Any:  # noqa: N802  # as in torch
+            return self.transpose(0, 1)
+
+        def is_floating_point(self) -> bool:
+            return bool(self.dtype.kind == "f")
+
+        def detach(self) -> Any:
+            return self
+
+        def requires_grad_(self) -> Any:
+            return self
 
         def cumsum(self, dim: int) -> Any:  # type: ignore[override]
             return noting(np.cumsum)(self, dim)
@@ -268,6 +341,20 @@ def torch(log: Log) -> dict[str, Any]:
     def take_along_dim(values: Any, indices: Any, dim: int) -> Any:
         assert indices.dtype == np.int64, "dtype of indices should be Long"
         return np.take_along_axis(values, indices, dim)
+
+    def embedding(indices: Any, table: Any) -> Any:
+        assert indices.dtype == np.int64
+        found = noting(lambda places, rows: rows[places])(indices, table)
+        found.looked = Looked(table, indices)
+        return found
+
+    def layer_norm(x: Any, shape: tuple[int, ...], g: Any, b: Any, eps: float = 1e-5) -> Any:
+        assert tuple(shape) == x.shape[-1:]
+        return standardized(x, eps) * g + b
+
+    def conv2d_(x: Any, w: Any) -> Any:
+        # Of (batch, channels, height, width) and (filters, channels, height, width).
+        return conv2d(x.transpose(0, 2, 3, 1), w.transpose(2, 3, 1, 0)).transpose(0, 3, 1, 2)
 
     class Generator:
         def __init__(self, device: Any = "cpu") -> None:
@@ -340,6 +427,8 @@ def torch(log: Log) -> dict[str, Any]:
         ones=lambda n, device="cpu": tensor(np.ones(n, np.float32), device),
         matmul=noting(np.matmul),
         relu=noting(lambda x: np.maximum(x, 0)),
+        addmm=noting(lambda b, x, g: b + x @ g),
+        baddbmm=noting(lambda c, a, b: c + a @ b),
         softmax=noting(softmax),
         take_along_dim=noting(take_along_dim),
         Generator=Generator,
@@ -350,6 +439,11 @@ def torch(log: Log) -> dict[str, Any]:
                 # Of (batch, channels, length) and (filters, channels, width).
                 conv1d=noting(lambda x, w: conv1d(x.swapaxes(1, 2), w.transpose(2, 1, 0)).swapaxes(1, 2)),
                 mse_loss=Loss,
+                linear=noting(lambda x, w, b=0: x @ w.T + b),
+                scaled_dot_product_attention=noting(lambda q, k, v: attention(q, k, v, q.shape[-1] ** -0.5)),
+                layer_norm=noting(layer_norm),
+                conv2d=noting(conv2d_),
+                embedding=embedding,
             ),
             Linear=lambda inputs, outputs: (inputs, outputs),
             ReLU=lambda: "relu",
@@ -445,6 +539,16 @@ def mlx(log: Log) -> dict[str, Any]:
         sum=noting(np.sum),
         cumsum=noting(np.cumsum),
         take_along_axis=noting(lambda x, indices, axis=None: np.take_along_axis(x, indices, axis)),
+        take=noting(np.take),
+        addmm=noting(lambda c, a, b: c + a @ b),
+        compile=lambda function: function,
+        grad=lambda function: noting(lambda table: slope(function, table)),
+        fast=SimpleNamespace(
+            scaled_dot_product_attention=noting(lambda q, k, v, *, scale: attention(q, k, v, scale)),
+            layer_norm=noting(lambda x, g, b, eps: standardized(x, eps) * g + b),
+        ),
+        # The weights are of (filters, height, width, channels).
+        conv2d=noting(lambda x, w: conv2d(x, w.transpose(1, 2, 3, 0))),
         random=SimpleNamespace(
             key=lambda seed: [seed],
             split=lambda key: [[*key, 0], [*key, 1]],
@@ -478,6 +582,11 @@ def tensorflow(log: Log) -> dict[str, Any]:
             log.waited()
             return np.array(self)
 
+        def __mul__(self, other: Any) -> Any:
+            made = ran(np.array(self) * np.array(other))
+            made.looked = Looked(self.looked.table, self.looked.indices, other)
+            return made
+
     @contextlib.contextmanager
     def device(name: str) -> Iterator[None]:
         places.append(name)
@@ -496,6 +605,44 @@ def tensorflow(log: Log) -> dict[str, Any]:
     def conv(x: Any, w: Any, stride: int, padding: str) -> Any:
         assert padding == "VALID"
         return conv1d(x, w, stride)
+
+    def embedding_lookup(table: Any, indices: Any) -> Any:
+        found = ran(np.array(table)[np.array(indices)])
+        found.looked = Looked(table, indices)
+        return found
+
+    def reduce_sum(x: Any, axis: int | None = None) -> Any:
+        found = ran(np.sum(np.array(x), axis))
+        found.looked = getattr(x, "looked", None)
+        return found
+
+    class GradientTape:
+        def __enter__(self) -> Any:
+            return self
+
+        def __exit__(self, *_: Any) -> None: ...
+
+        def watch(self, table: Any) -> None:
+            self.table = table
+
+        def gradient(self, total: Any, table: Any) -> Any:
+            assert total.looked.table is table is self.table
+            return total.looked.gradient()
+
+    def moments(x: Any, axes: list[int], keepdims: bool = False) -> Any:
+        return [ran(one(np.array(x), axis=tuple(axes), keepdims=keepdims)) for one in (np.mean, np.var)]
+
+    def batch_normalization(x: Any, mean: Any, variance: Any, offset: Any, scale: Any, epsilon: float) -> Any:
+        return (x - mean) / np.sqrt(variance + epsilon) * scale + offset
+
+    def conv2d_(x: Any, w: Any, strides: int, padding: str) -> Any:
+        assert (strides, padding) == (1, "VALID")
+        return conv2d(x, w)
+
+    def dot_product_attention(q: Any, k: Any, v: Any) -> Any:
+        # Of (batch, length, heads, size).
+        q, k, v = (one.swapaxes(1, 2) for one in (q, k, v))
+        return attention(q, k, v, q.shape[-1] ** -0.5).swapaxes(1, 2)
 
     def gather(x: Any, indices: Any, axis: int | None = None, batch_dims: int = 0) -> Any:
         axis = batch_dims if axis is None else axis
@@ -557,9 +704,23 @@ def tensorflow(log: Log) -> dict[str, Any]:
         ),
         device=device,
         constant=ran,
-        matmul=noting(np.matmul),
-        nn=SimpleNamespace(relu=noting(lambda x: np.maximum(x, 0)), conv1d=noting(conv), softmax=noting(softmax)),
-        reduce_sum=noting(np.sum),
+        matmul=noting(lambda a, b, transpose_b=False: a @ (b.swapaxes(-1, -2) if transpose_b else b)),
+        nn=SimpleNamespace(
+            relu=noting(lambda x: np.maximum(x, 0)),
+            conv1d=noting(conv),
+            softmax=noting(softmax),
+            bias_add=noting(np.add),
+            moments=moments,
+            batch_normalization=noting(batch_normalization),
+            conv2d=noting(conv2d_),
+            embedding_lookup=embedding_lookup,
+        ),
+        reshape=lambda x, shape: ran(np.array(x).reshape(shape)),
+        transpose=lambda x, axes: ran(np.array(x).transpose(axes)),
+        function=lambda function: function,
+        GradientTape=GradientTape,
+        convert_to_tensor=ran,
+        reduce_sum=reduce_sum,
         cumsum=noting(lambda x, axis=0: np.cumsum(x, axis)),
         gather=noting(gather),
         random=SimpleNamespace(stateless_normal=stateless_normal),
@@ -570,6 +731,7 @@ def tensorflow(log: Log) -> dict[str, Any]:
             layers=SimpleNamespace(Dense=lambda units, activation=None: (units, activation)),
             Sequential=Sequential,
             optimizers=SimpleNamespace(Adam=Adam),
+            ops=SimpleNamespace(dot_product_attention=noting(dot_product_attention)),
         ),
     )
     return {"tensorflow": module}

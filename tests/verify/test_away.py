@@ -54,7 +54,7 @@ def away(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Any:
         host = kind(testinfra.get_host("local://"), commands)
         plan = Plan(machine.profile, "quick", None, 30.0, 5.0)
         health = HostHealth(host, "lab-1", plan, machine.profile.lock, lambda _: None)
-        for check in check_names(plan.candidates, "quick"):
+        for check in check_names(plan):
             health.check(check)
         return health, host
 

@@ -357,10 +357,11 @@ def test_what_the_tools_say_is_read_exactly() -> None:
 def test_the_chip_in_words() -> None:
     assert chips.find("Apple M1", None) is None
     range_ = chips.Chip("X", 1, (1.0, 2.0), (2.0, 4.0), (100.0, 100.0))
-    assert (chips._text(range_.fp32_tflops), chips._text(range_.bandwidth_gb_s)) == ("1 to 2", "100")
+    assert (chips._text((1.0, 2.0)), chips._text(range_.bandwidth_gb_s)) == ("1 to 2", "100")
     assert range_.peak("float32") == (1.0, 2.0)
     assert range_.peak("bfloat16") == range_.peak("float16") == (2.0, 4.0)
-    assert chips.judge("Darwin", "X", None, "15.0").message == "no figures for 'X' with unknown GPU cores (macOS 15.0)"
+    said = chips.judge("Darwin", "X", None, "15.0", virtual=False).message
+    assert said == "no figures for 'X' with unknown GPU cores (macOS 15.0)"
 
 
 # --- the environment
@@ -368,7 +369,7 @@ def test_the_chip_in_words() -> None:
 
 LOADED = profiles.load("ml-m1")
 MAC = "darwin-arm64"
-RECORD = Record("uv", "/env", ("mlx",), "")
+RECORD = Record("ml-m1", "uv", "/env", ("mlx",), "")
 
 
 def environment(stage: str, data: dict[str, Any], record: Record = RECORD) -> CheckResult:
@@ -475,6 +476,7 @@ def test_damage_is_counted_beyond_what_is_named() -> None:
 
 
 ASKED = Record(
+    "ml-m1",
     "uv",
     "/env",
     (),
@@ -515,6 +517,26 @@ def test_what_a_new_shell_finds(change: dict[str, Any], check: str, said: str) -
     assert all(said in one.message for one in found if one.result == "fail")
 
 
+def test_new_terminals_may_be_in_another_profiles_environment() -> None:
+    """Where the record says so; what counts then is that they are."""
+    other = Record("current", "conda", "/c/envs/current", (), "/home/.zshrc")
+    asked = replace(ASKED, prefix="/my env", shell="", other=other)
+    there = {**SAID, "python": "/c/envs/current/bin/python", "active": ""}
+    *_, login = shell.judge(asked, there)
+    assert (login.result, login.message) == (
+        "pass",
+        "new terminals open in current, and take /c/envs/current/bin/python; for this one: "
+        "for part in '/my env/etc/metal-lab'/*.sh; do . \"$part\"; done",
+    )
+    for python in ("", "/usr/bin/python", "/my env/bin/python"):
+        *_, login = shell.judge(asked, {**there, "python": python})
+        assert (login.result, login.fault) == ("fail", "not-on-path")
+        assert login.message.endswith("not that of /c/envs/current/bin (its file: /home/.zshrc)")
+    # Whose record has the block is to have the terminals.
+    *_, login = shell.judge(replace(ASKED, other=other), there)
+    assert login.result == "fail"
+
+
 def test_a_shell_without_an_answer_is_told_once_and_only_to_who_asked() -> None:
     silent = {"shell": "/bin/zsh", "error": "timed out"}
     assert [one.result for one in shell.judge(ASKED, silent)] == ["fail", "skip", "skip"]
@@ -538,7 +560,8 @@ BROUGHT = {
         ({}, "", "", ""),
         ({"homebrew": "missing"}, "homebrew", "not-installed", "/opt/homebrew/bin/brew is not there"),
         ({"homebrew": "1 Homebrew 6.0.18"}, "homebrew", "no-answer", "exit code 1: Homebrew 6.0.18"),
-        ({"homebrew": "0 Homebrewed"}, "homebrew", "no-answer", "exit code 0: Homebrewed"),
+        ({"homebrew": "0 Homebrew"}, "homebrew", "no-answer", "exit code 0: Homebrew"),
+        ({"homebrew": "0 brew, version 8.0", "conda": "0 27.1"}, "", "", ""),
         ({"homebrew": ""}, "homebrew", "no-answer", "exit code ?: nothing"),
         ({"conda": "missing"}, "conda", "not-installed", "/conda/bin/conda is not there"),
         ({"formula:htop": "missing"}, "formulae", "not-installed", "htop is not installed"),

@@ -9,7 +9,7 @@ import pytest
 
 from tests.verify import standins
 from tests.verify.standins import Log, learned
-from verify.probes import jax, mlx, pytorch, tensorflow
+from verify.probes import framework, jax, mlx, pytorch, tensorflow
 
 
 @dataclass
@@ -39,7 +39,7 @@ def tried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Tr
     modules = getattr(standins, request.param)(log)
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setenv(mlx.TF32, "1")
+    monkeypatch.setenv(framework.TF32, "1")
     probe = kind()
     assert probe.load() == "1.0"
     seen = probe.devices()
@@ -52,6 +52,11 @@ def tried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Tr
 
 X = np.random.default_rng(1).standard_normal((2, 8, 3)).astype(np.float32)
 A, B = X[0], X[1].T
+# Two filters of two by two.
+GRID = X.reshape(-1)[:8].reshape(2, 2, 1, 2)
+WINDOWS = np.stack([X[:, i : i + 7, j : j + 2] for i in range(2) for j in range(2)], axis=3)
+WORDS = np.array([1, 0, 7, 1], np.int32)
+GONE = np.zeros((5, 3))
 CASES: dict[str, tuple[tuple[Any, ...], Any]] = {
     "relu": ((X,), np.maximum(X, 0)),
     "matmul": ((A, B), A @ B),
@@ -61,6 +66,15 @@ CASES: dict[str, tuple[tuple[Any, ...], Any]] = {
     "sum": ((X,), X.sum(axis=2)),
     "cumsum": ((X,), X.cumsum(axis=2)),
     "take_along_axis": ((A, np.array([[2, 0, 1, 1]] * 8, np.int32)), A[:, [2, 0, 1, 1]]),
+    "linear": ((X, B.T[:5], A[:5, 0]), X @ B[:, :5] + A[:5, 0]),
+    "linear_transposed": ((A, B), A @ B),
+    "dense_relu": ((A, B, A[:, 0]), np.maximum(A @ B + A[:, 0], 0)),
+    "matmul_add": ((X @ B, X, np.stack([B, -B])), X @ B + X @ np.stack([B, -B])),
+    "attention": ((X[None], X[None, ::-1], X[None] + 1), standins.attention(X, X[::-1], X + 1, 3**-0.5)[None]),
+    "layer_norm": ((X, A[0], A[1]), standins.standardized(X, 1e-5) * A[0] + A[1]),
+    "conv2d": ((X[..., None], GRID), WINDOWS @ GRID.reshape(4, 2)),
+    "embedding": ((A, WORDS), A[WORDS]),
+    "embedding_gradient": ((A, WORDS, X[0, :4]), np.stack([X[0, [1]].sum(0), X[0, 0] + X[0, 3], *GONE, X[0, 2]])),
 }
 
 
@@ -71,6 +85,15 @@ def test_operations_are_along_the_last_axis_and_on_the_device(tried: Tried, name
     assert type(found) is np.ndarray
     assert found == pytest.approx(wanted, rel=1e-5)
     assert tried.log.places == {tried.place}
+
+
+@pytest.mark.parametrize("name", ["matmul", "linear", "linear_transposed"])
+def test_half_precision_is_computed_with_and_given_back_in_single(tried: Tried, name: str) -> None:
+    given, wanted = CASES[name]
+    found = tried.probe.operations()[name](*given, dtype="float16")
+    assert found.dtype == np.float32
+    assert found == pytest.approx(wanted, rel=1e-2, abs=1e-2)
+    assert not np.allclose(found, wanted, rtol=1e-5)
 
 
 def test_random_numbers_follow_their_seed_and_are_made_on_the_device(tried: Tried) -> None:

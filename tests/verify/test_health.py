@@ -1,6 +1,8 @@
 """The health of one host: what is asked of it, for how long, and what is noted of verify's own failures."""
 
 import functools
+import json
+import threading
 import traceback
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -9,16 +11,19 @@ from typing import Any
 import pytest
 import testinfra
 
-from tests.verify import macs
+from tests.verify import macs, told
 from tests.verify.macs import Mac, Question
+from verify import documents
 from verify.checks import health as health_module
 from verify.checks import numbers, speed, stages
 from verify.checks.framework import exact_operands
 from verify.checks.health import HostHealth
+from verify.checks.language_model import LENGTH, PROMPT, SUCCESSORS
 from verify.checks.plan import Plan
 from verify.errors import UserError
 from verify.profile import model as profiles
-from verify.results.model import INTERNAL
+from verify.results import files
+from verify.results.model import INTERNAL, HostReport
 from verify.target import remote
 
 LOADED = profiles.load("ml-m1")
@@ -47,7 +52,7 @@ def checked(mac: Mac, monkeypatch: pytest.MonkeyPatch) -> Checked:
         (host,) = testinfra.get_hosts([address])
         plan = Plan(LOADED, level, ("mlx",), timeout_s, 48.0)
         found = HostHealth(host, "mac-1", plan, LOADED.lock, (said if said is not None else []).append)
-        for name in names or stages.check_names(plan.candidates, level):
+        for name in names or stages.check_names(plan):
             found.check(name)
         return found
 
@@ -124,11 +129,19 @@ def test_what_a_framework_is_asked(
     checked("soak")
     a, b = exact_operands()
     found = asked["mlx"]
-    names = ["import", "device", "execute", "numbers", "matmul", "bandwidth", "course", "training", "memory"]
+    names = ["import", "device", "execute", "large", "numbers", "matmul", "bandwidth", "course", "training", "memory"]
     assert found["parameters"] == {
         "device": "gpu",
         "stages": [*names, "libraries", "sustained"],
-        **{"a": a, "b": b, "seed": 20241, "memory_bytes": 16 * 2**30, "yardstick": yardstick},
+        **{
+            "a": a,
+            "b": b,
+            "large": (1024, 2048, 2048),
+            "seed": 20241,
+            "memory_bytes": 16 * 2**30,
+            "yardstick": yardstick,
+        },
+        **{"successors": SUCCESSORS, "prompt": PROMPT, "length": LENGTH},
         **{"matmul_s": 20.0, "bandwidth_s": 2.0, "course_s": 10.0, "soak_s": 48.0, "window_s": 2.0},
     }
     # As in the activated environment: those of all sets.
@@ -147,6 +160,29 @@ def test_every_question_has_its_time(
     }
     checked("full", 7.0)
     assert {one["seconds"] for one in asked.values()} == {7.0}
+
+
+def test_frameworks_are_asked_side_by_side_where_nothing_is_timed(mac: Mac, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("mlx", "jax", "pytorch")
+    monkeypatch.setattr(health_module, "time", SimpleNamespace(monotonic=lambda: 100.0))
+    together = threading.Barrier(len(names), timeout=60)
+    asked: list[str] = []
+
+    def answering(question: Question) -> Any:
+        if question.probe in names:
+            asked.append(question.probe)
+            # Each waits here for the others.
+            together.wait()
+        return macs.honest(mac, question)
+
+    said: list[str] = []
+    (host,) = testinfra.get_hosts([macs.connect(monkeypatch, {"mac-1": answering})])
+    plan = Plan(LOADED, "quick", names, None, 5.0)
+    found = HostHealth(host, "mac-1", plan, LOADED.lock, said.append)
+    answers = [found.check(name) for name in stages.check_names(plan)]
+    assert {one.result for one in answers} == {"pass"}
+    assert sorted(asked) == sorted(names)
+    assert said == ["mac-1: probing mlx, jax, pytorch, quick, at most 120 s"]
 
 
 def test_what_takes_long_is_announced(checked: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,6 +225,50 @@ def test_a_message_is_cut_where_it_gets_longer_than_a_result_may_hold(checked: C
     assert message == "; ".join(f"{name} is not installed" for name in names)[:2000]
 
 
+def test_what_a_virtual_mac_cannot_show_is_a_warning_and_the_rest_is_judged(
+    mac: Mac, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As GitHub's Macs are: everything runs there but MPS, which cannot allocate a few bytes."""
+    environment = mac.stages["environment"]
+    environment["machine"] = {**environment["machine"], "cpu": "Apple M1 (Virtual)"}
+    said = {**environment["state"]["said"], "model": "VirtualMac2,1\n", "virtual": "1\n"}
+    environment["state"] = {**environment["state"], "said": said}
+    error = (
+        "RuntimeError: MPS backend out of memory (MPS allocated: 0 bytes). Tried to allocate 256 bytes on shared pool."
+    )
+
+    def answering(question: Question) -> macs.Answer:
+        if question.probe != "pytorch":
+            return macs.honest(mac, question)
+        found = told.records({"import": mac.found("pytorch", question.asked)["import"]})
+        found.append({"stage": "device", "event": "start"})
+        found.append({"stage": "device", "event": "error", "error": error, "trace": ""})
+        said = {**macs.outcome({}), "records": [json.dumps(one) for one in found]}
+        return macs.Answer(f"\n{question.nonce} {json.dumps(said)}\n".encode())
+
+    def report() -> HostReport:
+        address = macs.connect(monkeypatch, {"mac-1": answering})
+        (host,) = testinfra.get_hosts([address])
+        plan = Plan(LOADED, "quick", ("pytorch", "mlx"), None, 48.0)
+        found = HostHealth(host, "mac-1", plan, LOADED.lock, print)
+        for name in stages.check_names(plan):
+            found.check(name)
+        return found.report
+
+    virtual = report()
+    assert [one for one in virtual.checks if one.result == "fail"] == []
+    assert (virtual.verdict, virtual.machine["virtual"]) == ("healthy", True)
+    assert (virtual.frameworks["pytorch"].result, virtual.frameworks["mlx"].result) == ("warn", "pass")
+    bad = {one.check: one.fault for one in virtual.checks if one.result in ("warn", "fail")}
+    assert bad == {"pytorch.device": "virtual-limit"}
+    documents.check(documents.parse(json.dumps(virtual.as_data())), files.SCHEMA)
+    # The same answer of a Mac itself is a broken one.
+    environment["state"] = {**environment["state"], "said": {**said, "virtual": "0\n"}}
+    real = report()
+    assert real.verdict == "unhealthy"
+    assert {one.check: one.fault for one in real.checks if one.result == "fail"} == {"pytorch.device": "out-of-memory"}
+
+
 def test_figures_are_a_share_of_the_chips_or_else_of_the_fastest_on_the_machine(checked: Checked, mac: Mac) -> None:
     found = checked().report
     assert found.yardstick == "chip"
@@ -206,7 +286,7 @@ def test_figures_are_a_share_of_the_chips_or_else_of_the_fastest_on_the_machine(
 
 
 def test_of_what_was_not_asked_for_nothing_is_claimed(checked: Checked) -> None:
-    wanted = stages.check_names(["mlx"], "setup")
+    wanted = stages.check_names(Plan(LOADED, "setup", ("mlx",), None, 5.0))
     found = checked("setup", names=[wanted[0], wanted[3], INTERNAL]).report
     assert found.checks[-1].message == f"{len(wanted) - 3} of {len(wanted) - 1} checks were left out"
     assert found.verdict == "unverified"

@@ -42,8 +42,23 @@ def judge(
         written = told.records({stage: {**data, **(changes or {}).get(stage, {})} for stage, data in GOOD.items()})
     answer = told.outcome("framework", written, **ended)
     found = told.judged("framework", judge, answer, required=required, framework=["mlx"])
-    assert [one.check for one in found] == stages.names("framework", "full", framework=["mlx"])
+    assert [one.check for one in found] == stages.names(stages.of("framework", "full"), framework=["mlx"])
     return {one.check.removeprefix("mlx."): one for one in found}, report
+
+
+@pytest.mark.parametrize(
+    ("data", "result", "fault", "message"),
+    [
+        ({"error": 3.9, "said": ""}, "pass", "", "of 1024 x 2048 x 2048 in half precision, off by 3.9 "),
+        ({"error": 4.1, "said": ""}, "fail", "wrong-large", "of 1024 x 2048 x 2048 in half precision, off by 4.1 "),
+        ({"error": "inf", "said": ""}, "fail", "not-finite", "the product has another shape"),
+        ({"error": None, "said": "the device has no bfloat16"}, "skip", "", "the device has no bfloat16"),
+    ],
+)
+def test_a_large_product(data: dict[str, Any], result: str, fault: str, message: str) -> None:
+    found = judge({"large": data})[0]["large"]
+    assert (found.result, found.fault) == (result, fault)
+    assert found.message.startswith(message)
 
 
 def test_good_records() -> None:
@@ -266,6 +281,78 @@ def test_every_product_is_a_share_of_the_chips_peak_or_of_the_best_on_the_machin
     assert one.matmul[0].yardstick_tflops == pytest.approx(0.4)
 
 
+def test_a_chip_without_a_peak_judges_no_speed_and_says_so() -> None:
+    report = FrameworkReport(required=True)
+    fast = {**PRODUCT, "samples": [one / 1e6 for one in SAMPLES], "drain_s": 1e-9}
+    found = SpeedJudge("mlx", "gpu:0", chips.find("Apple M6", 12), report).matmul(
+        {**GOOD["matmul"], "products": [fast]}
+    )
+    assert [one.result for one in found] == ["pass", "pass"]
+    assert found[1].message.endswith("; not judged: the peak of Apple M6 is not known")
+    assert (report.matmul[0].yardstick_tflops, report.matmul[0].share) == (None, None)
+    # The same figures on a chip whose peak is known are too good to be true.
+    too_fast = SpeedJudge("mlx", "gpu:0", M1, FrameworkReport(required=True)).matmul(
+        {**GOOD["matmul"], "products": [fast]}
+    )
+    assert [one.fault for one in too_fast] == ["", "not-synchronised"]
+    # Its memory's bandwidth is known, and judged.
+    slow = SpeedJudge("mlx", "gpu:0", chips.find("Apple M6", 12), report).bandwidth(GOOD["bandwidth"])
+    assert "32% of the memory's 153" in slow[0].message
+
+
+# Of actions/runner-images#9918 and #11899.
+MPS_SAID = (
+    "RuntimeError: MPS backend out of memory (MPS allocated: 0 bytes, other allocations: 0 bytes, max allowed: 7.93 GB"
+    "). Tried to allocate 256 bytes on private pool. Use PYTORCH_MPS_HIGH_WATERMARK_RATIO=0.0 to disable upper limit "
+    "for memory allocations (may cause system failure).",
+    "MPS backend out of memory (MPS allocated: 1024.00 MB). Tried to allocate 256 bytes on shared pool.",
+)
+
+
+def mps(said: str, *, virtual: bool, required: bool = True) -> dict[str, CheckResult]:
+    """PyTorch's checks where looking for its device ends in an error."""
+    written = [
+        *told.records({"import": {"version": "1.0"}}),
+        {"stage": "device", "event": "start"},
+        {"stage": "device", "event": "error", "error": said, "trace": ""},
+    ]
+    judge = FrameworkJudge("pytorch", version="1.0", device="mps", chip=None, report=FrameworkReport(required=required))
+    answer = told.outcome("framework", written)
+    found = told.judged(
+        "framework", judge, answer, level="quick", required=required, virtual=virtual, framework=["pytorch"]
+    )
+    return {one.check.removeprefix("pytorch."): one for one in found}
+
+
+@pytest.mark.parametrize("said", MPS_SAID)
+def test_what_a_virtual_mac_cannot_show_is_named_and_not_judged(said: str) -> None:
+    found = mps(said, virtual=True)
+    assert (found["import"].result, found["version"].result) == ("pass", "pass")
+    assert (found["device"].result, found["device"].fault) == ("warn", "virtual-limit")
+    reason = "not judged: this is a virtual Mac, and MPS cannot allocate there"
+    assert found["device"].message == f"{reason}: {said}"
+    assert {
+        (one.result, one.message) for name, one in found.items() if name not in ("import", "version", "device")
+    } == {("skip", reason)}
+    # Nothing of it is passed over on a Mac itself.
+    real = mps(said, virtual=False)
+    assert (real["device"].result, real["device"].fault) == ("fail", "out-of-memory")
+    assert real["value"].message == "not reached: pytorch.device failed"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "RuntimeError: MPS backend out of memory (MPS allocated: 6.00 GB). Tried to allocate 2.00 GB on private pool.",
+        "RuntimeError: MPS backend out of memory (MPS allocated: 6.00 GB). Tried to allocate 4.00 KB on shared pool.",
+        "RuntimeError: out of memory",
+        "ImportError: no torch",
+    ],
+)
+def test_any_other_error_is_a_failure_on_a_virtual_mac_too(said: str) -> None:
+    assert mps(said, virtual=True)["device"].result == "fail"
+
+
 def test_a_kind_of_numbers_that_is_lacking_is_told() -> None:
     found, _ = judge({"matmul": {"lacking": {"bfloat16": "no such numbers"}}})
     assert "no bfloat16: no such numbers" in found["matmul.value"].message
@@ -291,7 +378,7 @@ def test_the_courses_test_never_fails() -> None:
 )
 def test_a_lack_of_memory_has_its_own_name(said: str) -> None:
     records: list[dict[str, Any]] = []
-    for stage, data in list(GOOD.items())[:4]:
+    for stage, data in list(GOOD.items())[:5]:
         records += [{"stage": stage, "event": "start"}, {"stage": stage, "event": "end", "seconds": 1.0, "data": data}]
     records += [
         {"stage": "matmul", "event": "start"},

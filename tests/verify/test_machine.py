@@ -25,7 +25,7 @@ def mac(**said: str) -> dict[str, Any]:
 def judged(state: dict[str, Any], report: HostReport, **facts: Any) -> list[CheckResult]:
     """The checks of the machine at the report's level, and what the report then says of it."""
     loaded = profiles.load("ml-m1")
-    subject = EnvironmentJudge(loaded, Record("uv", "/env", (), ""), "darwin-arm64", {}, report)
+    subject = EnvironmentJudge(loaded, Record("ml-m1", "uv", "/env", (), ""), "darwin-arm64", {}, report)
     python = {"version": f"{loaded.python}.9", "machine": "arm64", "translated": False}
     stages: dict[str, dict[str, Any]] = {
         "python": {**python, "prefix": "/env", "wanted_prefix": "/env"},
@@ -123,12 +123,22 @@ def test_the_table_of_chips_agrees_with_what_is_known() -> None:
     table = chips.load()
     assert {name for name, _ in table} >= {f"Apple M{n}{kind}" for n in range(1, 6) for kind in ("", " Pro", " Max")}
     # Peaks that other sources state (cores x 128 x 2 x clock).
-    for name, cores, tflops in (("Apple M1", 8, 2.62), ("Apple M1 Max", 32, 10.6), ("Apple M2", 10, 3.58)):
-        low, high = table[name, cores].fp32_tflops
-        assert low <= tflops * 1.01
-        assert high >= tflops * 0.99
+    stated = {("Apple M1", 8): 2.62, ("Apple M1 Max", 32): 10.6, ("Apple M2", 10): 3.58, ("Apple M5", 10): 4.04}
+    for kind, tflops in stated.items():
+        peak = table[kind].fp32_tflops
+        assert peak is not None
+        assert peak[0] <= tflops * 1.01
+        assert peak[1] >= tflops * 0.99
     assert table["Apple M3 Max", 30].bandwidth_gb_s == (300.0, 300.0)
     assert table["Apple M3 Max", 40].bandwidth_gb_s == (400.0, 400.0)
+    # Of these no source states the GPU's clock.
+    without = {kind: chip.bandwidth_gb_s for kind, chip in table.items() if chip.fp32_tflops is None}
+    assert without == {
+        ("Apple M5 Ultra", 64): (1200.0, 1200.0),
+        ("Apple M5 Ultra", 80): (1200.0, 1200.0),
+        ("Apple M6", 12): (153.0, 170.0),
+        ("Apple A18 Pro", 5): (60.0, 60.0),
+    }
 
 
 def table(monkeypatch: pytest.MonkeyPatch, folder: Path, *changes: dict[str, Any]) -> dict[Any, chips.Chip]:
@@ -142,8 +152,11 @@ def table(monkeypatch: pytest.MonkeyPatch, folder: Path, *changes: dict[str, Any
 
 def test_a_chips_figures_follow_from_cores_and_clock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     varying = {"name": "Y", "clock_ghz": [1.0, 1.5], "bandwidth_gb_s": [50, 100], "sources": ["a", "b"]}
+    clockless = {"name": "W", "clock_ghz": None}
     by_cores = {"name": "Z", "gpu_cores": [8, 10], "bandwidth_gb_s": {8: 50, 10: 60}}
-    found = table(monkeypatch, tmp_path, {}, varying, by_cores)
+    found = table(monkeypatch, tmp_path, {}, varying, clockless, by_cores)
+    assert found["W", 8] == chips.Chip("W", 8, None, None, (100.0, 100.0))
+    assert [found["W", 8].peak(dtype) for dtype in ("float32", "float16")] == [None, None]
     # 128 lanes, a multiplication and an addition each.
     assert found["X", 8] == chips.Chip("X", 8, (2.048, 2.048), (2.048, 4.096), (100.0, 100.0))
     assert found["Y", 8] == chips.Chip("Y", 8, (2.048, 3.072), (2.048, 6.144), (50.0, 100.0))
@@ -184,8 +197,48 @@ def test_a_mac_with_a_known_chip() -> None:
     assert chip is not None
     assert chip.gpu_cores == 8
     seen = report.as_data()["chip"]
-    assert seen["fp32_tflops"] == list(chip.fp32_tflops)
+    assert seen["fp32_tflops"] == list(chip.fp32_tflops or ())
     assert seen["bandwidth_gb_s"] == [68.25, 68.25]
+    assert report.machine["virtual"] is False
+
+
+def test_a_mac_whose_peak_nobody_states_is_known_and_has_none() -> None:
+    report = empty_report()
+    gpu = '{"SPDisplaysDataType": [{"sppci_cores": "12"}]}'
+    found = judged(mac(gpu=gpu, model="Mac18,5\n"), report, cpu="Apple M6")
+    assert [one.result for one in found] == ["pass", "pass"]
+    assert found[0].message == "Apple M6, 12 GPU cores: peak in TFLOPS not known, 153 to 170 GB/s"
+    seen = report.as_data()["chip"]
+    assert (seen["known"], seen["fp32_tflops"], seen["fp16_tflops"]) == (True, None, None)
+
+
+VIRTUAL = {"model": "VirtualMac2,1\n", "virtual": "1\n", "gpu": "{}"}
+
+
+def test_a_virtual_mac_is_called_one_and_its_chip_is_not_asked_for() -> None:
+    report = empty_report()
+    found = judged(mac(**VIRTUAL), report, cpu="Apple M1 (Virtual)")
+    assert (found[0].result, found[0].message) == (
+        "skip", "a virtual Mac (Apple M1 (Virtual)): its GPU is Apple's paravirtual one, which has no figures"
+    )  # fmt: skip
+    assert report.machine["virtual"] is True
+
+
+@pytest.mark.parametrize(
+    ("said", "cpu", "virtual"),
+    [
+        ({}, "Apple M1", True),
+        ({"model": "MacBookPro17,1\n"}, "Apple M1 (Virtual)", True),
+        # One sign alone is none: nothing of a real Mac is to be excused by it.
+        ({"model": "MacBookPro17,1\n"}, "Apple M1", False),
+        ({"virtual": "0\n"}, "Apple M1 (Virtual)", False),
+        ({"virtual": ""}, "Apple M1 (Virtual)", False),
+    ],
+)
+def test_a_mac_is_virtual_where_its_kernel_and_its_names_say_so(said: dict[str, str], cpu: str, virtual: bool) -> None:
+    report = empty_report()
+    judged(mac(**{**VIRTUAL, **said}), report, cpu=cpu)
+    assert report.machine["virtual"] is virtual
 
 
 def test_a_busy_machine_is_a_warning_where_something_is_timed() -> None:

@@ -12,11 +12,13 @@ import pytest
 
 from tests.verify import macs
 from tests.verify.macs import Question
-from tests.verify.runs import AT, NAMES, Done, Here, Lab, said_of
+from tests.verify.runs import AT, FRAMEWORKS, NAMES, PROFILE, Done, Here, Lab, said_of
 from verify.checks import stages
 from verify.checks.health import HostHealth
+from verify.checks.plan import Plan
 from verify.checks.walk import Stage
 from verify.errors import UserError
+from verify.profile import model as profiles
 from verify.report import page, summary, view
 from verify.results import files, history
 from verify.results.model import INTERNAL
@@ -54,7 +56,7 @@ def assert_only_one_is_unverified(done: Done, well: Done, why: str) -> None:
 def test_without_a_fault_all_are_healthy(well: Done) -> None:
     assert well.code == 0
     assert {one["verdict"] for one in well.results.values()} == {"healthy"}
-    asked = stages.check_names(["mlx"], "soak")
+    asked = stages.check_names(Plan(profiles.load(PROFILE), "soak", FRAMEWORKS, None, 5.0))
     for one in well.results.values():
         assert [check["check"] for check in one["checks"]] == asked
         assert {check["result"] for check in one["checks"]} == {"pass"}
@@ -67,7 +69,9 @@ def test_in_the_judge_of_a_stage(lab: Lab, well: Done, stage: Stage) -> None:
     lab.patch.setattr(stages, "TABLE", table)
     done = lab.verify()
     assert_only_one_is_unverified(done, well, "verify failed: KeyError: 'planted'")
-    names = [name for name, _ in stage.names(set=["base", "mlx"], framework=["mlx"])]
+    kinds = {name: profiles.load(PROFILE).frameworks[name].kind for name in FRAMEWORKS}
+    have = [name for name in FRAMEWORKS if kinds[name] in stage.kinds]
+    names = [name for name, _ in stage.names(set=["base", *FRAMEWORKS], framework=have)]
     checks = {one["check"]: one for one in done.results[AT]["checks"]}
     assert {checks[name]["result"] for name in names} == {"skip"}
     # What was judged before stays told.
@@ -109,16 +113,16 @@ def in_the_history(patch: pytest.MonkeyPatch, here: Here) -> None:
 
 
 def in_the_historys_reader(patch: pytest.MonkeyPatch, here: Here) -> None:
-    patch.setattr(history, "_of_level", here.planted(history._of_level, ValueError("planted")))
+    patch.setattr(history, "_all", here.planted(history._all, ValueError("planted")))
 
 
 def in_the_view(patch: pytest.MonkeyPatch, _: Here) -> None:
     host = view.host
 
-    def with_fault(stored: Any, language: Any) -> Any:
+    def with_fault(stored: Any, *rest: Any) -> Any:
         if stored.data["host"] == AT:
             raise IndexError("planted")
-        return host(stored, language)
+        return host(stored, *rest)
 
     patch.setattr(view, "host", with_fault)
 
@@ -126,8 +130,8 @@ def in_the_view(patch: pytest.MonkeyPatch, _: Here) -> None:
 def in_the_hosts_template(patch: pytest.MonkeyPatch, _: Here) -> None:
     host = view.host
 
-    def with_fault(stored: Any, language: Any) -> Any:
-        made = host(stored, language)
+    def with_fault(stored: Any, *rest: Any) -> Any:
+        made = host(stored, *rest)
         # Nothing that a template can write.
         return replace(made, checks=None) if made.name == AT else made  # type: ignore[arg-type]
 

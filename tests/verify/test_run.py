@@ -334,7 +334,8 @@ def mac(machine: Machine) -> Machine:
     brew, conda = machine.home / "höme brew", machine.home / "conda"
     for tool, text in ((brew / "bin/brew", "Homebrew 6.0.18"), (conda / "bin/conda", "conda 26.3.2")):
         tool.parent.mkdir(parents=True)
-        tool.write_text(f"#!/bin/sh\necho '{text}'\necho more\n", encoding="utf-8")
+        # What it complains of comes first.
+        tool.write_text(f"#!/bin/sh\necho 'Warning: 1.5' >&2\necho '{text}'\necho more\n", encoding="utf-8")
         tool.chmod(0o755)
     (brew / "Cellar/htop/3.4.1").mkdir(parents=True)
     (brew / "opt").mkdir()
@@ -416,6 +417,24 @@ def test_another_active_environment_is_seen_though_the_python_is_ours(mac: Machi
     done = mac.verify("--level", "setup")
     assert done.bad() == {"shell.login": ("fail", "not-on-path")}
     assert "the active environment is /elsewhere" in done.message("shell.login")
+
+
+def test_the_terminals_of_another_profile_are_looked_at_and_named(mac: Machine) -> None:
+    record = json.loads(mac.record_path.read_text(encoding="utf-8"))
+    shell, prefix = record.pop("shell"), str(mac.prefix)
+    elsewhere = str(mac.home / "elsewhere")
+    for name, other in (("current", prefix), ("gone", elsewhere)):
+        text = json.dumps({**record, "profile": name, "prefix": other, "shell": shell})
+        (mac.record_path.parent / f"{name}.json").write_text(text, encoding="utf-8")
+        mac.record(**{**record, "prefix": prefix})
+        done = mac.verify("--level", "setup")
+        if name == "current":
+            assert (done.code, done.bad()) == (0, {}), done.output
+            assert done.message("shell.login").startswith(f"new terminals open in current, and take {prefix}/bin/")
+        else:
+            assert done.bad() == {"shell.login": ("fail", "not-on-path")}
+            assert f"not that of {elsewhere}/bin (its file: {shell})" in done.message("shell.login")
+        (mac.record_path.parent / f"{name}.json").unlink()
 
 
 def test_a_shell_that_does_not_answer(mac: Machine) -> None:

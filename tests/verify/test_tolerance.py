@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from verify.checks import tolerance
+from verify.probes.deviation import product_error
 from verify.probes.freivalds import residual
-from verify.probes.numbers import product_error
 from verify.probes.units import RELATIVE, ROUNDING
 
 SHAPES = [(8, 1, 8), (5, 7, 9), (16, 64, 12), (24, 300, 24), (33, 1000, 17), (4, 5000, 6)]

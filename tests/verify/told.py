@@ -4,8 +4,10 @@ from typing import Any
 
 from verify.checks import stages
 from verify.checks.framework import exact_result
+from verify.checks.language_model import expected
 from verify.checks.walk import Asked, walk
 from verify.probes.units import ROUNDING
+from verify.profile.model import ARRAYS
 from verify.results.model import CheckResult
 from verify.target import answers
 from verify.target.answers import Outcome
@@ -60,6 +62,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "import": {"version": "1.0"},
     "device": {"present": ["cpu", "gpu"], "default": "gpu", "settings": {}, "asked": "gpu:0"},
     "execute": {"asked": "gpu:0", "ran_on": "gpu:0", "result": exact_result()},
+    "large": {"error": 0.5, "said": ""},
     "numbers": {"cases": [CASE]},
     "matmul": {"asked": "gpu:0", "products": [PRODUCT], "lacking": {}, "numpy_tflops": 0.1},
     "bandwidth": {"bytes": 5 * 10**8, "samples": SAMPLES},
@@ -69,6 +72,8 @@ GOOD: dict[str, dict[str, Any]] = {
     "libraries": {"openmp": ["/env/libomp.dylib"]},
 }
 """A framework's stages on an M1 at level full, all of them well."""
+GENERATED = {"asked": "gpu:0", "ran_on": "gpu:0", "said": " ".join(f"w{one}" for one in expected())}
+"""The stage of a language model."""
 
 
 def records(found: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
@@ -86,11 +91,19 @@ def outcome(probe: str, written: list[dict[str, Any]], **ended: Any) -> Outcome:
 
 
 def judged(
-    probe: str, subject: Any, answer: Outcome, *, level: str = "full", required: bool = True, **values: list[str]
+    probe: str,
+    subject: Any,
+    answer: Outcome,
+    *,
+    level: str = "full",
+    required: bool = True,
+    kind: str = ARRAYS,
+    virtual: bool = False,
+    **values: list[str],
 ) -> list[CheckResult]:
     """The answers of all checks of a probe; what goes wrong in a judge is raised."""
     problems: list[Exception] = []
-    asked = Asked(stages.of(probe, level), values, subject, answer, 60.0, required)
+    asked = Asked(stages.of(probe, level, kind), values, subject, answer, 60.0, required, virtual=virtual)
     found = walk(asked, problems.append)
     if problems:
         raise problems[0]

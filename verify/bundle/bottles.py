@@ -18,6 +18,8 @@ from ..errors import UserError
 from .fetch import fetch, read
 
 REGISTRY_IN_API = "https://ghcr.io/v2/"
+RELEASES = ("sonoma", "sequoia", "tahoe", "golden_gate")
+"""macOS 14, 15, 26 and 27 as Homebrew calls them, the oldest first (Library/Homebrew/macos_version.rb)."""
 _TOKEN = {"Authorization": "Bearer QQ=="}
 """Who may read what everybody may read (Library/Homebrew/brew.sh, HOMEBREW_GITHUB_PACKAGES_AUTH)."""
 _MANIFEST = {"Accept": "application/vnd.oci.image.index.v1+json"}
@@ -30,7 +32,7 @@ def collect(folder: Path, formulae: Iterable[str], tags: Iterable[str], api: str
     Args:
         folder: the bundle's.
         formulae: names in homebrew/core.
-        tags: of the Macs, for example arm64_sequoia.
+        tags: of the Macs: arm64_ and one of RELEASES.
         api: address of Homebrew's API.
         registry: address of the registry, which ends in /v2.
 
@@ -43,7 +45,7 @@ def collect(folder: Path, formulae: Iterable[str], tags: Iterable[str], api: str
     fetched = []
     known: dict[str, dict[str, Any]] = {}
     for tag in tags:
-        # Taken anew each time: it must know the same versions as the formulae's own pages.
+        # Fetched each time: it must know the same versions as the formulae's own pages.
         name = f"homebrew/api/internal/packages.{tag}.jws.json"
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(read(f"{api}/internal/packages.{tag}.jws.json"))
@@ -80,9 +82,19 @@ def _page(api: str, formula: str) -> dict[str, Any]:
     return page
 
 
+def _poured(tag: str) -> list[str]:
+    """The tags of the bottles that brew takes on such a Mac, the best first.
+
+    Where there is none for its macOS, that of an older one (extend/os/mac/utils/bottles.rb, find_older_compatible_tag).
+    """
+    release = tag.removeprefix("arm64_")
+    older = RELEASES[: RELEASES.index(release)] if release in RELEASES else ()
+    return [tag, "all", *(f"arm64_{one}" for one in reversed(older))]
+
+
 def _bottle(folder: Path, page: dict[str, Any], tag: str, registry: str) -> list[str]:
     stable = page["bottle"]["stable"]
-    file = stable["files"].get(tag) or stable["files"].get("all")
+    file = next((stable["files"][one] for one in _poured(tag) if one in stable["files"]), None)
     if file is None:
         raise UserError(
             f"Homebrew has no bottle of {page['name']} for {tag}, only for {', '.join(stable['files'])}. Leave it out "

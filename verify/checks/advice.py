@@ -34,6 +34,7 @@ ADVICE = {
     "not-synchronised": "Do not quote this figure: something returns before the work is done, a plugin or a setting.",
     "out-of-memory": "Close what else takes memory (Activity Monitor shows it), and run it again.",
     "throttled": "Let air reach the machine, connect its power supply, turn low-power mode off, and run it again.",
+    "virtual-limit": "Run it on a Mac itself: a virtual one cannot show this (runner-images #9918, #11899).",
     "unknown-chip": "Please report it, with this line and the output of `system_profiler SPDisplaysDataType`.",
     "low-power": "Connect the power supply and turn low-power mode off (System Settings > Battery), and run it again.",
     "hot": "Let the machine cool down, and run it again.",

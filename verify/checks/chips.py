@@ -21,18 +21,18 @@ class Chip:
     Attributes:
         name: as machdep.cpu.brand_string says it.
         gpu_cores: how many.
-        fp32_tflops, fp16_tflops: peak of the GPU, in 10^12 operations a second.
+        fp32_tflops, fp16_tflops: peak of the GPU, in 10^12 operations a second; None where nobody states its clock.
         bandwidth_gb_s: of its memory, in 10^9 bytes a second.
     """
 
     name: str
     gpu_cores: int
-    fp32_tflops: Range
-    fp16_tflops: Range
+    fp32_tflops: Range | None
+    fp16_tflops: Range | None
     bandwidth_gb_s: Range
 
-    def peak(self, dtype: str) -> Range:
-        """Peak for a kind of numbers; 16-bit kinds have the same."""
+    def peak(self, dtype: str) -> Range | None:
+        """Peak for a kind of numbers, None where it is not known; 16-bit kinds have the same."""
         return self.fp32_tflops if dtype == "float32" else self.fp16_tflops
 
 
@@ -48,15 +48,15 @@ def load() -> dict[tuple[str, int | None], Chip]:
     for entry in data["chips"]:
         if not set(entry["sources"]) <= set(data["sources"]):
             raise ValueError(f"{entry['name']}: a source that is not listed")
-        clocks = _range(entry["clock_ghz"])
+        clocks = None if entry["clock_ghz"] is None else _range(entry["clock_ghz"])
         for cores in entry["gpu_cores"]:
-            fp32 = (_peak(cores, clocks[0]), _peak(cores, clocks[1]))
+            fp32 = clocks and (_peak(cores, clocks[0]), _peak(cores, clocks[1]))
             bandwidth = entry["bandwidth_gb_s"]
             chip = Chip(
                 name=entry["name"],
                 gpu_cores=cores,
                 fp32_tflops=fp32,
-                fp16_tflops=(fp32[0], fp32[1] * float(entry["fp16_factor"])),
+                fp16_tflops=fp32 and (fp32[0], fp32[1] * float(entry["fp16_factor"])),
                 bandwidth_gb_s=_range(bandwidth[cores] if isinstance(bandwidth, dict) else bandwidth),
             )
             if found.setdefault((chip.name, cores), chip) is not chip:
@@ -81,7 +81,7 @@ def find(name: str, gpu_cores: int | None) -> Chip | None:
     return load().get((name, gpu_cores))
 
 
-def judge(system: str, name: str, gpu_cores: int | None, os_version: str) -> CheckResult:
+def judge(system: str, name: str, gpu_cores: int | None, os_version: str, *, virtual: bool) -> CheckResult:
     """The check of the chip: known, or named, so that it can be told.
 
     Args:
@@ -89,15 +89,21 @@ def judge(system: str, name: str, gpu_cores: int | None, os_version: str) -> Che
         name: the processor's.
         gpu_cores: of its GPU, None where the machine does not say.
         os_version: the system's.
+        virtual: whether it is a virtual Mac.
     """
     if system != "Darwin":
         return CheckResult(CHECK, "skip", "no Apple chip: speed is held against the CPU's own library")
+    if virtual:
+        return CheckResult(
+            CHECK, "skip", f"a virtual Mac ({name}): its GPU is Apple's paravirtual one, which has no figures"
+        )
     chip = find(name, gpu_cores)
     if chip is None:
         message = f"no figures for {name!r} with {gpu_cores or 'unknown'} GPU cores (macOS {os_version})"
         return warned(CHECK, "unknown-chip", message)
-    fp32, bandwidth = (_text(one) for one in (chip.fp32_tflops, chip.bandwidth_gb_s))
-    return CheckResult(CHECK, "pass", f"{name}, {gpu_cores} GPU cores: at most {fp32} TFLOPS fp32, {bandwidth} GB/s")
+    peak = f"at most {_text(chip.fp32_tflops)} TFLOPS fp32" if chip.fp32_tflops else "peak in TFLOPS not known"
+    message = f"{name}, {gpu_cores} GPU cores: {peak}, {_text(chip.bandwidth_gb_s)} GB/s"
+    return CheckResult(CHECK, "pass", message)
 
 
 def _text(span: Range) -> str:

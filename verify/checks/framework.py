@@ -4,9 +4,10 @@ import math
 from dataclasses import replace
 from typing import Any
 
+from ..probes import units
 from ..results.model import CheckResult, FrameworkReport, Training
 from ..target.answers import Report
-from . import numbers
+from . import language_model, numbers, tolerance
 from .advice import failed, warned
 from .chips import Chip
 from .speed import SpeedJudge
@@ -14,6 +15,11 @@ from .speed import SpeedJudge
 LEARNED = 0.5
 """The share of the first loss below which the last one must be."""
 FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
+
+
+def large(device: str) -> tuple[int, int, int]:
+    """Rows, terms and columns of a product at which half precision was seen to go wrong on GPUs; fewer for a CPU."""
+    return 64 if device.lower() == "cpu" else 1024, 2048, 2048
 
 
 def exact_operands() -> tuple[list[list[int]], list[list[int]]]:
@@ -102,10 +108,31 @@ class FrameworkJudge:
             value = self._fail("value", _kind(wrong), message)
         else:
             value = self._pass("value", f"all {len(pairs)} entries of relu(a b) are exact")
-        if data["ran_on"] != data["asked"]:
-            message = f"asked for {data['asked']}, but the result is on {data['ran_on']}"
-            return [value, self._fail("placement", "other-device", message)]
-        return [value, self._pass("placement", f"the result is on {data['ran_on']}")]
+        return [value, self._placement(data)]
+
+    def large(self, report: Report) -> list[CheckResult]:
+        """The check large."""
+        if report.data["error"] is None:
+            return [self._skip("large", report.data["said"])]
+        error, limit = float(report.data["error"]), tolerance.PRODUCT
+        if not math.isfinite(error):
+            return [self._fail("large", "not-finite", "the product has another shape, or values that are not finite")]
+        size = " x ".join(str(one) for one in large(self._device))
+        message = f"of {size} in half precision, off by {error:.3g} {units.ROUNDING}, limit {limit:.3g}"
+        return [self._pass("large", message) if error <= limit else self._fail("large", "wrong-large", message)]
+
+    def generate(self, report: Report) -> list[CheckResult]:
+        """The checks generate and placement."""
+        data, expected = report.data, [f"w{word}" for word in language_model.expected()]
+        said = data["said"].split()
+        if said == expected:
+            value = self._pass("generate", f"all {len(expected)} words are right, {report.seconds:.1f} s")
+        else:
+            right = next((i for i, (one, other) in enumerate(zip(said, expected, strict=False)) if one != other), None)
+            at = min(len(said), len(expected)) if right is None else right
+            message = f"after {at} right words of {len(expected)} it says {' '.join(said[at : at + 3]) or 'nothing'!r}"
+            value = self._fail("generate", "wrong-value", f"{message} instead of {' '.join(expected[at : at + 3])!r}")
+        return [value, self._placement(data)]
 
     def numbers(self, report: Report) -> list[CheckResult]:
         """The check numbers."""
@@ -175,6 +202,12 @@ class FrameworkJudge:
         if self._report.training and all(math.isfinite(loss) for loss in cpu_losses):
             self._report.training = replace(self._report.training, cpu_losses=cpu_losses)
         return self._answer("training.cpu", fault, message)
+
+    def _placement(self, data: dict[str, Any]) -> CheckResult:
+        if data["ran_on"] != data["asked"]:
+            message = f"asked for {data['asked']}, but the result is on {data['ran_on']}"
+            return self._fail("placement", "other-device", message)
+        return self._pass("placement", f"the result is on {data['ran_on']}")
 
     def _answer(self, check: str, fault: str, message: str) -> CheckResult:
         return self._fail(check, fault, message) if fault else self._pass(check, message)

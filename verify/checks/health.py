@@ -8,6 +8,7 @@ import dataclasses
 import time
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,13 +17,13 @@ from testinfra.host import Host
 from .. import ROOT, documents
 from ..errors import UserError
 from ..profile.lock import Lock
-from ..profile.model import BASE, Profile
+from ..profile.model import ARRAYS, BASE, Profile
 from ..results.model import INTERNAL, CheckResult, FrameworkReport, HostReport, worst
 from ..target import remote
 from ..target.answers import Outcome
 from ..target.record import Record
 from ..target.remote import COREML, ENVIRONMENT, FRAMEWORK, LOOK, SYSTEM
-from . import coreml, framework, machine, packages, shell, speed, stages, system
+from . import coreml, framework, language_model, machine, packages, shell, speed, stages, system
 from .advice import failed
 from .environment import EnvironmentJudge
 from .framework import FrameworkJudge
@@ -64,6 +65,7 @@ class HostHealth:
         self._started = time.monotonic()
         self._numpy_tflops = 0.0
         self._installed: frozenset[str] = frozenset()
+        self._outcomes: dict[str, tuple[Outcome, float]] = {}
         self.report = HostReport(
             host=name,
             address=host.backend.get_pytest_id(),
@@ -117,7 +119,7 @@ class HostHealth:
     def _note_unasked(self) -> None:
         """Who chose some checks only (pytest's -k) learns nothing of the machine as a whole."""
         asked = {one.check for one in self.report.checks}
-        wanted = [one for one in stages.check_names(self._plan.candidates, self._plan.level) if one != INTERNAL]
+        wanted = [one for one in stages.check_names(self._plan) if one != INTERNAL]
         if left_out := [one for one in wanted if one not in asked]:
             self._problems["incomplete", f"{len(left_out)} of {len(wanted)} checks were left out"] = None
 
@@ -149,10 +151,12 @@ class HostHealth:
         *,
         required: bool = True,
         unneeded: tuple[str, ...] = (),
+        kind: str = ARRAYS,
+        virtual: bool = False,
         **values: list[str],
     ) -> list[CheckResult]:
-        asked = stages.of(probe, self._plan.level)
-        found = walk(Asked(asked, values, subject, outcome, limit_s, required, unneeded), self.note)
+        asked = stages.of(probe, self._plan.level, kind)
+        found = walk(Asked(asked, values, subject, outcome, limit_s, required, unneeded, virtual), self.note)
         if any(one.fault == LOST for one in found):
             # No more is asked of a machine that went away.
             self._obstacle = "not reached: the connection broke before"
@@ -220,26 +224,7 @@ class HostHealth:
             return self._skip_all(name, self._answers[f"{packages.PREFIX}.{name}"].message)
         if platform not in wanted.device:
             return self._skip_all(name, f"not available on {platform}")
-        limit, level = self._limit, self._plan.level
-        self._announce(f"{self.report.host}: probing {name}, {level}, at most {limit:.0f} s")
-        a, b = framework.exact_operands()
-        parameters = {
-            "device": wanted.device[platform],
-            "stages": [one.name for one in stages.of(FRAMEWORK, level) if one.recorded],
-            "a": a,
-            "b": b,
-            "seed": SEED,
-            "memory_bytes": self.report.machine.get("memory_bytes", 0),
-            # A Mac's figures are held against its chip.
-            "yardstick": self.report.chip is None,
-            **MEASURE_S,
-            "soak_s": self._plan.soak_s,
-            "window_s": self._plan.soak_s / SOAK_WINDOWS,
-        }
-        # All sets' variables, not the framework's alone: an activated environment has them all.
-        sets = [self._plan.profile.package_set(one) for one in record.sets]
-        variables = {key: value for one in sets for key, value in one.environment.items()}
-        outcome = remote.probe(self._host, record.python, name, parameters, variables, limit)
+        outcome, limit = self._outcome(name)
         report.seconds = outcome.seconds
         judge = FrameworkJudge(
             name,
@@ -249,11 +234,64 @@ class HostHealth:
             report=report,
             by_default=wanted.device_by_default,
         )
-        found = self._walk(FRAMEWORK, judge, outcome, limit, required=wanted.required, framework=[name])
+        found = self._walk(
+            FRAMEWORK,
+            judge,
+            outcome,
+            limit,
+            required=wanted.required,
+            kind=wanted.kind,
+            virtual=self.report.machine.get("virtual", False),
+            framework=[name],
+        )
         judged = all(one.message != NOT_JUDGED for one in found)
         report.result = worst([one.result for one in found]) if judged else "skip"
         self._hold(judge, report)
         return found
+
+    def _outcome(self, name: str) -> tuple[Outcome, float]:
+        """What a framework's probe answers, and the seconds it had; where nothing is timed, all are asked at once."""
+        if name not in self._outcomes:
+            names, limit = [name] if self._plan.level in MEASURED else self._frameworks_there(), self._limit
+            self._announce(f"{self.report.host}: probing {', '.join(names)}, {self._plan.level}, at most {limit:.0f} s")
+            with ThreadPoolExecutor(len(names)) as pool:
+                asked = {one: pool.submit(self._ask, one, limit) for one in names}
+            self._outcomes |= {one: (answer.result(), limit) for one, answer in asked.items()}
+        return self._outcomes[name]
+
+    def _frameworks_there(self) -> list[str]:
+        """The frameworks that the machine has of those that were asked for."""
+        known, record = self._plan.profile.frameworks, self._record
+        here = record.frameworks if record else ()
+        return [one for one in self._plan.candidates if one in here and self._platform in known[one].device]
+
+    def _ask(self, name: str, limit_s: float) -> Outcome:
+        record, plan = self._record, self._plan
+        assert record is not None
+        wanted = plan.profile.frameworks[name]
+        device = wanted.device[self._platform]
+        a, b = framework.exact_operands()
+        parameters = {
+            "device": device,
+            "stages": [one.name for one in stages.of(FRAMEWORK, plan.level, wanted.kind) if one.recorded],
+            "a": a,
+            "b": b,
+            "large": framework.large(device),
+            "successors": language_model.SUCCESSORS,
+            "prompt": language_model.PROMPT,
+            "length": language_model.LENGTH,
+            "seed": SEED,
+            "memory_bytes": self.report.machine.get("memory_bytes", 0),
+            # A Mac's figures are held against its chip.
+            "yardstick": self.report.chip is None,
+            **MEASURE_S,
+            "soak_s": plan.soak_s,
+            "window_s": plan.soak_s / SOAK_WINDOWS,
+        }
+        # All sets' variables, not the framework's alone: an activated environment has them all.
+        sets = [plan.profile.package_set(one) for one in record.sets]
+        variables = {key: value for one in sets for key, value in one.environment.items()}
+        return remote.probe(self._host, record.python, name, parameters, variables, limit_s)
 
     def _check_coreml(self) -> list[CheckResult]:
         if self._obstacle or self._record is None:
@@ -268,15 +306,15 @@ class HostHealth:
         return self._walk(COREML, None, outcome, limit, required=False)
 
     def _skip_all(self, name: str, reason: str) -> list[CheckResult]:
-        names = stages.names(FRAMEWORK, self._plan.level, framework=[name])
-        return [CheckResult(one, "skip", reason) for one in names]
+        return [CheckResult(one, "skip", reason) for one in stages.framework_names(self._plan, name)]
 
     def _hold(self, judge: FrameworkJudge, report: FrameworkReport) -> None:
         """Say what the figures so far are a share of."""
         if not report.matmul:
             return
         self._numpy_tflops = max(self._numpy_tflops, judge.numpy_tflops)
-        if machine.chip_of(self.report):
+        chip = machine.chip_of(self.report)
+        if chip and chip.fp32_tflops:
             self.report.yardstick = "chip"
         elif self.report.chip is None:
             self.report.yardstick = "blas"

@@ -20,7 +20,8 @@ def judge(subject: EnvironmentJudge, report: Report) -> list[CheckResult]:
     noted, seen = subject.report, state.read(report.data)
     cores = state.gpu_cores(report.data)
     machine = {**noted.machine, "gpu_cores": cores, "model": state.model(report.data)}
-    noted.machine = machine
+    virtual = machine["system"] == "Darwin" and state.virtual_mac(seen, machine["model"], machine["cpu"])
+    noted.machine = machine = {**machine, "virtual": virtual}
     noted.state = dataclasses.asdict(seen)
     if machine["system"] == "Darwin":
         chip = chips.find(machine["cpu"], cores)
@@ -28,12 +29,12 @@ def judge(subject: EnvironmentJudge, report: Report) -> list[CheckResult]:
             "name": machine["cpu"],
             "gpu_cores": cores,
             "known": chip is not None,
-            "fp32_tflops": list(chip.fp32_tflops) if chip else None,
-            "fp16_tflops": list(chip.fp16_tflops) if chip else None,
+            "fp32_tflops": list(chip.fp32_tflops) if chip and chip.fp32_tflops else None,
+            "fp16_tflops": list(chip.fp16_tflops) if chip and chip.fp16_tflops else None,
             "bandwidth_gb_s": list(chip.bandwidth_gb_s) if chip else None,
         }
     return [
-        chips.judge(machine["system"], machine["cpu"], cores, machine["os_version"]),
+        chips.judge(machine["system"], machine["cpu"], cores, machine["os_version"], virtual=virtual),
         _at_level(state.judge(seen, machine["cores"] or 1, machine["memory_bytes"]), noted.level),
     ]
 

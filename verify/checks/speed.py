@@ -59,10 +59,10 @@ class SpeedJudge:
         return [value, self._speed([one for one, _ in measured])]
 
     def _against_chip(self, product: Matmul) -> Matmul:
-        if self._chip is None:
+        peak = self._chip.peak(product.dtype) if self._chip else None
+        if peak is None:
             return product
-        peak = self._chip.peak(product.dtype)[0]
-        return replace(product, yardstick_tflops=peak, share=product.tflops / peak)
+        return replace(product, yardstick_tflops=peak[0], share=product.tflops / peak[0])
 
     def _speed(self, raw: list[dict[str, Any]]) -> CheckResult:
         products = self._report.matmul
@@ -71,6 +71,8 @@ class SpeedJudge:
             f"{best.tflops:.3g} TFLOPS (quartiles {best.tflops_low:.3g} to {best.tflops_high:.3g}), fp32, "
             f"n={best.n}, {len(best.samples_s)} samples, seed {best.seed}"
         )
+        if self._chip and self._chip.fp32_tflops is None:
+            message += f"; not judged: the peak of {self._chip.name} is not known"
         for one, product in zip(raw, products, strict=True):
             drain_s, spent_s = one["drain_s"], sum(product.samples_s)
             if drain_s > DRAINED * spent_s:
@@ -80,12 +82,13 @@ class SpeedJudge:
                     f"the timing did not wait for the work: all {len(product.samples_s)} products ({product.dtype}, "
                     f"n={product.n}) seemed to take {spent_s:.3g} s, then fetching the last took {drain_s:.3g} s",
                 )
-            if self._chip and product.tflops > ABOVE_PEAK * self._chip.peak(product.dtype)[1]:
+            peak = self._chip.peak(product.dtype) if self._chip else None
+            if self._chip and peak and product.tflops > ABOVE_PEAK * peak[1]:
                 return self._failed(
                     "matmul.speed",
                     "not-synchronised",
                     f"{product.tflops:.3g} TFLOPS ({product.dtype}, n={product.n}) are more than the "
-                    f"{self._chip.peak(product.dtype)[1]:.3g} that {self._chip.name} can reach",
+                    f"{peak[1]:.3g} that {self._chip.name} can reach",
                 )
         if best.noisy:
             spread = (best.p75_s - best.p25_s) / best.median_s

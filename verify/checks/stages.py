@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 
-from ..profile.model import BASE
+from ..profile.model import ARRAYS, BASE, LANGUAGE_MODEL
 from ..results.model import INTERNAL
 from ..target.remote import COREML, ENVIRONMENT, FRAMEWORK, LOOK, SYSTEM
 from . import chips, coreml, machine, state, system
 from .environment import EnvironmentJudge
 from .framework import FrameworkJudge
-from .plan import LEVELS, MEASURED, RUNNING, SOAK
+from .plan import LEVELS, MEASURED, RUNNING, SOAK, Plan
 from .reach import ReachJudge
 from .walk import Check, Stage
 
@@ -105,6 +105,27 @@ TABLE = (
         ),
         FrameworkJudge.execute,
         RUNNING,
+        kinds=(ARRAYS,),
+    ),
+    # What the exact computation is too small for: mlx #3585, #3797.
+    Stage(
+        FRAMEWORK,
+        "large",
+        (Check("{framework}.large", "A large product in half precision is right"),),
+        FrameworkJudge.large,
+        RUNNING,
+        kinds=(ARRAYS,),
+    ),
+    Stage(
+        FRAMEWORK,
+        "generate",
+        (
+            Check("{framework}.generate", "A small model is loaded and generates what it must"),
+            Check("{framework}.placement", "It computes on its device"),
+        ),
+        FrameworkJudge.generate,
+        RUNNING,
+        kinds=(LANGUAGE_MODEL,),
     ),
     # Before the timed products: they would only say that a product is wrong, the cases say from which size on.
     Stage(
@@ -113,6 +134,7 @@ TABLE = (
         (Check("{framework}.numbers", "Operations known to go wrong are right"),),
         FrameworkJudge.numbers,
         MEASURED,
+        kinds=(ARRAYS,),
     ),
     Stage(
         FRAMEWORK,
@@ -123,6 +145,7 @@ TABLE = (
         ),
         FrameworkJudge.matmul,
         MEASURED,
+        kinds=(ARRAYS,),
     ),
     Stage(
         FRAMEWORK,
@@ -130,6 +153,7 @@ TABLE = (
         (Check("{framework}.bandwidth", "Memory bandwidth", goes_on=True),),
         FrameworkJudge.bandwidth,
         MEASURED,
+        kinds=(ARRAYS,),
     ),
     Stage(
         FRAMEWORK,
@@ -137,6 +161,7 @@ TABLE = (
         (Check("{framework}.course", "The course's one-second test"),),
         FrameworkJudge.course,
         MEASURED,
+        kinds=(ARRAYS,),
     ),
     Stage(
         FRAMEWORK,
@@ -147,8 +172,16 @@ TABLE = (
         ),
         FrameworkJudge.training,
         MEASURED,
+        kinds=(ARRAYS,),
     ),
-    Stage(FRAMEWORK, "memory", (Check("{framework}.memory", "Memory is given back"),), FrameworkJudge.memory, MEASURED),
+    Stage(
+        FRAMEWORK,
+        "memory",
+        (Check("{framework}.memory", "Memory is given back"),),
+        FrameworkJudge.memory,
+        MEASURED,
+        kinds=(ARRAYS,),
+    ),
     Stage(
         FRAMEWORK,
         "libraries",
@@ -157,7 +190,12 @@ TABLE = (
         MEASURED,
     ),
     Stage(
-        FRAMEWORK, "sustained", (Check("{framework}.sustained", "Sustained speed"),), FrameworkJudge.sustained, (SOAK,)
+        FRAMEWORK,
+        "sustained",
+        (Check("{framework}.sustained", "Sustained speed"),),
+        FrameworkJudge.sustained,
+        (SOAK,),
+        kinds=(ARRAYS,),
     ),
     Stage(
         FRAMEWORK,
@@ -172,25 +210,30 @@ TABLE = (
 """In the order in which the checks are made and told."""
 
 
-def of(probe: str, level: str) -> list[Stage]:
-    """The stages of a probe that are asked for at a level."""
-    return [stage for stage in TABLE if stage.probe == probe and level in stage.levels]
-
-
-def check_names(frameworks: Iterable[str], level: str) -> list[str]:
-    """The names of all checks of a run, in their order.
+def of(probe: str, level: str, kind: str = ARRAYS) -> list[Stage]:
+    """The stages of a probe that are asked for at a level.
 
     Args:
-        frameworks: those whose checks are asked for.
+        probe: the probe.
         level: the run's.
+        kind: of framework, where the probe is a framework's.
     """
-    chosen = list(frameworks)
-    sets = [BASE, *chosen]
-    before = [name for probe in (LOOK, SYSTEM, ENVIRONMENT) for name in names(probe, level, set=sets)]
-    each = [name for one in chosen for name in names(FRAMEWORK, level, framework=[one])]
-    return [*before, *each, *names(COREML, level), INTERNAL]
+    return [stage for stage in TABLE if stage.probe == probe and level in stage.levels and kind in stage.kinds]
 
 
-def names(probe: str, level: str, **values: list[str]) -> list[str]:
-    """The full names of a probe's checks at a level; `values` as for Stage.names."""
-    return [name for stage in of(probe, level) for name, _ in stage.names(**values)]
+def check_names(plan: Plan) -> list[str]:
+    """The names of all checks of a run, in their order."""
+    sets = [BASE, *plan.candidates]
+    before = [name for probe in (LOOK, SYSTEM, ENVIRONMENT) for name in names(of(probe, plan.level), set=sets)]
+    each = [name for one in plan.candidates for name in framework_names(plan, one)]
+    return [*before, *each, *names(of(COREML, plan.level)), INTERNAL]
+
+
+def framework_names(plan: Plan, framework: str) -> list[str]:
+    """The names of a framework's checks."""
+    return names(of(FRAMEWORK, plan.level, plan.profile.frameworks[framework].kind), framework=[framework])
+
+
+def names(stages: Iterable[Stage], **values: list[str]) -> list[str]:
+    """The full names of the stages' checks; `values` as for Stage.names."""
+    return [name for stage in stages for name, _ in stage.names(**values)]

@@ -63,6 +63,18 @@ def model(data: dict[str, Any]) -> str:
     return str(named).strip()[:_MODEL]
 
 
+def virtual_mac(state: State, name: str, cpu: str) -> bool:
+    """Whether a Mac is a virtual one: its kernel says so, and its names do.
+
+    Args:
+        state: the machine's.
+        name: its model.
+        cpu: as machdep.cpu.brand_string says it.
+    """
+    # Apple's Virtualization framework: hw.model VirtualMac2,1, brand "Apple M1 (Virtual)".
+    return state.virtual_machine is True and (name.startswith("VirtualMac") or cpu.endswith("(Virtual)"))
+
+
 def _of_macos(data: dict[str, Any]) -> State:
     said = data["said"]
     # pmset.c, show_power_sources: "Now drawing from 'AC Power'", or 'Battery Power', or 'UPS Power'.

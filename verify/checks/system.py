@@ -1,5 +1,7 @@
 """What Homebrew and conda have on a machine, judged against what the record says was asked of them."""
 
+import re
+
 from ..results.model import CheckResult
 from ..target.answers import Report
 from ..target.record import Conda, Homebrew, Record
@@ -32,22 +34,22 @@ def _homebrew(asked: Homebrew | None, answer: dict[str, str]) -> list[CheckResul
     if asked is None:
         reason = "no Homebrew was asked for here (the record names none)"
         return [_skip(name, reason) for name in ("homebrew", "formulae", "casks")]
-    tool = _tool("homebrew", f"{asked.prefix}/bin/brew", answer.get("homebrew", ""), "Homebrew ")
+    tool = _tool("homebrew", f"{asked.prefix}/bin/brew", answer.get("homebrew", ""))
     return [tool, _names("formulae", "formula", asked.formulae, answer), _names("casks", "cask", asked.casks, answer)]
 
 
 def _conda(asked: Conda | None, answer: dict[str, str]) -> CheckResult:
     if asked is None:
         return _skip("conda", "no conda was asked for here (the record names none)")
-    return _tool("conda", f"{asked.root}/bin/conda", answer.get("conda", ""), "conda ")
+    return _tool("conda", f"{asked.root}/bin/conda", answer.get("conda", ""))
 
 
-def _tool(check: str, path: str, said: str, name: str) -> CheckResult:
-    """A command that says its name and version; the answer is `missing`, or its exit code and what it printed."""
+def _tool(check: str, path: str, said: str) -> CheckResult:
+    """A command that says its version, in whatever words: `missing`, or its exit code and what it printed."""
     if said == "missing":
         return _fail(check, "not-installed", f"{path} is not there, or cannot be run")
     code, _, text = said.partition(" ")
-    if code != "0" or not text.startswith(name):
+    if code != "0" or not re.search(r"\d+\.\d+", text):
         return _fail(check, "no-answer", f"{path} --version ended with exit code {code or '?'}: {text or 'nothing'}")
     return CheckResult(f"{PREFIX}.{check}", "pass", f"{text}, {path}")
 

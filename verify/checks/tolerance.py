@@ -52,6 +52,8 @@ def limit(unit: str, k: int) -> float:
         units.ROUNDING: lambda: min((k + 1) / 2, PRODUCT),
         units.RELATIVE: lambda: _softmax(k),
         units.SIGMA: lambda: NORMAL,
+        units.WEIGHTED: lambda: _softmax(k) + _sum(k),
+        units.NORMED: lambda: _sum(k) + _LIBRARY,
     }[unit]()
 
 
@@ -63,4 +65,15 @@ def _softmax(k: int) -> float:
     exponential's own error, for which a fast one that loses twice the argument in eps is allowed; and that of the sum,
     all of whose terms are positive, lambda sqrt(k) u after Higham and Mary 2019.
     """
-    return _RANGE / 2 + _LIBRARY + 2 * _RANGE + _LAMBDA * math.sqrt(k) / 2
+    return _RANGE / 2 + _LIBRARY + 2 * _RANGE + _sum(k)
+
+
+def _sum(k: int) -> float:
+    """Relative error of a sum of k terms of one sign, in eps: lambda sqrt(k) u.
+
+    Attention is a weighted mean: beside this sum its weights are off as those of a softmax, and by twice what their
+    logits are off, PRODUCT at most in eps ||q|| ||k||, which is what the unit's first factor grows by. A layer norm's
+    mean is such a sum of a row, off by r in units of its deviation; its variance, had in one pass as the difference of
+    two means, by r^2; a square root and a division are the library's.
+    """
+    return _LAMBDA * math.sqrt(k) / 2

@@ -9,12 +9,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..profile.model import ARRAYS, LANGUAGE_MODEL
 from ..results.model import CheckResult
 from ..target.answers import Outcome, Report
-from .advice import failed
+from .advice import failed, warned
 
 NOT_JUDGED = "not judged: verify itself failed (see the check `internal`)"
 LOST = "connection-lost"
+VIRTUAL = "not judged: this is a virtual Mac, and MPS cannot allocate there"
+# What PyTorch says in a virtual Mac, of the first few bytes already (actions/runner-images#9918, #11899). On a real Mac
+# it is a failure, whatever the size.
+_MPS_IN_A_VIRTUAL_MAC = re.compile(
+    r"MPS backend out of memory \(.*\)\. Tried to allocate \d+ bytes on (private|shared) pool"
+)
 # What the frameworks, Metal, XLA, numpy and Python say when memory does not suffice.
 _OUT_OF_MEMORY = re.compile(
     r"out of memory|\bOOM\b|RESOURCE_EXHAUSTED|MemoryError|Unable to allocate|can't allocate memory|"
@@ -51,6 +58,7 @@ class Stage:
             those that it does not give are skipped.
         levels: at which it is asked for.
         recorded: whether the probe reports it; else it is judged by how the probe ended.
+        kinds: of a framework's stage, the kinds of framework that have it.
     """
 
     probe: str
@@ -59,6 +67,7 @@ class Stage:
     judge: Callable[[Any, Report], list[CheckResult]]
     levels: tuple[str, ...]
     recorded: bool = True
+    kinds: tuple[str, ...] = (ARRAYS, LANGUAGE_MODEL)
 
     def names(self, **values: list[str]) -> Iterator[tuple[str, Check]]:
         """The full names of its checks.
@@ -84,6 +93,7 @@ class Asked:
         limit_s: the time that the probe had.
         required: whether a failure counts; else it is told as a warning.
         unneeded: names of stages that the probe was not asked for, since nothing rests on them here.
+        virtual: whether the machine is a virtual Mac.
     """
 
     stages: list[Stage]
@@ -93,6 +103,7 @@ class Asked:
     limit_s: float
     required: bool
     unneeded: tuple[str, ...] = ()
+    virtual: bool = False
 
 
 def walk(asked: Asked, note: Callable[[Exception], None]) -> list[CheckResult]:
@@ -116,6 +127,8 @@ def walk(asked: Asked, note: Callable[[Exception], None]) -> list[CheckResult]:
                 reason = NOT_JUDGED
         bad = [one.check for one in answers if one.result == "fail"]
         answered = {one.check: one for one in answers}
+        # An end without a failure: the machine cannot show more.
+        reason = reason or (VIRTUAL if ends and not bad else "")
         why = reason or (f"not reached: {bad[0]} failed" if bad else "")
         found += [answered.get(name) or CheckResult(name, "skip", why) for name in checks]
         broken = next((one for one in bad if ends or not checks[one].goes_on), "")
@@ -145,9 +158,11 @@ def _judged(stage: Stage, names: list[str], asked: Asked) -> tuple[list[CheckRes
 
 
 def cut_short(check: str, stage: str, asked: Asked) -> CheckResult:
-    """The failure of a check whose stage did not come to its end."""
+    """The failure of a check whose stage did not come to its end; a warning where no virtual Mac can get there."""
     outcome, report = asked.outcome, asked.outcome.reports.get(stage)
     if report is not None and report.event == "error":
+        if asked.virtual and _MPS_IN_A_VIRTUAL_MAC.search(report.error):
+            return warned(check, "virtual-limit", f"{VIRTUAL}: {report.error}")
         fault = "out-of-memory" if _OUT_OF_MEMORY.search(report.error) else "exception"
         return failed(check, fault, report.error or "an unnamed error")
     if report is not None and report.event == "malformed":

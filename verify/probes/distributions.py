@@ -19,7 +19,7 @@ from pathlib import Path
 
 _DIST_INFO = re.compile(r"(?P<name>.+)-(?P<version>[^-]+)\.dist-info")
 _UNCOUNTED = (".pyc", ".dist-info/RECORD", ".dist-info/RECORD.jws", ".dist-info/RECORD.p7s")
-"""Listed without size and hash: what Python compiles anew whenever it likes, and RECORD itself with its signatures."""
+"""Listed without size and hash: what Python compiles whenever it likes, and RECORD itself with its signatures."""
 _SIZE = re.compile(r"[0-9]{0,18}")
 _COLUMNS = 3
 _CHUNK = 1 << 20

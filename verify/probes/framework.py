@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from . import benchmark, libraries, numbers
+from .deviation import normal
+from .freivalds import residual
 from .numbers import Operations
 from .reporting import Stage
 
@@ -15,6 +17,10 @@ TRAINING_SAMPLES, TRAINING_FEATURES = 256, 8
 TRAINING_STEPS = 80
 """Steps of gradient descent on the whole set: enough for the loss to fall by far more than half."""
 HIDDEN = 32
+TF32 = "MLX_ENABLE_TF32"
+"""From the M5 on, MLX multiplies float32 matrices at TF32 precision unless this is 0 (mlx #3860): relative error
+8e-4 instead of 3e-7. A probe asks for what it names, float32."""
+LARGE_DTYPE = "bfloat16"
 MEMORY_N, MEMORY_TIMES = 1024, 5
 """Order and number of the products after which the memory must be given back."""
 
@@ -56,7 +62,8 @@ def stages(probe: Probe, parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
     Args:
         probe: the framework.
         parameters: device (wanted, as the framework names its kind), stages (names of those that are asked for, in
-            their order), a and b (matrices of small integers as lists of rows), seed, memory_bytes, yardstick (whether
+            their order), a and b (matrices of small integers as lists of rows), large (rows, terms and columns of a
+            product in half precision), seed, memory_bytes, yardstick (whether
             to time numpy's product, to hold others against it), and seconds for each measurement (matmul_s,
             bandwidth_s, course_s, soak_s and its window_s).
     """
@@ -91,6 +98,16 @@ def stages(probe: Probe, parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
 
     def sustained() -> dict[str, Any]:
         return benchmark.sustain(probe.work(), parameters["soak_s"], parameters["window_s"], installed, seed)
+
+    def large() -> dict[str, Any]:
+        operations = probe.operations()
+        if not numbers.has(operations, LARGE_DTYPE):
+            return {"error": None, "said": "the device has no " + LARGE_DTYPE}
+        random = np.random.default_rng(seed)
+        m, k, n = parameters["large"]
+        a, b = normal(random, m, k, dtype=LARGE_DTYPE), normal(random, k, n, dtype=LARGE_DTYPE)
+        error = residual(a, b, operations["matmul"](a, b, dtype=LARGE_DTYPE), seed, LARGE_DTYPE)
+        return {"error": error, "said": ""}
 
     def numeric() -> dict[str, Any]:
         return {"cases": numbers.observe(probe.operations(), seed)}
@@ -138,6 +155,7 @@ def stages(probe: Probe, parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
         "import": load,
         "device": devices,
         "execute": execute,
+        "large": large,
         "numbers": numeric,
         "matmul": matmul,
         "bandwidth": bandwidth,

@@ -1,12 +1,14 @@
-"""The probe for JAX: platforms "METAL" (jax-metal) and "cpu"."""
+"""The probe for JAX: platforms "mps" (jax-mps), "METAL" (jax-metal) and "cpu"."""
 
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 from . import framework
 from .benchmark import Work
+from .layers import LAYER_NORM_EPS
 from .numbers import Operations
 from .reporting import Stage
 
@@ -16,6 +18,8 @@ class Jax:
 
     def load(self) -> str:
         """See framework.Probe."""
+        # jax-mps computes with an MLX of its own (jax-mps, CMakeLists.txt).
+        os.environ[framework.TF32] = "0"
         self.jax = importlib.import_module("jax")
         self.numpy = importlib.import_module("jax.numpy")
         return str(self.jax.__version__)
@@ -26,7 +30,7 @@ class Jax:
         return {
             "present": sorted({device.platform for device in self.jax.devices()}),
             "default": self.jax.default_backend(),
-            "settings": {},
+            "settings": {framework.TF32: os.environ[framework.TF32]},
         }
 
     def choose(self, wanted: str) -> str:
@@ -49,10 +53,33 @@ class Jax:
         jax, jnp = self.jax, self.numpy
 
         def on_device(function: Any) -> Any:
-            return lambda *arrays: jax.device_get(function(*(jax.device_put(one, self.device) for one in arrays)))
+            def run(*arrays: Any, dtype: str = "float32") -> Any:
+                placed = (jax.device_put(one, self.device) for one in arrays)
+                kind = getattr(jnp, dtype)
+                result = function(*(one.astype(kind) if one.dtype == jnp.float32 else one for one in placed))
+                return jax.device_get(result.astype(jnp.float32))
+
+            return run
 
         def conv1d(x: Any, w: Any) -> Any:
             return jax.lax.conv_general_dilated(x, w, (1,), "VALID", dimension_numbers=("NWC", "WIO", "NWC"))
+
+        def conv2d(x: Any, w: Any) -> Any:
+            return jax.lax.conv_general_dilated(x, w, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+        def attention(q: Any, k: Any, v: Any) -> Any:
+            # JAX's order is (batch, length, heads, size).
+            q, k, v = (jnp.swapaxes(one, 1, 2) for one in (q, k, v))
+            return jnp.swapaxes(jax.nn.dot_product_attention(q, k, v), 1, 2)
+
+        def layer_norm(x: Any, g: Any, b: Any) -> Any:
+            return jax.nn.standardize(x, epsilon=LAYER_NORM_EPS) * g + b
+
+        def embedding(table: Any, indices: Any) -> Any:
+            return jnp.take(table, indices, axis=0)
+
+        def embedding_gradient(table: Any, indices: Any, slopes: Any) -> Any:
+            return jax.grad(lambda one: (embedding(one, indices) * slopes).sum())(table)
 
         def normal(seed: int, n: int) -> Any:
             with jax.default_device(self.device):
@@ -67,6 +94,15 @@ class Jax:
             "cumsum": on_device(lambda x: jnp.cumsum(x, -1)),
             "take_along_axis": on_device(lambda x, indices: jnp.take_along_axis(x, indices, -1)),
             "normal": normal,
+            "linear": on_device(jax.jit(lambda x, w, b: jnp.matmul(x, w.T) + b)),
+            "linear_transposed": on_device(jax.jit(jnp.matmul)),
+            "dense_relu": on_device(jax.jit(lambda x, g, b: jax.nn.relu(jnp.matmul(x, g) + b))),
+            "matmul_add": on_device(jax.jit(lambda c, a, b: c + jnp.matmul(a, b))),
+            "attention": on_device(attention),
+            "layer_norm": on_device(jax.jit(layer_norm)),
+            "conv2d": on_device(conv2d),
+            "embedding": on_device(embedding),
+            "embedding_gradient": on_device(embedding_gradient),
         }
 
     def train(self, x: Any, y: Any, weights: dict[str, Any], steps: int, on_cpu: bool) -> list[float]:

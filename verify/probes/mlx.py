@@ -14,12 +14,9 @@ import numpy as np
 
 from . import framework
 from .benchmark import Work
+from .layers import LAYER_NORM_EPS
 from .numbers import Operations
 from .reporting import Stage
-
-TF32 = "MLX_ENABLE_TF32"
-"""From the M5 on, MLX multiplies float32 matrices at TF32 precision unless this is 0 (mlx #3860): relative error
-8e-4 instead of 3e-7. The probe asks for what it names, float32."""
 
 
 class Mlx:
@@ -27,7 +24,7 @@ class Mlx:
 
     def load(self) -> str:
         """See framework.Probe."""
-        os.environ[TF32] = "0"
+        os.environ[framework.TF32] = "0"
         self.mx = importlib.import_module("mlx.core")
         self.nn = importlib.import_module("mlx.nn")
         self.optimizers = importlib.import_module("mlx.optimizers")
@@ -38,7 +35,7 @@ class Mlx:
         return {
             "present": ["cpu", *(["gpu"] if self.mx.metal.is_available() else [])],
             "default": str(self.mx.default_device().type).rpartition(".")[2],
-            "settings": {TF32: os.environ[TF32]},
+            "settings": {framework.TF32: os.environ[framework.TF32]},
         }
 
     def choose(self, wanted: str) -> str:
@@ -62,11 +59,26 @@ class Mlx:
         mx = self.mx
 
         def on_device(function: Any) -> Any:
-            return lambda *arrays: np.array(function(*(mx.array(one) for one in arrays)))
+            def run(*arrays: Any, dtype: str = "float32") -> Any:
+                placed = (mx.array(one) for one in arrays)
+                kind = getattr(mx, dtype)
+                result = function(*(one.astype(kind) if one.dtype == mx.float32 else one for one in placed))
+                return np.array(result.astype(mx.float32))
+
+            return run
 
         def conv1d(x: Any, w: Any) -> Any:
             # MLX's order of the weights is (filters, width, channels).
             return mx.conv1d(x, mx.transpose(w, (2, 0, 1)))
+
+        def attention(q: Any, k: Any, v: Any) -> Any:
+            return mx.fast.scaled_dot_product_attention(q, k, v, scale=q.shape[-1] ** -0.5)
+
+        def embedding(table: Any, indices: Any) -> Any:
+            return mx.take(table, indices, axis=0)
+
+        def embedding_gradient(table: Any, indices: Any, slopes: Any) -> Any:
+            return mx.grad(lambda one: (embedding(one, indices) * slopes).sum())(table)
 
         return {
             "relu": on_device(self.nn.relu),
@@ -77,6 +89,17 @@ class Mlx:
             "cumsum": on_device(lambda x: mx.cumsum(x, axis=-1)),
             "take_along_axis": on_device(lambda x, indices: mx.take_along_axis(x, indices, axis=-1)),
             "normal": lambda seed, n: np.array(mx.random.normal((n,), key=mx.random.key(seed))),
+            # As nn.Linear does.
+            "linear": on_device(lambda x, w, b: mx.addmm(b, x, w.T)),
+            "linear_transposed": on_device(mx.matmul),
+            "dense_relu": on_device(mx.compile(lambda x, g, b: self.nn.relu(mx.addmm(b, x, g)))),
+            "matmul_add": on_device(mx.addmm),
+            "attention": on_device(attention),
+            "layer_norm": on_device(lambda x, g, b: mx.fast.layer_norm(x, g, b, LAYER_NORM_EPS)),
+            # MLX's order of the weights is (filters, height, width, channels).
+            "conv2d": on_device(lambda x, w: mx.conv2d(x, mx.transpose(w, (3, 0, 1, 2)))),
+            "embedding": on_device(embedding),
+            "embedding_gradient": on_device(embedding_gradient),
         }
 
     def train(self, x: Any, y: Any, weights: dict[str, Any], steps: int, on_cpu: bool) -> list[float]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from . import framework
 from .benchmark import Work
+from .layers import LAYER_NORM_EPS
 from .numbers import Operations
 from .reporting import Stage
 
@@ -53,12 +54,28 @@ class PyTorch:
         """See framework.Probe."""
         torch = self.torch
 
+        functional = torch.nn.functional
+
         def on_device(function: Any) -> Any:
-            return lambda *arrays: function(*(torch.from_numpy(one).to(self.device) for one in arrays)).cpu().numpy()
+            def run(*arrays: Any, dtype: str = "float32") -> Any:
+                placed = (torch.from_numpy(one).to(self.device) for one in arrays)
+                kind = getattr(torch, dtype)
+                result = function(*(one.to(kind) if one.is_floating_point() else one for one in placed))
+                return result.detach().float().cpu().numpy()
+
+            return run
 
         def conv1d(x: Any, w: Any) -> Any:
             # PyTorch's order is (batch, channels, length) and (filters, channels, width).
-            return torch.nn.functional.conv1d(x.transpose(1, 2), w.permute(2, 1, 0)).transpose(1, 2)
+            return functional.conv1d(x.transpose(1, 2), w.permute(2, 1, 0)).transpose(1, 2)
+
+        def conv2d(x: Any, w: Any) -> Any:
+            return functional.conv2d(x.permute(0, 3, 1, 2), w.permute(3, 2, 0, 1)).permute(0, 2, 3, 1)
+
+        def embedding_gradient(table: Any, indices: Any, slopes: Any) -> Any:
+            table.requires_grad_()
+            (functional.embedding(indices.long(), table) * slopes).sum().backward()
+            return table.grad
 
         def normal(seed: int, n: int) -> Any:
             generator = torch.Generator(device=self.device).manual_seed(seed)
@@ -73,6 +90,16 @@ class PyTorch:
             "cumsum": on_device(lambda x: x.cumsum(-1)),
             "take_along_axis": on_device(lambda x, indices: torch.take_along_dim(x, indices.long(), -1)),
             "normal": normal,
+            "linear": on_device(functional.linear),
+            # A view: the kernel has to see that it is not contiguous.
+            "linear_transposed": on_device(lambda x, g: functional.linear(x, g.T)),
+            "dense_relu": on_device(lambda x, g, b: torch.relu(torch.addmm(b, x, g))),
+            "matmul_add": on_device(torch.baddbmm),
+            "attention": on_device(functional.scaled_dot_product_attention),
+            "layer_norm": on_device(lambda x, g, b: functional.layer_norm(x, g.shape, g, b, LAYER_NORM_EPS)),
+            "conv2d": on_device(conv2d),
+            "embedding": on_device(lambda table, indices: functional.embedding(indices.long(), table)),
+            "embedding_gradient": on_device(embedding_gradient),
         }
 
     def train(self, x: Any, y: Any, weights: dict[str, Any], steps: int, on_cpu: bool) -> list[float]:

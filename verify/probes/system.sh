@@ -9,11 +9,14 @@ brew=$(printf %b "$2")
 conda=$(printf %b "$3")
 shift 3
 
-# The exit code and the first line of `COMMAND --version`, or "missing".
+# The exit code of `COMMAND --version` and the first line of what it prints, its errors only where it fails: a warning
+# comes before the version. Or "missing".
 version() {
     if [ -x "$2" ]; then
-        answer=$("$2" --version 2>&1 </dev/null)
-        printf '%s=%s %s\n' "$1" $? "$(printf '%s\n' "$answer" | head -n 1)"
+        answer=$("$2" --version 2>/dev/null </dev/null)
+        code=$?
+        [ "$code" = 0 ] || answer=$("$2" --version 2>&1 </dev/null)
+        printf '%s=%s %s\n' "$1" "$code" "$(printf '%s\n' "$answer" | head -n 1)"
     else
         printf '%s=missing\n' "$1"
     fi

@@ -7,6 +7,7 @@ from typing import Any
 
 from . import framework
 from .benchmark import Work
+from .layers import LAYER_NORM_EPS
 from .numbers import Operations
 from .reporting import Stage
 
@@ -52,11 +53,35 @@ class TensorFlow:
         tf = self.tf
 
         def on_device(function: Any) -> Any:
-            def run(*arrays: Any) -> Any:
+            def run(*arrays: Any, dtype: str = "float32") -> Any:
                 with tf.device(self.device):
-                    return function(*(tf.constant(one) for one in arrays)).numpy()
+                    placed = (tf.constant(one) for one in arrays)
+                    result = function(*(tf.cast(one, dtype) if one.dtype == tf.float32 else one for one in placed))
+                    return tf.cast(result, tf.float32).numpy()
 
             return run
+
+        def linear(x: Any, w: Any, b: Any) -> Any:
+            rows = tf.reshape(x, (-1, x.shape[-1]))
+            return tf.reshape(tf.nn.bias_add(tf.matmul(rows, w, transpose_b=True), b), (*x.shape[:-1], len(b)))
+
+        def dense_relu(x: Any, g: Any, b: Any) -> Any:
+            return tf.nn.relu(tf.nn.bias_add(tf.matmul(x, g), b))
+
+        def attention(q: Any, k: Any, v: Any) -> Any:
+            # Keras' order is (batch, length, heads, size).
+            q, k, v = (tf.transpose(one, (0, 2, 1, 3)) for one in (q, k, v))
+            return tf.transpose(tf.keras.ops.dot_product_attention(q, k, v), (0, 2, 1, 3))
+
+        def layer_norm(x: Any, g: Any, b: Any) -> Any:
+            mean, variance = tf.nn.moments(x, axes=[-1], keepdims=True)
+            return tf.nn.batch_normalization(x, mean, variance, b, g, LAYER_NORM_EPS)
+
+        def embedding_gradient(table: Any, indices: Any, slopes: Any) -> Any:
+            with tf.GradientTape() as tape:
+                tape.watch(table)
+                total = tf.reduce_sum(tf.nn.embedding_lookup(table, indices) * slopes)
+            return tf.convert_to_tensor(tape.gradient(total, table))
 
         def normal(seed: int, n: int) -> Any:
             with tf.device(self.device):
@@ -71,6 +96,16 @@ class TensorFlow:
             "cumsum": on_device(lambda x: tf.cumsum(x, axis=-1)),
             "take_along_axis": on_device(lambda x, indices: tf.gather(x, indices, axis=-1, batch_dims=1)),
             "normal": normal,
+            "linear": on_device(linear),
+            "linear_transposed": on_device(tf.matmul),
+            # The graph's optimizer makes one kernel of it.
+            "dense_relu": on_device(tf.function(dense_relu)),
+            "matmul_add": on_device(lambda c, a, b: c + tf.matmul(a, b)),
+            "attention": on_device(attention),
+            "layer_norm": on_device(layer_norm),
+            "conv2d": on_device(lambda x, w: tf.nn.conv2d(x, w, strides=1, padding="VALID")),
+            "embedding": on_device(tf.nn.embedding_lookup),
+            "embedding_gradient": on_device(embedding_gradient),
         }
 
     def train(self, x: Any, y: Any, weights: dict[str, Any], steps: int, on_cpu: bool) -> list[float]:

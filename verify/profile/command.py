@@ -80,10 +80,13 @@ def main(arguments: list[str]) -> int:
         prog="python -m verify lock", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a lock is out of date")
+    parser.add_argument(
+        "--profile", metavar="NAME_OR_FOLDER", help="that profile's locks alone (default: all that the project has)"
+    )
     options = parser.parse_args(arguments)
     outdated = 0
-    for target in _targets():
-        shown = target.path.relative_to(ROOT)
+    for target in _targets() if options.profile is None else _of_profile(profiles.load(options.profile)):
+        shown = target.path.relative_to(ROOT) if target.path.is_relative_to(ROOT) else target.path
         before = target.path.read_text(encoding="utf-8") if target.path.exists() else ""
         if options.check:
             problems = list(_problems(target, shown, before))
@@ -104,6 +107,7 @@ def _targets() -> Iterator[_Target]:
         project = tomllib.load(file)
     date = project["tool"]["metal-lab"]["locked-on"]
     needed, groups = project["project"]["dependencies"], project["dependency-groups"]
+    (floor,) = re.findall(r">=\s*([\d.]+)", project["project"]["requires-python"])
     uv = [one for one in needed if one.startswith("uv==")]
     for path, wanted, arguments in (
         (UV_LOCK, uv, ["-"]),
@@ -112,15 +116,18 @@ def _targets() -> Iterator[_Target]:
         (ROOT / "controller-dev.lock", [*needed, *groups["dev"]], [_PROJECT, "--group", "dev"]),
     ):
         lines = "\n".join(wanted)
-        everywhere = [*arguments, "--universal", "--python-version", "3.11"]
+        everywhere = [*arguments, "--universal", "--python-version", floor]
         yield _Target(path, _PROJECT, f"{date}\n{lines}".encode(), everywhere, date, ROOT, stdin=lines)
     for name in profiles.names():
-        loaded = profiles.load(name)
-        for platform in loaded.platforms:
-            yield _of_profile(loaded, platform)
+        yield from _of_profile(profiles.load(name))
 
 
-def _of_profile(loaded: Profile, platform: str) -> _Target:
+def _of_profile(loaded: Profile) -> Iterator[_Target]:
+    for platform in loaded.platforms:
+        yield _of_platform(loaded, platform)
+
+
+def _of_platform(loaded: Profile, platform: str) -> _Target:
     target = loaded.platform(platform)
     environment = {}
     if target.macos_deployment_target:

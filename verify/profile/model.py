@@ -19,6 +19,10 @@ PROFILES = ROOT / "profiles"
 PROBES = ROOT / "verify" / "probes"
 BASE = "base"
 """Name of the package set that every environment has, beside those of the frameworks."""
+DEFAULT = "ml-m1"
+"""The profile of who names none."""
+ARRAYS, LANGUAGE_MODEL = "arrays", "language_model"
+"""Kinds of framework: one that computes with arrays, and one that runs language models with the arrays of another."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class Framework(PackageSet):
         required: whether its failure makes the machine unhealthy.
         device: by platform, the device as the framework names it; no entry means not available there.
         device_by_default: whether it computes there unless told otherwise.
+        kind: ARRAYS or LANGUAGE_MODEL; decides what is looked at.
     """
 
     title: str
@@ -72,6 +77,7 @@ class Framework(PackageSet):
     required: bool
     device: dict[str, str]
     device_by_default: bool
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -104,6 +110,11 @@ class Profile:
     base: PackageSet
     frameworks: dict[str, Framework]
     accepted_findings: tuple[AcceptedFinding, ...] = ()
+
+    @property
+    def reference(self) -> str:
+        """What `load` finds it by, from whatever folder: its name, or its own folder's path."""
+        return self.name if self.directory.parent == PROFILES else str(self.directory)
 
     def platform(self, name: str) -> Platform:
         """Return a platform of the profile by name.
@@ -175,6 +186,11 @@ def names(profiles: Path = PROFILES) -> list[str]:
     return sorted(path.parent.name for path in profiles.glob("*/profile.yml"))
 
 
+def name_of(which: str) -> str:
+    """What the profile is called that `load` would take for `which`, whether or not there is one."""
+    return Path(which).expanduser().resolve().name if "/" in which else which or DEFAULT
+
+
 def titles(profiles: Path = PROFILES) -> dict[str, str]:
     """How the frameworks of all profiles write their own names, by name, in the profiles' order.
 
@@ -187,29 +203,26 @@ def titles(profiles: Path = PROFILES) -> dict[str, str]:
     return found
 
 
-def load(name: str, profiles: Path = PROFILES) -> Profile:
+def load(which: str, profiles: Path = PROFILES) -> Profile:
     """Load and check a profile.
 
     Args:
-        name: the profile's folder below `profiles`.
+        which: the profile's folder below `profiles`, or the path of a folder anywhere, which has a slash; empty is
+            DEFAULT.
         profiles: the folder of all profiles.
 
     Raises:
         UserError: no such profile, or it is malformed; the message names file and line.
     """
-    known = names(profiles)
-    if name not in known:
-        raise UserError(
-            f"There is no profile '{name}' in {profiles}. It has: {', '.join(known) or 'none'}. "
-            "Set `profile` to one of them."
-        )
-    path = profiles / name / "profile.yml"
+    path, name = _find(which or DEFAULT, profiles), name_of(which)
     document = yaml_lines.load(path)
     schema = json.loads((PROFILES / "profile.schema.json").read_text(encoding="utf-8"))
     found = sorted(Draft202012Validator(schema).iter_errors(document.data), key=lambda error: list(error.path))
     if found:
         raise UserError("\n".join(_explain(path, document, error) for error in found))
     data = document.data
+    if path.parent.parent != profiles and name in names(profiles):
+        raise UserError(f"{path.parent}: '{name}' is a profile in {profiles}. Give the folder another name.")
     if data["name"] != name:
         line = document.lines[("name",)]
         raise UserError(f"{path}:{line}: the name '{data['name']}' is not that of its folder, '{name}'")
@@ -223,6 +236,22 @@ def load(name: str, profiles: Path = PROFILES) -> Profile:
                 line = document.lines[("frameworks", framework, "device", platform)]
                 raise UserError(f"{path}:{line}: the platform '{platform}' is not among `platforms`")
     return _build(path.parent, data)
+
+
+def _find(which: str, profiles: Path) -> Path:
+    """The profile.yml that is meant."""
+    if "/" in which:
+        path = Path(which).expanduser().resolve() / "profile.yml"
+        if not path.is_file():
+            raise UserError(f"There is no {path}. Set `profile` to a folder that has a profile.yml, or to a name.")
+        return path
+    known = names(profiles)
+    if which not in known:
+        raise UserError(
+            f"There is no profile '{which}' in {profiles}. It has: {', '.join(known) or 'none'}. "
+            "Set `profile` to one of them, or to the path of a folder with a profile of your own."
+        )
+    return profiles / which / "profile.yml"
 
 
 def _build(directory: Path, data: dict[str, Any]) -> Profile:
@@ -244,6 +273,7 @@ def _build(directory: Path, data: dict[str, Any]) -> Profile:
                 required=entry["required"],
                 device=entry["device"],
                 device_by_default=entry.get("device_by_default", True),
+                kind=entry.get("kind", ARRAYS),
             )
             for name, entry in data["frameworks"].items()
         },

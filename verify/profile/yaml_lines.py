@@ -30,7 +30,7 @@ def load(path: Path) -> Located:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        # The C parser, which is several times as fast: each task over each host reads a profile anew.
+        # The C parser, which is several times as fast: each task over each host reads a profile again.
         root = yaml.compose(text, Loader=yaml.CSafeLoader)
         data = yaml.load(text, Loader=yaml.CSafeLoader)
     except (OSError, UnicodeDecodeError) as error:

@@ -50,6 +50,7 @@ FAULTS = {
     "not-synchronised": "Timing that did not wait",
     "out-of-memory": "Out of memory",
     "throttled": "Slows down under load",
+    "virtual-limit": "Limit of a virtual Mac",
     "unknown-chip": "Unknown chip",
     "low-power": "Low-power mode",
     "hot": "Too hot",

@@ -77,7 +77,10 @@ def _host(console: Console, report: HostReport, spoken: Language) -> None:
         counts = spoken.gettext("nothing is said of it")
     facts = [report.profile, report.level, f"{report.seconds:.0f} s"]
     if report.machine:
-        facts = [f"{report.machine['cpu']}, {report.machine['system']} {report.machine['os_version']}", *facts]
+        cpu = report.machine["cpu"]
+        if report.machine.get("virtual"):
+            cpu = spoken.gettext("virtual Mac, %(cpu)s", cpu=cpu)
+        facts = [f"{cpu}, {report.machine['system']} {report.machine['os_version']}", *facts]
     console.print(Text.assemble(plain(report.host), ": ", verdict, f", {counts}  ({plain('; '.join(facts))})"))
     rows = {name: one for name, one in report.frameworks.items() if one.result != "skip"}
     if rows:
@@ -102,7 +105,8 @@ def _table(report: HostReport, rows: dict[str, FrameworkReport], spoken: Languag
     ):
         table.add_column(title)
     for name, one in rows.items():
-        value = next((check for check in report.checks if check.check == f"{name}.value"), None)
+        told = (f"{name}.value", f"{name}.generate")
+        value = next((check for check in report.checks if check.check in told), None)
         cells = [name, one.version or "-", one.device or "-", _value(value, spoken), _speed(one, spoken)]
         verdict = spoken.lookup(labels.RESULTS[one.result])
         if not one.required:

@@ -53,7 +53,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     run = metafunc.config.stash.get(_STATE, None)
     if "check" in metafunc.fixturenames and run is not None:
         plan = run.settings.plan
-        metafunc.parametrize("check", stages.check_names(plan.candidates, plan.level))
+        metafunc.parametrize("check", stages.check_names(plan))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.utils.display import Display
 from ansible_collections.metal_lab.macs.plugins.action import preflight
 from ansible_collections.metal_lab.macs.plugins.action.preflight import SCRIPT, choose_provider, judge, parse
 from ansible_collections.metal_lab.macs.plugins.module_utils import lab_record
@@ -31,6 +32,7 @@ MAC = {
     "env_present": "0",
     "translated": "0",
     "macos": "15.6.1",
+    "cpu": "Apple M1",
     "shell": "/bin/zsh",
     "zdotdir": "",
     "disk_at": "/Users/ana",
@@ -89,6 +91,7 @@ def test_what_the_script_says_is_typed() -> None:
     names = ("system", "machine", "user", "home", "data", "shell", "zdotdir", "prefix", "disk_at", "macos")
     flags = {"env_present": True, "writable": True, "translated": False}
     mac = {**{key: MAC[key] for key in ("user", "homebrew_holds")}, **CONVERGED, "uid": 501, "sudo_asks": True}
+    mac |= {"macos": "15.6.1", "cpu": "Apple M1"}
     mac |= {"groups": ("staff", "everyone", "localaccounts", "admin"), "homebrew_prefix": "/opt/homebrew"}
     mac |= {**dict.fromkeys(("tools", "conda_writable", "env_writable"), True), "shellenv": False}
     facts = parse(answer(**CONVERGED, env_present="1"))
@@ -269,7 +272,8 @@ def test_the_script_sees_an_environment_that_is_there(tmp_path: Path) -> None:
 TOOLS = {
     "uname": "case $1 in -s) echo Darwin ;; -m) echo arm64 ;; -n) echo lab-07 ;; *) exit 64 ;; esac",
     "sw_vers": '[ "$*" = -productVersion ] && echo 15.6.1',
-    "sysctl": 'case $* in *proc_translated) echo 0 ;; "-n kern.bootsessionuuid") echo 1F-2E ;; *) exit 64 ;; esac',
+    "sysctl": "case $* in *proc_translated) echo 0 ;; '-in machdep.cpu.brand_string') echo Apple M1 ;; "
+    "'-n kern.bootsessionuuid') echo 1F-2E ;; *) exit 64 ;; esac",
     "dscl": '[ "$*" = ". -read /Users/ana UserShell" ] && echo "UserShell: /bin/zsh"',
     "id": "case $1 in -un) echo ana ;; -u) echo 501 ;; -Gn) echo staff everyone admin ;; *) exit 64 ;; esac",
     "sudo": '[ "$*" = "-kn true" ] && echo "sudo: a password is required" >&2; exit 1',
@@ -313,6 +317,22 @@ def test_the_script_tells_what_stands_in_homebrews_place(tmp_path: Path) -> None
     assert seen()[0] == "clone"
     (prefix / "bin").mkdir()
     (prefix / "bin" / "brew").touch()
+    assert seen()[0] == "brew"
+    # git writes HEAD last: a branch without a commit is a clone that was cut off, with a part of its files.
+    (prefix / ".git" / "HEAD").write_text("ref: refs/heads/stable\n")
+    assert seen()[0] == "clone"
+    (prefix / ".git" / "packed-refs").write_text(f"{'0' * 40} refs/heads/stable\n")
+    assert seen()[0] == "brew"
+    (prefix / ".git" / "packed-refs").write_text(f"{'0' * 40} refs/heads/stable-2\n")
+    assert seen()[0] == "clone"
+    (prefix / ".git" / "refs" / "heads").mkdir(parents=True)
+    (prefix / ".git" / "refs" / "heads" / "stable").write_text("0" * 40)
+    assert seen()[0] == "brew"
+    (prefix / ".git" / "HEAD").write_text("0" * 40)
+    assert seen()[0] == "brew"
+    (prefix / ".git" / "HEAD").write_text("ref: refs/heads/.invalid\n")
+    assert seen()[0] == "clone"
+    (prefix / ".git" / "reftable").mkdir()
     assert seen()[0] == "brew"
 
 
@@ -398,7 +418,12 @@ def run(
 ) -> dict[str, Any]:
     """The action, on a Mac where the run has a password for sudo."""
     base: dict[str, Any] = {"profile": "ml-m1", "prefix": str(home / "env"), "frameworks": [], "provider": ""}
-    base |= {"homebrew_prefix": str(home.parent / "homebrew"), "homebrew_user": "", "conda_places": [str(home / "c")]}
+    base |= {
+        "homebrew_prefix": str(home.parent / "homebrew"),
+        "homebrew_user": "",
+        "homebrew_enabled": True,
+        "conda_places": [str(home / "c")],
+    }
     base |= {"environment": {}, "lock": True, "wave": [], "wave_max_failed": 0, **(options or {})}
     known = {**ALL_TAGS, **(variables or {})}
     return run_action(preflight.ActionModule, base, variables=known, **{"password": "secret", **more})
@@ -420,7 +445,7 @@ def test_a_machine_is_described_and_its_lock_taken(home: Path) -> None:
         **{"env_present": True, "shell": "/bin/zsh", "sets": ["base", *PROFILE.frameworks_on("darwin-arm64")]},
     }
     python = {"discovered_interpreter_python": "/usr/bin/python3"}
-    assert result == {"changed": False, "ansible_facts": {"preflight_host": host, **python}}
+    assert result == {"changed": False, "profile": "ml-m1", "ansible_facts": {"preflight_host": host, **python}}
     assert lock_of(home).exists()
     assert len(over.lines) == 1
 
@@ -481,6 +506,54 @@ def test_what_the_run_does_decides_what_is_needed(
         assert result["msg"].startswith("Nothing was changed: 1 problem to solve first.\n- Found that sudo asks ana")
 
 
+def test_a_mac_that_is_to_have_no_homebrew_needs_nothing_for_it(home: Path) -> None:
+    result = run(home, {"lock": False, "homebrew_enabled": False}, password="")
+    assert "Needed, to install the Command Line Tools: the password" in result["msg"]
+
+
+BOTTLES, NEURAL = "no ready-made packages for macOS", "the neural accelerators of this"
+
+
+@pytest.mark.parametrize(
+    ("macos", "cpu", "homebrew", "notes"),
+    [
+        ("14.8.2", "Apple M1", True, [BOTTLES]),
+        ("14.8.2", "Apple M1", False, []),
+        ("15.0", "Apple M1", True, []),
+        ("14.8.2", "Apple M5 Max", True, [BOTTLES, NEURAL]),
+        ("15.7.1", "Apple M5", False, [NEURAL]),
+        ("26.1", "Apple M6", True, [NEURAL]),
+        ("26.1.1", "Apple M10 Ultra", True, [NEURAL]),
+        ("26.2", "Apple M5", True, []),
+        ("27.0", "Apple M5", True, []),
+        ("26.1", "Apple M4 Max", True, []),
+        ("26.1", "Apple A18 Pro", True, []),
+        ("26.1", "Apple M5 (Virtual)", True, []),
+        ("26.1", "", True, []),
+    ],
+)
+def test_what_a_mac_gives_up_by_its_macos_is_told_in_a_line(
+    macos: str, cpu: str, homebrew: bool, notes: list[str]
+) -> None:
+    seen = parse(answer(macos=macos, cpu=cpu)).mac
+    assert seen is not None
+    told = mac.notes(seen, replace(ORDER, homebrew=homebrew))
+    assert [next(one for one in (BOTTLES, NEURAL) if one in line) for line in told] == notes
+    assert not any("\n" in line for line in told)
+
+
+def test_the_lines_are_warnings_that_name_the_mac(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(Display, "warning", lambda _, text: said.append(text))
+    run(home, {"lock": False})
+    assert said == []
+    put_tools(tmp_path, sw_vers="echo 14.8.2")
+    assert not run(home, {"lock": False}, {"inventory_hostname": "lab-07"}).get("failed")
+    (line,) = said
+    assert line.startswith("lab-07: Homebrew makes no ready-made packages for macOS 14.8.2 any more")
+    assert line.endswith("(homebrew_enabled: false).")
+
+
 def test_what_stands_in_the_way_is_said_at_once_and_the_lock_given_back(home: Path) -> None:
     wrong = {"homebrew_user": "root", "frameworks": ["caffe"]}
     for check in (False, True):
@@ -499,6 +572,8 @@ def test_what_stands_in_the_way_is_said_at_once_and_the_lock_given_back(home: Pa
 def test_another_run_at_work_is_a_problem_like_others(home: Path) -> None:
     run(home)
     text = lock_of(home).read_text(encoding="utf-8").replace("id=", "id=elsewhere/")
+    # Whoever is refused is told what the other run is about.
+    assert f"(process {os.getppid()}, profile ml-m1)\n" in text
     lock_of(home).write_text(text, encoding="utf-8")
     for check in (False, True):
         over = connection()

@@ -2,13 +2,16 @@
 
 import getpass
 import os
+import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.metal_lab.macs.plugins.modules import homebrew_bundle, homebrew_clone
-from ansible_collections.metal_lab.macs.plugins.modules.homebrew_bundle import advice, failures, installed, render
+from ansible_collections.metal_lab.macs.plugins.modules.homebrew_bundle import advice, inventory, lacking, render
 from ansible_collections.metal_lab.macs.plugins.modules.homebrew_clone import (
     FOLDERS,
     ZSH_FOLDERS,
@@ -32,6 +35,7 @@ def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(f"GIT_{name}_NAME", "a")
         monkeypatch.setenv(f"GIT_{name}_EMAIL", "a@localhost")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    monkeypatch.setattr(homebrew_clone, "PAUSES_S", (0,))
     for line in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "x"], ["tag", "6.0.18"]):
         git(place, *line)
     return place
@@ -111,6 +115,50 @@ def test_a_clone_that_was_cut_off_is_taken_up_again(remote: Path, prefix: Path) 
     assert look(prefix, str(remote), USER)
 
 
+def test_a_clone_that_was_killed_while_files_were_written_is_taken_up_again(remote: Path, prefix: Path) -> None:
+    """bin/brew is there then, and git's lock, but no commit at HEAD."""
+    clone(prefix, str(remote), "6.0.18", commit(remote))
+    git(prefix, "symbolic-ref", "HEAD", "refs/heads/main")
+    git(prefix, "branch", "-D", "stable")
+    (prefix / ".git" / "index.lock").touch()
+    assert not look(prefix, str(remote), USER)
+    clone(prefix, str(remote), "6.0.18", commit(remote))
+    assert look(prefix, str(remote), USER)
+    # As from an archive, without any repository.
+    shutil.rmtree(prefix / ".git")
+    assert look(prefix, str(remote), USER)
+
+
+def test_a_users_own_hooks_do_not_run_in_the_clone(remote: Path, prefix: Path, tmp_path: Path) -> None:
+    hook = tmp_path / "hooks" / "post-checkout"
+    hook.parent.mkdir()
+    hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    hook.chmod(0o755)
+    (tmp_path / "gitconfig").write_text(f"[core]\n hooksPath = {hook.parent}\n symlinks = false\n")
+    clone(prefix, str(remote), "6.0.18", commit(remote))
+    assert not (tmp_path / "ran").exists()
+    settings = {name: git(prefix, "config", name) for name in ("fetch.prune", "core.symlinks", "core.autocrlf")}
+    assert settings == {"fetch.prune": "true", "core.symlinks": "true", "core.autocrlf": "false"}
+
+
+def test_a_network_that_stumbles_is_asked_again(
+    remote: Path, prefix: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sha = commit(remote)
+    away = tmp_path / "away"
+    remote.rename(away)
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        away.rename(remote)
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    monkeypatch.setattr(homebrew_clone, "PAUSES_S", (7, 8))
+    clone(prefix, str(remote), "6.0.18", sha)
+    assert waited == [7]
+
+
 def test_after_a_failure_another_remote_may_be_named(remote: Path, prefix: Path, tmp_path: Path) -> None:
     """As the message of the failure tells to do."""
     with pytest.raises(HomebrewError, match="homebrew_git_remote"):
@@ -120,6 +168,7 @@ def test_after_a_failure_another_remote_may_be_named(remote: Path, prefix: Path,
     assert look(prefix, str(remote), USER)
 
 
+@pytest.mark.usefixtures("remote")
 def test_a_remote_that_is_not_there_is_explained(tmp_path: Path, prefix: Path) -> None:
     with pytest.raises(HomebrewError, match="homebrew_git_remote"):
         clone(prefix, str(tmp_path / "nowhere"), "6.0.18", "0" * 40)
@@ -161,20 +210,6 @@ def test_a_missing_prefix_is_free(tmp_path: Path, remote: Path) -> None:
     assert os.path.lexists(tmp_path / "none") is False
 
 
-OUTPUT = """Using git
-Installing htop
-Installing nosuch
-Installing nosuch has failed!
-Installing visual-studio-code
-"""
-
-
-def test_what_brew_installed_and_what_it_could_not() -> None:
-    assert installed(OUTPUT) == ["htop", "visual-studio-code"]
-    assert failures(OUTPUT) == ["nosuch"]
-    assert installed("Using git\nUsing htop\n") == []
-
-
 def test_a_bottle_that_came_altered_is_named_by_what_the_cache_knows_it_by() -> None:
     """As brew 6.0 says it, with one download at a time, with several, and where a bottle is poured."""
     digest, other = "a" * 64, "b" * 64
@@ -194,7 +229,7 @@ def test_another_failure_is_the_brewfiles() -> None:
 def test_a_name_in_the_brewfile_is_never_code() -> None:
     assert render(["o/t"], ["git", "html2text"], ["visual-studio-code"]).splitlines() == [
         "# Ansible managed by the role homebrew.",
-        'tap "o/t"',
+        'tap "o/t", nil, trusted: true',
         'brew "git"',
         'brew "html2text"',
         'cask "visual-studio-code"',
@@ -225,66 +260,97 @@ def test_what_is_no_whole_commit_is_refused(remote: Path, prefix: Path, wrong: s
 
 
 class Brew:
-    """A brew that answers as it is told, and the Brewfile beside it."""
+    """A brew that answers as it is told, and installs what it is told, beside the Brewfile."""
 
-    def __init__(self, folder: Path) -> None:
-        self.command = folder / "brew"
-        self.brewfile = folder / "a folder" / "below" / "Brewfile"
-        self._folder = folder
+    def __init__(self, prefix: Path) -> None:
+        self.prefix = prefix
+        self.command = prefix / "bin" / "brew"
+        self.brewfile = prefix / "a folder" / "below" / "Brewfile"
+        self.command.parent.mkdir(parents=True)
         self.answer("check", 0, "")
         self.answer("install", 0, "")
         self.command.write_text(
-            f'#!/bin/sh\ncd {folder}\necho "$*" >>calls\ncat "$2.out"\ncat "$2.err" >&2\nexit "$(cat "$2.code")"\n'
+            f'#!/bin/sh\ncd {prefix}\necho "$*" >>calls\ncat "$2.out"\ncat "$2.err" >&2\n. "./$2.sh"\n'
+            'exit "$(cat "$2.code")"\n'
         )
         self.command.chmod(0o755)
 
-    def answer(self, command: str, code: int, out: str, err: str = "") -> None:
-        for kind, text in (("code", str(code)), ("out", out), ("err", err)):
-            (self._folder / f"{command}.{kind}").write_text(text)
+    def answer(self, command: str, code: int, out: str, err: str = "", does: str = "") -> None:
+        for kind, text in (("code", str(code)), ("out", out), ("err", err), ("sh", does)):
+            (self.prefix / f"{command}.{kind}").write_text(text)
+
+    def brings(self, *names: str) -> str:
+        """The commands by which it installs formulae and casks (with `cask:` before their names)."""
+        lines = []
+        for name in names:
+            kind, _, cask = name.rpartition(":")
+            lines.append(
+                f"mkdir -p Caskroom/{cask}/1.0 Caskroom/{cask}/.metadata"
+                if kind
+                else f"mkdir -p Cellar/{name}/1.0 opt; ln -sfn ../Cellar/{name}/1.0 opt/{name}"
+            )
+        return "\n".join(lines)
 
     @property
     def calls(self) -> list[str]:
         """The commands since the last look."""
-        place = self._folder / "calls"
+        place = self.prefix / "calls"
         lines = place.read_text().splitlines() if place.exists() else []
         place.unlink(missing_ok=True)
         return lines
 
     def run(self, *, check: bool = False, **names: Any) -> dict[str, Any]:
-        wanted = {"taps": ["o/t"], "formulae": ["htop"], "casks": ["café"], **names}
+        wanted = {"taps": [], "formulae": ["htop"], "casks": ["café"], **names}
         options = {"brew": str(self.command), "brewfile": str(self.brewfile), **wanted}
         return run_module(homebrew_bundle.main, options, check=check)
 
 
 @pytest.fixture
 def brew(tmp_path: Path) -> Brew:
-    return Brew(tmp_path)
+    return Brew(tmp_path / "prefix")
 
 
-MISSING = "brew bundle can't satisfy your Brewfile's dependencies.\n"
 CHECK, INSTALL = "bundle check --verbose --no-upgrade", "bundle install --no-upgrade"
+# Words of no release of brew: none of them counts.
+WORDS = "Installing tree\nInstalling htop has failed!\n"
+
+
+def test_what_homebrew_has_is_read_from_its_prefix(tmp_path: Path) -> None:
+    assert inventory(tmp_path) == set()
+    for place in ("Cellar/htop/3.4", "Caskroom/code/1.1", "Caskroom/code/.metadata", "Library/Taps/o/homebrew-t"):
+        (tmp_path / place).mkdir(parents=True)
+    (tmp_path / "opt").mkdir()
+    (tmp_path / "opt" / "htop").symlink_to("../Cellar/htop/3.4")
+    (tmp_path / "opt" / "gone").symlink_to("../Cellar/gone/1")
+    (tmp_path / "var" / "homebrew" / "linked").mkdir(parents=True)
+    (tmp_path / "var" / "homebrew" / "linked" / "htop").symlink_to("../../../Cellar/htop/3.4")
+    assert inventory(tmp_path) == {
+        *("Cellar/htop/3.4", "Caskroom/code/1.1", "Library/Taps/o/homebrew-t", "var/homebrew/linked/htop"),
+    }
+    assert lacking(tmp_path, ["o/t"], ["htop", "o/t/htop"], ["code"]) == []
+    assert lacking(tmp_path, ["o/u"], ["gone", "git"], ["editor"]) == ["gone", "git", "editor", "o/u"]
 
 
 def test_a_mac_that_has_all_of_it_is_asked_once(brew: Brew) -> None:
-    run = brew.run()
+    run = brew.run(taps=["o/t"])
     assert (run["changed"], run["installed"]) == (True, [])
     (diff,) = run["diff"]
-    text = '# Ansible managed by the role homebrew.\ntap "o/t"\nbrew "htop"\ncask "café"\n'
+    text = '# Ansible managed by the role homebrew.\ntap "o/t", nil, trusted: true\nbrew "htop"\ncask "café"\n'
     header = str(brew.brewfile)
     assert diff == {"before_header": header, "after_header": header, "before": "", "after": text}
     assert brew.brewfile.read_text() == text
     assert [path.name for path in brew.brewfile.parent.iterdir()] == ["Brewfile"]
-    again = brew.run()
+    again = brew.run(taps=["o/t"])
     assert (again["changed"], again["installed"], again["diff"]) == (False, [], [])
     assert brew.calls == [f"{CHECK} --file={brew.brewfile}"] * 2
-    other = brew.run(casks=[])
+    other = brew.run(casks=[], taps=["o/t"])
     assert (other["diff"][0]["before"], other["changed"]) == (text, True)
 
 
 def test_what_was_asked_goes_on_to_the_record(brew: Brew) -> None:
     facts = {"metal_lab_homebrew": {"prefix": "/b", "formulae": ["htop"], "casks": ["café"]}}
     assert brew.run(noted={"prefix": "/b"})["ansible_facts"] == facts
-    brew.answer("check", 1, "", MISSING)
+    brew.answer("check", 1, "")
     assert brew.run(noted={"prefix": "/b"})["ansible_facts"] == facts
 
 
@@ -299,45 +365,70 @@ def test_who_wants_nothing_of_homebrew_waits_for_no_brew(brew: Brew) -> None:
     assert brew.run(**nothing)["changed"] is True
 
 
-def test_what_is_missing_is_installed_and_told(brew: Brew) -> None:
+def test_what_is_missing_is_installed_and_told_by_what_is_there_afterwards(brew: Brew) -> None:
     brew.run()
     assert brew.calls
-    brew.answer("check", 1, "", MISSING)
-    brew.answer("install", 0, "Using git\nInstalling htop\nInstalling café\n")
+    brew.answer("check", 1, "")
+    # A dependency comes along, another one is upgraded; brew names neither.
+    (brew.prefix / "Cellar" / "xz" / "1.0").mkdir(parents=True)
+    more = "mkdir -p Cellar/ncurses/6 Cellar/xz/1.1; rmdir Cellar/xz/1.0"
+    brew.answer("install", 0, WORDS, does=f"{brew.brings('htop', 'cask:café')}\n{more}")
     made = brew.run()
+    came = ["Caskroom/café/1.0", "Cellar/htop/1.0", "Cellar/ncurses/6", "Cellar/xz/1.1"]
     assert brew.calls == [f"{CHECK} --file={brew.brewfile}", f"{INSTALL} --file={brew.brewfile}"]
-    assert (made["changed"], made["installed"]) == (True, ["htop", "café"])
-    assert made["diff"] == [{"before": "", "after": "htop\ncafé\n"}]
-    brew.answer("install", 0, "Using htop\n")
+    assert (made["changed"], made["installed"]) == (True, came)
+    assert made["diff"] == [{"before": "Cellar/xz/1.0\n", "after": "".join(f"{one}\n" for one in came)}]
+    # All of it is there, and brew says that it installs.
+    again = brew.run()
+    assert (again["changed"], again["installed"]) == (False, [])
+    assert brew.run(taps=["o/t"])["changed"] is True
+
+
+def test_what_brew_does_not_install_though_it_is_content_is_told(brew: Brew, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a formula that is installed has another name since."""
+    # In the controller's process, where this runs, Ansible says the same warning once.
+    said: list[str] = []
+    monkeypatch.setattr(AnsibleModule, "warn", lambda _, text: said.append(text))
+    brew.run()
+    brew.answer("check", 1, "")
+    brew.answer("install", 0, WORDS, does=brew.brings("cask:café"))
+    made = brew.run()
+    assert made["installed"] == ["Caskroom/café/1.0"]
+    assert "nothing of the name htop is there" in said[-1]
     assert brew.run()["changed"] is False
-    assert brew.run(taps=[])["changed"] is True
+    brew.answer("check", 0, "")
+    said.clear()
+    assert brew.run(formulae=["git", "htop"])["changed"] is True
+    assert "nothing of the name git, htop is there" in said[-1]
+    (brew.prefix / "opt" / "git").mkdir(parents=True)
+    said.clear()
+    brew.run(formulae=["git"], taps=["homebrew/core"])
+    assert said == []
 
 
 @pytest.mark.parametrize(
-    ("said", "changed", "named"),
+    ("does", "came", "said"),
     [
-        ("Installing htop\nInstalling café\nInstalling café has failed!\n", True, "brew could not install café;"),
-        ("Installing café has failed!\nInstalling htop has failed!\n", False, "brew could not install café, htop;"),
-        ("Error: out of order\n", False, "brew could not install an entry of the Brewfile;"),
+        (("htop",), ["Cellar/htop/1.0"], "not there: café. Installed before that: Cellar/htop/1.0."),
+        ((), [], "not there: htop, café. It installed nothing."),
+        (
+            ("htop", "cask:café"),
+            ["Caskroom/café/1.0", "Cellar/htop/1.0"],
+            "though all that was asked for is there. Installed before that: Caskroom/café/1.0, Cellar/htop/1.0.",
+        ),
     ],
 )
-def test_what_brew_cannot_install_fails_with_what_it_said(brew: Brew, said: str, changed: bool, named: str) -> None:
+def test_what_brew_cannot_install_fails_with_what_it_said(
+    brew: Brew, does: tuple[str, ...], came: list[str], said: str
+) -> None:
     brew.run()
-    brew.answer("check", 1, MISSING)
-    brew.answer("install", 3, said, "on stderr\n")
+    brew.answer("check", 1, "")
+    brew.answer("install", 3, WORDS, "on stderr\n", does=brew.brings(*does))
     failed = brew.run()
-    assert (failed["failed"], failed["changed"], failed["installed"]) == (True, changed, ["htop"] if changed else [])
-    assert failed["msg"].startswith(named)
-    assert failed["msg"].endswith(f"brew said (exit code 3):\n{said}\non stderr")
-    assert brew.run(taps=[])["changed"] is True
-
-
-def test_a_check_that_fails_for_another_reason_installs_nothing(brew: Brew) -> None:
-    brew.answer("check", 2, "out\n", "brew is broken\n")
-    failed = brew.run()
-    assert failed["failed"]
-    assert "`brew bundle check` ended with exit code 2, and not over what is missing:\nout\n\nbrew is" in failed["msg"]
-    assert brew.calls == [f"{CHECK} --file={brew.brewfile}"]
+    assert (failed["failed"], failed["changed"], failed["installed"]) == (True, bool(came), came)
+    assert failed["msg"].startswith(f"`brew bundle install` ended with exit code 3, {said} Mend or remove what cannot")
+    assert failed["msg"].endswith(f"brew said:\n{WORDS}\non stderr")
+    assert brew.run(taps=["o/t"])["changed"] is True
 
 
 def test_check_mode_says_what_would_be_installed_and_writes_nothing(brew: Brew) -> None:
@@ -345,18 +436,26 @@ def test_check_mode_says_what_would_be_installed_and_writes_nothing(brew: Brew) 
     would = brew.run(check=True)
     assert (would["changed"], would["diff"][0]["before_header"]) == (True, str(brew.brewfile))
     assert (brew.calls, brew.brewfile.exists()) == ([], False)
-    brew.run()
+    brew.run(taps=["o/t"])
     assert brew.calls
-    assert brew.run(check=True)["changed"] is False
-    brew.answer("check", 1, "", f"{MISSING}→ Formula htop needs to be installed.\n")
-    would = brew.run(check=True)
-    assert (would["changed"], would["diff"]) == (
-        True, {"before": "", "after": "→ Formula htop needs to be installed.\n"}
-    )  # fmt: skip
-    brew.answer("check", 1, MISSING)
-    would = brew.run(check=True)
+    assert brew.run(check=True, taps=["o/t"])["changed"] is False
+    brew.answer("check", 1, WORDS)
+    would = brew.run(check=True, taps=["o/t"])
     assert (would["changed"], would["diff"]) == (True, all_of_it)
+    (brew.prefix / "Caskroom" / "café").mkdir(parents=True)
+    would = brew.run(check=True, taps=["o/t"])
+    assert (would["changed"], would["diff"]) == (True, {"before": "", "after": "htop\no/t\n"})
     assert brew.calls == [f"{CHECK} --file={brew.brewfile}"] * 3
     brew.command.unlink()
-    would = brew.run(check=True)
+    would = brew.run(check=True, taps=["o/t"])
     assert (would["changed"], would["diff"]) == (True, all_of_it)
+
+
+def test_check_mode_takes_a_brew_that_is_broken_for_no_change(brew: Brew) -> None:
+    brew.run()
+    brew.answer("check", 1, "out\n", "no network\n", does=brew.brings("htop", "cask:café"))
+    failed = brew.run(check=True)
+    assert failed["failed"]
+    assert (
+        "ended with exit code 1, though all that was asked for is there. brew said:\nout\n\nno network" in failed["msg"]
+    )

@@ -183,7 +183,7 @@ def test_an_empty_folder_is_taken_and_a_full_one_is_not(place: Path) -> None:
     assert (place / "bin" / "conda").exists()
 
 
-def test_an_installation_that_was_cut_off_begins_anew(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installation_that_was_cut_off_starts_over(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where nothing of it was there yet, and where the installer reported no failure."""
     for code, mode in (("1", "755"), ("0", "644")):
         monkeypatch.setenv("CODE", code)

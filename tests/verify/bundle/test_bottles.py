@@ -101,6 +101,24 @@ def test_each_mac_gets_what_it_needs(web: Site, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("tags", "poured"),
+    [
+        (("arm64_golden_gate", "arm64_tahoe"), "arm64_golden_gate"),
+        (("arm64_sonoma", "arm64_tahoe", "arm64_sequoia"), "arm64_tahoe"),
+        (("arm64_sonoma", "sequoia"), "arm64_sonoma"),
+        (("arm64_sequoia", "all"), "all"),
+    ],
+)
+def test_where_a_new_macos_has_no_bottle_yet_it_gets_that_of_an_older_one(
+    web: Site, tmp_path: Path, tags: tuple[str, ...], poured: str
+) -> None:
+    publish(web, "tool", tags=tags)
+    manifest(web, "tool", "1.2")
+    (fetched,) = collect(web, tmp_path, "tool", tags=("arm64_golden_gate",))
+    assert (tmp_path / fetched).read_text() == f"tool for {poured}"
+
+
+@pytest.mark.parametrize(
     ("name", "revision", "rebuild", "manifest_of"),
     [
         ("a++", 0, 0, ("axx", "1.2")),
@@ -134,9 +152,10 @@ def test_a_page_that_is_none(web: Site, tmp_path: Path, page: bytes, said: str) 
 
 
 def test_bottles_that_cannot_be_had(web: Site, tmp_path: Path) -> None:
-    publish(web, "tool", tags=("arm64_sonoma", "x86_64_linux"))
-    with pytest.raises(UserError, match="no bottle of tool for arm64_sequoia, only for arm64_sonoma, x86_64_linux"):
-        collect(web, tmp_path, "tool")
+    publish(web, "tool", tags=("arm64_tahoe", "x86_64_linux"))
+    for tag in (TAG, "arm64_later"):
+        with pytest.raises(UserError, match=f"no bottle of tool for {tag}, only for arm64_tahoe, x86_64_linux"):
+            collect(web, tmp_path, "tool", tags=(tag,))
     page = publish(web, "tool")
     page["bottle"]["stable"]["files"][TAG]["url"] = "https://elsewhere/x"
     web.pages["/api/formula/tool.json"] = json.dumps(page).encode()

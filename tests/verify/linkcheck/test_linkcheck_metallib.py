@@ -59,7 +59,8 @@ def test_a_library_without_functions_needs_what_it_is_made_for(tmp_path: Path) -
     data = bytearray(library(made_for=(15, 0)))
     struct.pack_into("<Q", data, 32, 0)  # no bytes of functions
     struct.pack_into("<I", data, 88, 0)
-    assert read(tmp_path, bytes(data)).needs == (15, 0, 0)
+    found = read(tmp_path, bytes(data))
+    assert (found.needs, found.air, found.metal) == ((15, 0, 0), (0, 0), (0, 0))
 
 
 WHOLE = library(function(), function(air=(2, 5)))

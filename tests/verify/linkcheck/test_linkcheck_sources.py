@@ -275,7 +275,7 @@ def test_on_which_line_a_package_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, package: str | None, line: int
 ) -> None:
     (tmp_path / "locks").mkdir()
-    (tmp_path / "locks" / "x.lock").write_text(text)
+    (tmp_path / "locks" / "x.lock").write_bytes(text.encode() + b"\xff")  # whatever else stands there
     monkeypatch.chdir(tmp_path)
     finding = Finding("record", "x", "Lies.", releases=("14.4",), package=package)
     assert result_of(finding, tmp_path / "locks" / "x.lock")["locations"] == [

@@ -227,6 +227,23 @@ def test_a_lock_that_is_no_solution_is_found_though_its_digests_agree(project: P
     assert "stands: gamma==2.0" in done.stderr
 
 
+def test_a_profile_alone_wherever_it_lies(project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
+    before = project.texts()
+    folder = tmp_path_factory.mktemp("mine") / "lecture"
+    shutil.copytree((project.folder / PROFILE_LOCK).parent, folder)
+    (folder / "profile.yml").write_text(PROFILE.replace("name: small", "name: lecture"), encoding="utf-8")
+    lock = folder / PROFILE_LOCK.name
+    was = lock.read_text(encoding="utf-8")
+    lock.unlink()
+    assert project.lock("--check", "--profile", str(folder)).returncode == 1
+    done = project.lock("--profile", str(folder))
+    assert (done.returncode, done.stdout) == (0, f"{lock}: written\n")
+    assert lock.read_text(encoding="utf-8") == was
+    assert project.lock("--check", "--profile", str(folder)).stdout == f"{lock}: satisfies its requirements\n"
+    assert project.lock("--check", "--profile", "small").stdout == f"{PROFILE_LOCK}: satisfies its requirements\n"
+    assert project.texts() == before
+
+
 def test_a_missing_lock_is_named(project: Project) -> None:
     (project.folder / "controller.lock").unlink()
     done = project.lock("--check")

@@ -69,10 +69,10 @@ def test_no_lock_holds_an_address() -> None:
 
 
 def test_a_profile_that_is_broken_spoils_no_other_ones_titles(profiles: Path) -> None:
-    assert model.titles(profiles) == model.titles()
-    assert model.titles()["pytorch"] == "PyTorch"
+    titles = model.titles(profiles)
+    assert titles["pytorch"] == "PyTorch"
     shutil.copytree(profiles / "ml-m1", profiles / "broken")
-    assert model.titles(profiles) == model.titles()
+    assert model.titles(profiles) == titles
 
 
 def test_an_unknown_key_is_refused_with_its_line(profiles: Path) -> None:
@@ -111,9 +111,42 @@ def test_an_unknown_profile_is_refused_with_those_that_exist(profiles: Path) -> 
         model.load("ml-m2", profiles)
 
 
-def test_a_profile_name_cannot_leave_its_folder(profiles: Path) -> None:
-    with pytest.raises(UserError, match="no profile"):
-        model.load("../ml-m1", profiles / "ml-m1")
+def own(profiles: Path, name: str = "lecture") -> Path:
+    """A profile of one's own, outside the project's folder of profiles."""
+    folder = profiles / "mine" / name
+    shutil.copytree(profiles / "ml-m1", folder)
+    text = (folder / "profile.yml").read_text(encoding="utf-8")
+    (folder / "profile.yml").write_text(text.replace("name: ml-m1", f"name: {name}"), encoding="utf-8")
+    return folder
+
+
+def test_a_profile_of_ones_own_is_named_by_its_folders_path(profiles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = own(profiles)
+    monkeypatch.chdir(profiles)
+    monkeypatch.setenv("HOME", str(profiles))
+    for which in (str(folder), f"{folder}/", "mine/lecture", "./mine/lecture", "~/mine/lecture"):
+        loaded = model.load(which)
+        assert (loaded.name, loaded.directory, loaded.reference) == ("lecture", folder, str(folder))
+        assert model.name_of(which) == "lecture"
+        assert loaded.lock("darwin-arm64").pins
+    # What stands for it is found from any other folder.
+    monkeypatch.chdir("/")
+    assert model.load(loaded.reference) == loaded
+    assert model.load("ml-m1").reference == "ml-m1"
+
+
+def test_a_folder_without_a_profile_is_refused_and_so_is_one_with_a_name_that_is_taken(profiles: Path) -> None:
+    with pytest.raises(UserError, match=r"There is no .*/mine/profile\.yml\. Set `profile` to a folder"):
+        model.load(str(own(profiles).parent))
+    with pytest.raises(UserError, match=r"'ml-m1' is a profile in .*Give the folder another name"):
+        model.load(str(own(profiles, "ml-m1")), profiles)
+    with pytest.raises(UserError, match="the name 'lecture' is not that of its folder, 'other'"):
+        model.load(str((profiles / "mine" / "lecture").rename(profiles / "mine" / "other")))
+
+
+def test_who_names_no_profile_has_the_default_one() -> None:
+    assert model.load("").name == model.name_of("") == model.DEFAULT
+    assert model.name_of("gone/for/good") == "good"
 
 
 def test_frameworks_come_in_the_profiles_order_and_unknown_ones_are_refused() -> None:

@@ -40,6 +40,8 @@ def test_a_healthy_machine() -> None:
         "mac[1]: HEALTHY, every required check passed  (Apple M1, Darwin 14.4; ml-m1; full; 13 s)"
     ]
     assert told(report()) == ["mac[1]: HEALTHY, every required check passed  (ml-m1; full; 13 s)"]
+    virtual = told(report(machine={**MACHINE, "cpu": "Apple M1 (Virtual)", "virtual": True}))
+    assert "(virtual Mac, Apple M1 (Virtual), Darwin 14.4; ml-m1;" in " ".join(virtual)
 
 
 def test_a_machine_that_nothing_is_said_of() -> None:

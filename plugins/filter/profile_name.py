@@ -1,0 +1,15 @@
+"""Filter `profile_name`: what a profile is called, whichever way it was named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ...verify.profile import model as profiles
+
+
+class FilterModule:
+    """The filter plugin."""
+
+    def filters(self) -> dict[str, Callable[[str], str]]:
+        """The filter by its name."""
+        return {"profile_name": profiles.name_of}
