@@ -9,6 +9,7 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import resource
 import sys
 import tempfile
@@ -53,7 +54,9 @@ def main(arguments: list[str]) -> int:
     what.add_argument(
         "--environment", type=Path, metavar="FOLDER", help="an environment of a Mac, or a folder with its site-packages"
     )
-    parser.add_argument("--python", metavar="3.X", help="of --requirements and --environment (default: this one's)")
+    parser.add_argument(
+        "--python", type=_python, metavar="3.X", help="of --requirements and --environment (default: this one's)"
+    )
     parser.add_argument(
         "--macos",
         type=_releases,
@@ -85,6 +88,12 @@ def main(arguments: list[str]) -> int:
     if options.sarif:
         sarif.write(report, subject, options.sarif)
     return 0 if report.loads else 1
+
+
+def _python(text: str) -> str:
+    if not re.fullmatch(r"3\.[0-9]+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a minor version such as 3.12")
+    return text
 
 
 def _releases(text: str) -> tuple[Version, ...]:

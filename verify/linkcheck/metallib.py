@@ -31,7 +31,8 @@ _EMBEDDED = MAGIC + _MACOS_PLATFORM.to_bytes(2, "little")
 _BLOCK = 1 << 22
 _OTHER_FORMS = (b"\xcb\xfe\xba\xbe", b"\xca\xfe\xba\xbe", b"\xcf\xfa\xed\xfe")
 """Archives of code that is compiled for certain GPUs already."""
-_MAX_LIST = 256 << 20
+_MAX_LIST = 64 << 20
+"""Bytes of a list of functions; those of mlx, with 19,000, have 3 MB."""
 _MAX_EMBEDDED = 64
 _COUNT, _ENTRY, _TAG = struct.Struct("<I"), struct.Struct("<I"), struct.Struct("<4sH")
 _SIZES = {b"VERS": 8, b"OFFT": 24, b"MDSZ": 8}

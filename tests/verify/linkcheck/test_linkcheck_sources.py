@@ -228,6 +228,8 @@ def test_an_environment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         ["--requirements", "x", "--environment", "y"],
         ["--requirements", "x", "--macos", "new"],
         ["--requirements", "x", "--macos", ""],
+        ["--requirements", "x", "--python", "3.12.1"],
+        ["--requirements", "x", "--python", "new"],
     ],
 )
 def test_what_does_not_go_together(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
