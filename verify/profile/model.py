@@ -82,11 +82,19 @@ class Framework(PackageSet):
 
 @dataclass(frozen=True)
 class AcceptedFinding:
-    """A finding of the link check that is known: its id, why it is accepted, and where that can be read up."""
+    """A finding of the link check that is known.
+
+    Attributes:
+        finding: its id.
+        reason: why it is accepted.
+        link: where that can be read up.
+        macos: the releases on which it is, as a version specifier; None for all on which it is found.
+    """
 
     finding: str
     reason: str
     link: str
+    macos: str | None = None
 
 
 @dataclass(frozen=True)
