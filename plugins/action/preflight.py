@@ -196,7 +196,7 @@ class ActionModule(Action):
             lines = "".join(f"\n- {problem}" for problem in problems)
             said = f"Nothing was changed: {count} to solve first.{lines}"
             return {"failed": True, "profile": profile.name, "msg": said}
-        for note in mac.notes(facts.mac, order) if facts.mac else []:
+        for note in [*mac.notes(facts.mac, order), *profile.known_on(facts.macos)] if facts.mac else []:
             Display().warning(f"{task_vars.get('inventory_hostname', 'this Mac')}: {note}")
         selected = profile.select(wanted, facts.platform)
         host = {

@@ -9,6 +9,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from packaging.specifiers import SpecifierSet
 
 from .. import ROOT
 from ..errors import UserError
@@ -150,6 +151,15 @@ class Profile:
     def package_set(self, name: str) -> PackageSet:
         """Return the base set or a framework's set by name."""
         return self.base if name == BASE else self.frameworks[name]
+
+    def known_on(self, macos: str) -> list[str]:
+        """What is known of the packages on one release of macOS and not on all: why it is accepted, and where to read.
+
+        Args:
+            macos: its version, for example 26.1.
+        """
+        known = (one for one in self.accepted_findings if one.macos and SpecifierSet(one.macos).contains(macos))
+        return list(dict.fromkeys(f"{one.reason} {one.link}" for one in known))
 
     def lock_path(self, platform: str) -> Path:
         """Path of a platform's lock file."""
