@@ -115,6 +115,8 @@ def render(checked: list[tuple[dict[str, Any], list[Row]]], loaded: Profile, tod
         parts += ["", f"## {matrix['title']}", ""]
         if "about" in matrix:
             parts += [matrix["about"].strip(), ""]
+        if "profile" in matrix:
+            parts += [f"With the Python and macOS of the profile `{matrix['profile']}`.", ""]
         parts.append(table(rows))
         reports = [_report(one, rows) for one in matrix.get("reports", [])]
         if reports:
