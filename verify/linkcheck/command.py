@@ -26,6 +26,7 @@ from ..errors import UserError
 from ..macos import Version
 from ..profile import model as profiles
 from ..profile.model import Profile
+from ..profile.names import DEFAULT
 from . import sarif, staging
 from .check import Check, Progress
 from .findings import accept
@@ -47,7 +48,7 @@ def main(arguments: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--profile", default="ml-m1", help="a profile of this project (default: ml-m1)")
+    what.add_argument("--profile", default=DEFAULT, help="a profile, or the path of its folder (default: %(default)s)")
     what.add_argument(
         "--requirements", type=Path, metavar="FILE", help="a requirements.txt, pylock.toml (PEP 751) or uv.lock"
     )

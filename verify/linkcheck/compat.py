@@ -19,6 +19,7 @@ from .. import ROOT
 from ..errors import UserError
 from ..profile import model as profiles
 from ..profile.model import Profile
+from ..profile.names import DEFAULT
 from . import document, staging
 from .command import PLATFORM, check_folder, say, target_of
 from .document import Row
@@ -37,7 +38,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--package", action="append", type=_package, metavar="NAME=VERSION,…")
     parser.add_argument(
         "--profile",
-        default=profiles.DEFAULT,
+        default=DEFAULT,
         help="takes Python and macOS's floor from it, where a matrix names no other one (default: %(default)s)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there as well")

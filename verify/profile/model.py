@@ -15,13 +15,12 @@ from .. import ROOT
 from ..errors import UserError
 from . import yaml_lines
 from .lock import Lock
+from .names import DEFAULT, name_of
 
 PROFILES = ROOT / "profiles"
 PROBES = ROOT / "verify" / "probes"
 BASE = "base"
 """Name of the package set that every environment has, beside those of the frameworks."""
-DEFAULT = "ml-m1"
-"""The profile of who names none."""
 ARRAYS, LANGUAGE_MODEL = "arrays", "language_model"
 """Kinds of framework: one that computes with arrays, and one that runs language models with the arrays of another."""
 
@@ -194,11 +193,6 @@ class Profile:
 def names(profiles: Path = PROFILES) -> list[str]:
     """Names of the profiles that exist."""
     return sorted(path.parent.name for path in profiles.glob("*/profile.yml"))
-
-
-def name_of(which: str) -> str:
-    """What the profile is called that `load` would take for `which`, whether or not there is one."""
-    return Path(which).expanduser().resolve().name if "/" in which else which or DEFAULT
 
 
 def titles(profiles: Path = PROFILES) -> dict[str, str]:
