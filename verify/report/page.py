@@ -184,6 +184,10 @@ def _headline(machines: Counter[State], looked: list[Drifted], language: Languag
     bad, unverified = machines["fail"], machines["unverified"]
     if not total:
         return language.gettext("No result to show")
+    if total == 1 and bad:
+        return language.gettext("The machine is unhealthy")
+    if total == 1 and unverified:
+        return language.gettext("The machine could not be verified")
     if unverified and not bad:
         return language.ngettext(
             "%(n)s of %(total)s machines could not be verified",

@@ -250,7 +250,7 @@ def of_state(host: str, state: str, profile: str = "ml-m1") -> Stored:
         ("fail fail", "2 of 2 machines are unhealthy", "2 unhealthy"),
         ("fail unverified", "1 of 2 machines is unhealthy", "1 could not be verified 1 unhealthy"),
         ("pass unverified", "1 of 2 machines could not be verified", "1 could not be verified 1 healthy"),
-        ("broken", "1 of 1 machines could not be verified", "1 could not be verified"),
+        ("broken", "The machine could not be verified", "1 could not be verified"),
         ("broken unverified pass", "2 of 3 machines could not be verified", "2 could not be verified 1 healthy"),
         ("broken fail", "1 of 2 machines is unhealthy", "1 could not be verified 1 unhealthy"),
     ],
@@ -270,9 +270,9 @@ def test_the_headline_and_the_counts(states: str, headline: str, counts: str) ->
     [
         ("pass pass", "The machine is healthy", "1 healthy"),
         ("pass warn", "The machine is healthy", "1 healthy, with warnings"),
-        ("pass fail", "1 of 1 machines is unhealthy", "1 unhealthy"),
-        ("unverified fail", "1 of 1 machines could not be verified", "1 could not be verified"),
-        ("pass broken", "1 of 1 machines could not be verified", "1 could not be verified"),
+        ("pass fail", "The machine is unhealthy", "1 unhealthy"),
+        ("unverified fail", "The machine could not be verified", "1 could not be verified"),
+        ("pass broken", "The machine could not be verified", "1 could not be verified"),
     ],
 )
 def test_two_profiles_of_one_machine(states: str, headline: str, counts: str) -> None:
