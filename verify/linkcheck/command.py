@@ -233,8 +233,9 @@ def _python_of(environment: Path | None) -> str | None:
 def target_of(loaded: Profile) -> Target:
     """What a profile's packages are meant for."""
     floor = loaded.platform(PLATFORM).macos_floor or loaded.platform(PLATFORM).macos_deployment_target or "11.0"
-    jax = loaded.frameworks.get("jax")
-    compatibility = jax is not None and jax.environment.get("ENABLE_PJRT_COMPATIBILITY") in ("1", "true")
+    # As in the activated environment, which has the variables of all.
+    sets = [loaded.base, *loaded.frameworks.values()]
+    compatibility = any(one.environment.get("ENABLE_PJRT_COMPATIBILITY") in ("1", "true") for one in sets)
     return Target(loaded.python, macos.parse_version(floor), compatibility)
 
 
