@@ -26,7 +26,7 @@ def main() -> None:
         for _ in range(runs):
             command = [sys.executable, "-m", "verify", "--level", "full", "--results", folder]
             subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
-            found.append(load(Path(folder) / "localhost.json"))
+            found.append(load(Path(folder) / "localhost.ml-m1.json"))
     measured = [figures(one.data) for one in found]
     between, within = [], []
     for what in measured[0].keys() & set.intersection(*(set(one) for one in measured)):

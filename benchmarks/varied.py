@@ -163,4 +163,4 @@ def write(fleet: list[dict[str, Any]], folder: Path) -> None:
     """Write results as verify does, under names that are safe whatever the hosts are called."""
     for one in fleet:
         text = json.dumps(one, indent=2, ensure_ascii=False) + "\n"
-        (folder / file_name(one["host"])).write_text(text, encoding="utf-8")
+        (folder / file_name(one["host"], one["profile"])).write_text(text, encoding="utf-8")

@@ -15,11 +15,13 @@ from ..plugin_utils.action import Action
 
 SECONDS_PER_HOUR = 3600
 # The folder is the one of facts.sh and module_utils/lab_record.py, and below it that of the role self_converge. No more
-# is taken of a file than shows that it is too large (verify/documents.py).
+# is taken of a file than shows that it is too large (verify/documents.py). Which profile it converges is its own
+# business: the newest result counts, also one of a version that knew one profile.
 SCRIPT = """
 pull="${XDG_DATA_HOME:-$HOME/.local/share}/metal-lab/pull"
 head -c 10000 "$pull/last.json" 2>/dev/null; echo; echo "--$1"
-head -c 8000001 "$pull/checkout/results/$1" 2>/dev/null; echo; echo "--end"
+found=$(ls -t "$pull/checkout/results/$1.json" "$pull/checkout/results/$1".*.json 2>/dev/null | head -n 1)
+head -c 8000001 "$found" 2>/dev/null; echo; echo "--end"
 """
 STEPS = {
     "settings": "its settings are wrong",
@@ -67,7 +69,7 @@ class ActionModule(Action):
     def act(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Fetch, judge, and keep the result."""
         host = task_vars["inventory_hostname"]
-        name = files.file_name(host)
+        name = files.safe(host)
         done = self.shell(f"/bin/sh -s -- {shlex.quote(name)}", SCRIPT)
         parts = str(done["stdout"]).replace("\r\n", "\n").split(f"\n--{name}\n")
         if done["rc"] != 0 or len(parts) != 2 or "\n--end" not in parts[1]:  # noqa: PLR2004 (the note and the result)
@@ -94,7 +96,8 @@ class ActionModule(Action):
         except MalformedError as error:
             raise UserError(f"The result of {host} cannot be used: {error}") from error
         RESULTS.mkdir(exist_ok=True)
+        profile = data["profile"]
         # JUnit tells of verifications that were made from here.
-        (RESULTS / "junit" / files.file_name(host)).with_suffix(".xml").unlink(missing_ok=True)
-        files.replace(RESULTS / files.file_name(host), f"{json.dumps(data, indent=2, ensure_ascii=False)}\n".encode())
+        (RESULTS / "junit" / files.file_name(host, profile)).with_suffix(".xml").unlink(missing_ok=True)
+        files.put(RESULTS, host, profile, f"{json.dumps(data, indent=2, ensure_ascii=False)}\n".encode())
         return str(data["verdict"])

@@ -122,8 +122,8 @@ def _macos_problems(facts: Facts, profile: Profile) -> list[str]:
         return [f"sw_vers -productVersion printed {facts.macos!r}, which is not a macOS version."]
     if _version(facts.macos) < _version(floor):
         return [
-            f"Found macOS {facts.macos}. Needed: {floor} or newer. Update it in System Settings > General > "
-            "Software Update."
+            f"Found macOS {facts.macos}. Needed for the profile '{profile.name}': {floor} or newer. Update it in "
+            "System Settings > General > Software Update."
         ]
     return []
 
@@ -133,8 +133,8 @@ def _disk_problems(facts: Facts, profile: Profile) -> list[str]:
     free_gb = facts.disk_free_kib * KIB / GB
     if not facts.env_present and free_gb < profile.disk_gb:
         problems.append(
-            f"Found {free_gb:.1f} GB free at {facts.disk_at}. Needed for a first installation: {profile.disk_gb} GB. "
-            "Free some space, or set env_prefix to a folder on another disk."
+            f"Found {free_gb:.1f} GB free at {facts.disk_at}. Needed for a first installation of the profile "
+            f"'{profile.name}': {profile.disk_gb} GB. Free some space, or set env_prefix to a folder on another disk."
         )
     if not facts.writable:
         problems.append(
@@ -182,10 +182,10 @@ class ActionModule(Action):
         self._task.environment = [*(self._task.environment or []), options["environment"]]
         profile = profiles.load(options["profile"])
         asked = (profile.name, options["prefix"], options["homebrew_prefix"], *options["conda_places"])
-        output = self._read(*asked, lock=options["lock"])
+        output = self._read(*asked, lock_for=profile.name if options["lock"] else "")
         facts = parse(output)
         provider = choose_provider(options["provider"], facts.system)
-        locked = run_lock.settle(self, output) if options["lock"] else ""
+        locked = run_lock.settle(self, output, profile.name) if options["lock"] else ""
         wanted = options["frameworks"] or profile.frameworks_on(facts.platform)
         order = self._order(provider, options, task_vars)
         problems = [*judge(facts, profile, wanted, order), *([locked] if locked else [])]
@@ -194,8 +194,9 @@ class ActionModule(Action):
                 run_lock.ask(self, run_lock.commands("release"))
             count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
             lines = "".join(f"\n- {problem}" for problem in problems)
-            raise UserError(f"Nothing was changed: {count} to solve first.{lines}")
-        for note in mac.notes(facts.mac, order) if facts.mac else []:
+            said = f"Nothing was changed: {count} to solve first.{lines}"
+            return {"failed": True, "profile": profile.name, "msg": said}
+        for note in [*mac.notes(facts.mac, order), *profile.known_on(facts.macos)] if facts.mac else []:
             Display().warning(f"{task_vars.get('inventory_hostname', 'this Mac')}: {note}")
         selected = profile.select(wanted, facts.platform)
         host = {
@@ -214,7 +215,7 @@ class ActionModule(Action):
             **{key: getattr(facts, key) for key in ("system", "machine", "user", "home", "data", "shell")},
             **{key: getattr(facts, key) for key in ("zdotdir", "prefix", "env_present")},
         }
-        return {"ansible_facts": {"preflight_host": host, **_interpreter(facts.system)}}
+        return {"profile": profile.name, "ansible_facts": {"preflight_host": host, **_interpreter(facts.system)}}
 
     def _order(self, provider: str, options: dict[str, Any], task_vars: dict[str, Any]) -> mac.Order:
         run, left_out = _tags(task_vars)
@@ -234,8 +235,8 @@ class ActionModule(Action):
         hosts, going_on = task_vars["ansible_play_hosts_all"], task_vars["ansible_play_hosts"]
         return waves.refusal(task_vars["inventory_hostname"], hosts, going_on, sizes, limit)
 
-    def _read(self, *arguments: str, lock: bool) -> str:
+    def _read(self, *arguments: str, lock_for: str) -> str:
         script = SCRIPT.read_text(encoding="utf-8")
-        if lock:
-            script += run_lock.take(self)
+        if lock_for:
+            script += run_lock.take(self, lock_for)
         return run_lock.ask(self, script, *arguments)

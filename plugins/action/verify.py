@@ -15,7 +15,7 @@ from ansible.utils.display import Display
 from ...verify import RESULTS, ROOT
 from ...verify.documents import MalformedError
 from ...verify.profile import model as profiles
-from ...verify.results.files import file_name, load
+from ...verify.results.files import file_name, forget, load
 from ..plugin_utils.action import Action
 
 MEANING = {
@@ -58,33 +58,33 @@ class ActionModule(Action):
         if self.checking:
             return {"skipped": True, "skipped_reason": "Check mode changes nothing, so there may be nothing to verify."}
         host = task_vars["inventory_hostname"]
-        found = RESULTS / file_name(host)
-        found.unlink(missing_ok=True)
+        profile = profiles.load(options["profile"])
+        name = file_name(host, profile.name)
+        forget(RESULTS, host, profile.name)
         with tempfile.TemporaryDirectory() as folder:
             inventory = Path(folder) / "hosts.json"
             inventory.write_text(json.dumps({"all": {"hosts": {host: self._connection_of(task_vars)}}}), "utf-8")
             # Not as it was given: a path may be relative to this process's folder.
-            profile = profiles.load(options["profile"]).reference
-            command = [sys.executable, "-m", "verify", "--profile", profile, "--level", options["level"]]
+            command = [sys.executable, "-m", "verify", "--profile", profile.reference, "--level", options["level"]]
             # The page is of all machines; the callback `fleet` makes it once, at the end.
             command += ["--no-page", "--results", str(RESULTS)]
             if options["lang"]:
                 command += ["--lang", options["lang"]]
             where = f"ansible://{host}?ansible_inventory={quote(str(inventory))}"
-            code = self._show([*command, "--hosts", where], host)
-        verdict, why = judge(code, found)
+            code = self._show([*command, "--hosts", where], (RESULTS / "junit" / name).with_suffix(".xml"))
+        verdict, why = judge(code, RESULTS / name)
         failure = {} if verdict == "healthy" else {"failed": True, "rc": code, "msg": why}
-        return {**failure, "verdict": verdict, "lang": options["lang"]}
+        return {**failure, "verdict": verdict, "profile": profile.name, "lang": options["lang"]}
 
     def _connection_of(self, variables: dict[str, Any]) -> dict[str, Any]:
         given = {name: self._templar.template(variables[name]) for name in CONNECTION if name in variables}
         named = {"ansible_user": self._play_context.remote_user, "ansible_port": self._play_context.port}
         return {**{name: value for name, value in named.items() if value}, **given}
 
-    def _show(self, command: list[str], host: str) -> int:
+    @staticmethod
+    def _show(command: list[str], junit: Path) -> int:
+        """Run a command that writes a JUnit file: several write at the same time, the callback `fleet` joins them."""
         display = Display()
-        # Several write at the same time; the callback `fleet` puts them together.
-        junit = RESULTS / "junit" / Path(file_name(host)).with_suffix(".xml")
         # What an earlier run left must not stand for this one.
         junit.unlink(missing_ok=True)
         with subprocess.Popen(

@@ -67,6 +67,7 @@ class Recap:
         failed, unreachable: as Ansible says.
         why: the message of the task that failed.
         verified: whether the verification ran and passed.
+        profile: which it is about, "" where the machine could not be asked.
     """
 
     begun: bool = False
@@ -75,6 +76,7 @@ class Recap:
     unreachable: bool = False
     why: str = ""
     verified: bool = False
+    profile: str = ""
     drift: list[dict[str, Any]] = field(default_factory=list)
 
     def state(self, kind: Kind) -> State:
@@ -149,11 +151,16 @@ def waiting(running: dict[str, tuple[str, float]], now: float) -> str:
     return "; ".join(parts)
 
 
-def merge_junit(results: Path, hosts: list[str]) -> None:
-    """Make results/junit.xml of the files that the hosts' verifications left, each by itself, in results/junit."""
+def merge_junit(results: Path, verified: list[tuple[str, str]]) -> None:
+    """Make results/junit.xml of the files that the verifications left, each by itself, in results/junit.
+
+    Args:
+        results: folder.
+        verified: hosts, each with the profile.
+    """
     suites = ElementTree.Element("testsuites")
-    for host in hosts:
-        file = results / "junit" / Path(file_name(host)).with_suffix(".xml")
+    for host, profile in verified:
+        file = (results / "junit" / file_name(host, profile)).with_suffix(".xml")
         try:
             suites.extend(ElementTree.parse(file).getroot())  # noqa: S314 (pytest wrote it a moment ago)
         except (OSError, ElementTree.ParseError) as error:
@@ -176,14 +183,13 @@ def note_drift(results: Path, recaps: dict[str, Recap], *, check: bool) -> bool:
     if check:
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         looked = {
-            host: {"time": now, "changes": recap.drift, "problem": recap.why}
+            host: {recap.profile: {"time": now, "changes": recap.drift, "problem": recap.why}}
             for host, recap in recaps.items()
             if recap.begun or recap.unreachable
         }
-        return drift.renew(results, looked, [])
-    return drift.renew(
-        results, {}, [host for host, one in recaps.items() if one.state(Kind()) in ("healthy", "repaired")]
-    )
+        return drift.renew(results, looked, {})
+    converged = {host: one.profile for host, one in recaps.items() if one.state(Kind()) in ("healthy", "repaired")}
+    return drift.renew(results, {}, converged)
 
 
 def make_page(lang: str) -> str:
@@ -210,7 +216,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self._running: dict[str, tuple[str, float]] = {}
         self._kind = Kind()
         self._whole = False
-        self._verified: list[str] = []
+        self._verified: list[tuple[str, str]] = []
         self._lang = ""
         self._over = threading.Event()
 
@@ -273,11 +279,13 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 
     def _ended(self, result: Any) -> Recap:
         self._running.pop(result.host.name, None)
-        if "verdict" in result.result:
-            self._verified.append(result.host.name)
-            self._lang = result.result.get("lang", self._lang)
         recap = self._recaps.setdefault(result.host.name, Recap())
         recap.begun = True
+        # preflight says it, and the verification.
+        recap.profile = result.result.get("profile", recap.profile)
+        if "verdict" in result.result:
+            self._verified.append((result.host.name, recap.profile))
+            self._lang = result.result.get("lang", self._lang)
         return recap
 
     def v2_playbook_on_stats(self, _: Any) -> None:
@@ -297,7 +305,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self._display.display(f"\n{summary(self._recaps, self._kind)}")
 
     def _keep(self) -> None:
-        merge_junit(RESULTS, list(self._verified))
+        merge_junit(RESULTS, self._verified)
         told = self._whole and note_drift(RESULTS, self._recaps, check=self._kind.check)
         if told or self._verified:
             self._display.display(make_page(self._lang))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...verify.profile import model as profiles
+from ...verify.profile.names import name_of
 
 
 class FilterModule:
@@ -12,4 +12,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[[str], str]]:
         """The filter by its name."""
-        return {"profile_name": profiles.name_of}
+        return {"profile_name": name_of}

@@ -21,7 +21,7 @@ def read(profile: str, provider: str, prefix: Path) -> dict[str, Any]:
     """The profile's record, {} where there is none.
 
     Raises:
-        RefusedError: the profile's environment is elsewhere, or was made by another provider.
+        RefusedError: the profile's environment is elsewhere, or was made by another provider; or another's is here.
         lab_record.RecordError: the record cannot be used.
     """
     record = lab_record.read(profile)
@@ -32,6 +32,12 @@ def read(profile: str, provider: str, prefix: Path) -> dict[str, Any]:
             f"is {prefix} (made by {provider}). Set env_provider and {setting} to those, or run "
             "playbooks/uninstall.yml first."
         )
+    for name, one in lab_record.others(profile).items():
+        if not record and one.get("prefix") == str(prefix):
+            raise RefusedError(
+                f"{prefix} is the environment of the profile '{name}', and the profile '{profile}' needs one of its "
+                "own. Set env_prefix, or conda_env_prefix, to another folder, or leave it empty."
+            )
     return record
 
 

@@ -52,6 +52,18 @@ def read(profile: str) -> dict[str, Any]:
     return dict(record)
 
 
+def others(profile: str) -> dict[str, dict[str, Any]]:
+    """The records of the other profiles on this machine, by name; without those that are not usable."""
+    found = {}
+    for place in sorted(data_folder().glob("*.json")):
+        try:
+            found[place.stem] = read(place.stem)
+        except RecordError:
+            continue
+    found.pop(profile, None)
+    return found
+
+
 def text(record: dict[str, Any]) -> str:
     """The record as it is stored."""
     # One key a line and no escapes: preflight reads it with sed, before there is a Python.

@@ -16,12 +16,17 @@ BACKUP = ".before-metal-lab"
 CONDA_FIRST = "# >>> conda initialize >>>"
 CONDA_LAST = "# <<< conda initialize <<<"
 """The lines around conda's own block (conda/conda, conda/core/initialize.py)."""
+_MARKER = re.compile(r"# (>>>|<<<) metal-lab (\S+) \1")
 # The line that Homebrew's installer and the course tell to add (Homebrew/install, install.sh, "Next steps").
 _SHELLENV = re.compile(r'eval "\$\(/[^\s"()$`]*/brew shellenv\)"')
 
 
 class DamagedError(Exception):
-    """The markers of the block do not pair; the message says where."""
+    """The markers of a profile's block do not pair; the message says where."""
+
+    def __init__(self, message: str, profile: str) -> None:
+        super().__init__(message)
+        self.profile = profile
 
 
 class Change(NamedTuple):
@@ -52,36 +57,38 @@ def markers(profile: str) -> tuple[str, str]:
     return f"# >>> metal-lab {profile} >>>", f"# <<< metal-lab {profile} <<<"
 
 
-def edit(before: str, profile: str, block: str) -> str:
+def edit(before: str, profile: str, block: str, *, alone: bool = False) -> str:
     """The file's text with exactly one block, after conda's own, or with none for an empty `block`.
 
     Args:
         before: the file's text.
         profile: names the block.
         block: the block's lines, each ending with a newline.
+        alone: whether other profiles' blocks go too.
 
     Raises:
         DamagedError: a marker stands without its partner.
     """
-    begin, end = markers(profile)
     lines = shell_lines.LINES.findall(before)
     kept: list[str] = []
     place: int | None = None
-    inside = 0
+    inside, owner = 0, ""
     for number, line in enumerate(lines, start=1):
-        if line.strip() == begin:
-            if inside:
-                raise DamagedError(f"line {inside} begins a block, and so does line {number} before it ends")
-            inside = number
-            place = len(kept) if place is None else place
-        elif line.strip() == end:
+        marker = _MARKER.fullmatch(line.strip())
+        if marker is None or not (alone or marker[2] == profile):
             if not inside:
-                raise DamagedError(f"line {number} ends a block that does not begin")
+                kept.append(line)
+        elif marker[1] == ">>>":
+            if inside:
+                raise DamagedError(f"line {inside} begins a block, and so does line {number} before it ends", owner)
+            inside, owner = number, marker[2]
+            place = len(kept) if place is None else place
+        elif inside and marker[2] == owner:
             inside = 0
-        elif not inside:
-            kept.append(line)
+        else:
+            raise DamagedError(f"line {number} ends a block that does not begin", marker[2])
     if inside:
-        raise DamagedError(f"line {inside} begins a block that does not end")
+        raise DamagedError(f"line {inside} begins a block that does not end", owner)
     if not block:
         return "".join(kept)
     if place is None:
@@ -92,6 +99,7 @@ def edit(before: str, profile: str, block: str) -> str:
     newline = "\r\n" if lines and lines[0].removesuffix("\n").endswith("\r") else "\n"
     if place and not kept[place - 1].endswith("\n"):
         kept[place - 1] += "\n" if kept[place - 1].endswith("\r") else newline
+    begin, end = markers(profile)
     ours = f"{begin}\n{block}{end}\n".replace("\n", newline)
     return "".join([*kept[:place], ours, *kept[place:]])
 
@@ -135,7 +143,7 @@ def plan(target: str, files: list[str], profile: str, block: str, activations: l
     Args:
         target: the file for the block.
         files: the others, in which a block of ours is one too many.
-        profile, block: as of `edit`.
+        profile, block: as of `edit`; with a block, those of other profiles go.
         activations: as of `adopt`.
 
     Raises:
@@ -149,12 +157,13 @@ def plan(target: str, files: list[str], profile: str, block: str, activations: l
         before = _read(path)
         kept = adopt(before, activations) if block else before
         try:
-            after = edit(kept, profile, block if named == target else "")
+            after = edit(kept, profile, block if named == target else "", alone=bool(block))
         except DamagedError as error:
-            begin, end = markers(profile)
+            begin, end = markers(error.profile)
             raise DamagedError(
                 f"{path}: the block of metal-lab is damaged: {error}. Remove its lines by hand (they are between "
-                f"'{begin}' and '{end}'), then run again."
+                f"'{begin}' and '{end}'), then run again.",
+                error.profile,
             ) from error
         changes[path] = Change(named, path, before, after, kept != before)
     return list(changes.values())
@@ -168,6 +177,7 @@ def main() -> None:
             "files": {"type": "list", "elements": "path", "default": []},
             "profile": {"type": "str", "required": True},
             "block": {"type": "str", "required": True},
+            "move": {"type": "bool", "default": True},
             "unhandled": {"type": "str", "default": ""},
             "activations": {"type": "list", "elements": "str", "default": []},
         },
@@ -182,32 +192,44 @@ def main() -> None:
         record = lab_record.read(profile)
     except lab_record.RecordError as error:
         module.fail_json(str(error))
-    recorded = record.get("shell", "")
-    named = options["path"] or recorded
+    others = lab_record.others(profile)
+    # A terminal is in one environment: the block that comes takes the place of the one that is there.
+    holders = {name: one for name, one in others.items() if block and one.get("shell")}
+    if holders and not options["move"]:
+        module.exit_json(changed=False, backups=[], msg=f"New terminals stay in {', '.join(holders)}.")
+    named = options["path"] or record.get("shell", "")
     if not named:
         module.exit_json(changed=False, backups=[], msg="The record names no shell file.")
     target = place_of(named, options["files"]) if block else named
+    was = {profile: record, **holders}
     # The block was elsewhere if the user has another shell now, or conda's block another place.
-    others = [*options["files"], *([recorded] if recorded else [])]
+    recorded = [one["shell"] for one in was.values() if one.get("shell")]
     try:
-        changes = plan(target, others, profile, block, options["activations"])
+        changes = plan(target, [*options["files"], *recorded], profile, block, options["activations"])
     except DamagedError as error:
         module.fail_json(str(error))
-    noted = _noted(record, target, bool(block), changes[0].path.exists())
+    made = {one["shell"] for one in was.values() if one.get("shell_created")}
+    created = target in made or (target not in recorded and not changes[0].path.exists())
+    now = {name: _noted(one, target if block and name == profile else "", created) for name, one in was.items()}
+    stale = {name: one for name, one in now.items() if one != was[name]}
     edited = [change for change in changes if change.before != change.after]
     diff = [part for change in edited for part in _diff(change)]
     if not module.check_mode:
         for change in edited:
             if change.adopted:
                 _keep(change)
-        # The record first: if this is cut off, uninstall still knows whose file it is.
-        if noted != record:
-            lab_record.write(profile, noted)
+        # The records first: if this is cut off, uninstall still knows whose file it is.
+        for name, one in stale.items():
+            lab_record.write(name, one)
         for change in edited:
-            made = record.get("shell_created", False) and change.named == recorded
-            _store(change.path, change.after, remove=made and not change.after)
+            _store(change.path, change.after, remove=change.named in made and not change.after)
+    if holders:
+        module.warn(
+            f"New terminals move from {', '.join(holders)} to {profile}. To put them back: ./converge -e "
+            f"profile={next(iter(holders))} --tags shell"
+        )
     backups = sorted(str(path) for path in Path(target).parent.glob(f"*{BACKUP}"))
-    module.exit_json(changed=bool(edited) or noted != record, backups=backups, diff=diff)
+    module.exit_json(changed=bool(edited or stale), backups=backups, others=sorted(others), diff=diff)
 
 
 def _diff(change: Change) -> list[dict[str, str]]:
@@ -218,13 +240,13 @@ def _diff(change: Change) -> list[dict[str, str]]:
     return parts
 
 
-def _noted(record: dict[str, object], path: str, wanted: bool, exists: bool) -> dict[str, object]:
-    """The record as it is to be. Where there is none (the role is used alone) there is nothing to note in."""
+def _noted(record: dict[str, object], path: str, created: bool) -> dict[str, object]:
+    """The record as it is to be: with the file of the block, or "" for none; and whether that was made for the block.
+
+    Where there is no record (the role is used alone) there is nothing to note in.
+    """
     rest = {key: value for key, value in record.items() if key not in ("shell", "shell_created")}
-    if not record or not wanted:
-        return rest
-    created = bool(record.get("shell_created")) if record.get("shell") == path else not exists
-    return {**rest, "shell": path, "shell_created": created}
+    return {**rest, "shell": path, "shell_created": created} if record and path else rest
 
 
 def _read(path: Path) -> str:

@@ -32,16 +32,18 @@ def machine() -> str:
     return f"{os.uname().nodename}/{boot}"
 
 
-def commands(action: Literal["take", "look", "release"], *, dead: str = "") -> str:
+def commands(action: Literal["take", "look", "release"], *, dead: str = "", profile: str = "") -> str:
     """lock.sh with its arguments set, to be given to a shell on the target.
 
     Args:
         action: what to do.
         dead: id of a run that has ended for certain, "" for none.
+        profile: which the run is about, "" for none.
     """
     # A task runs in a process of its own; its parent is the run.
     run, here = os.getppid(), machine()
-    who = f"{getpass.getuser()} on {here.partition('/')[0]} (process {run})"
+    about = f", profile {profile}" if profile else ""
+    who = f"{getpass.getuser()} on {here.partition('/')[0]} (process {run}{about})"
     now = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
     given = shlex.join([f"{here}/{run}", who, now, dead])
     return f"set -- {action} {LOCK} {given}\n{SCRIPT.read_text(encoding='utf-8')}"
@@ -115,12 +117,12 @@ def ask(action: Action, script: str, *words: str) -> str:
     return str(done["stdout"])
 
 
-def take(action: Action) -> str:
+def take(action: Action, profile: str = "") -> str:
     """What to run on an action's target so that the lock is this run's; in check mode it is only looked at."""
-    return commands("look" if action.checking else "take")
+    return commands("look" if action.checking else "take", profile=profile)
 
 
-def settle(action: Action, output: str) -> str:
+def settle(action: Action, output: str, profile: str = "") -> str:
     """Why the machine is another run's, from what `take` said there; "" where it is ours.
 
     A run that is over for certain loses its lock.
@@ -130,7 +132,7 @@ def settle(action: Action, output: str) -> str:
     """
     answer = parse(output)
     if answer["lock"] == "held" and not action.checking and is_over(answer["lock_id"]):
-        answer = parse(ask(action, commands("take", dead=answer["lock_id"])))
+        answer = parse(ask(action, commands("take", dead=answer["lock_id"], profile=profile)))
     if left_by := answer.get("lock_left_by"):
         Display().display(f"Took over the lock of a run that has ended without giving it back: {left_by}.")
     return obstacle(answer)

@@ -40,8 +40,9 @@ def chromium() -> Iterator[Browser]:
 def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A page with everything a page can have, in one language."""
     folder = tmp_path_factory.mktemp(request.param)
-    write(folder, made_fleet(4))
-    drift.renew(folder, DRIFT, [])
+    fleet = made_fleet(4)
+    write(folder, [*fleet, {**fleet[-1], "profile": "current"}])
+    drift.renew(folder, DRIFT, {})
     (folder / "old.json").write_text('{"schema": 1}', encoding="utf-8")
     return page.write(folder, language.choose(request.param))[0].as_uri()
 

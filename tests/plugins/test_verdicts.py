@@ -92,7 +92,7 @@ def test_the_action_believes_the_exit_code_and_the_result_together(
     code: int, left: str | None, verdict: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "results").mkdir()
-    path = tmp_path / "results" / f"{HOST}.json"
+    path = tmp_path / "results" / f"{HOST}.ml-m1.json"
     # Of an earlier run.
     path.write_text(json.dumps(result()), encoding="utf-8")
     monkeypatch.setattr(verify, "RESULTS", tmp_path / "results")
@@ -123,7 +123,7 @@ def last(**changes: Any) -> str:
 def collected(folder: Path, monkeypatch: pytest.MonkeyPatch, note: str, text: str) -> dict[str, Any]:
     monkeypatch.setattr(collect, "RESULTS", folder / "results")
     one = action(collect, max_age_hours=48)
-    name = files.file_name(HOST)
+    name = files.safe(HOST)
     answer = {"rc": 0, "stdout": f"{note}\n--{name}\n{text}\n--end\n", "stderr": ""}
     monkeypatch.setattr(one, "_low_level_execute_command", lambda *_, **__: answer)
     found: dict[str, Any] = one.run(None, {"inventory_hostname": HOST})
@@ -133,7 +133,7 @@ def collected(folder: Path, monkeypatch: pytest.MonkeyPatch, note: str, text: st
 def test_a_good_run_with_a_healthy_result_is_healthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outcome = collected(tmp_path, monkeypatch, last(), json.dumps(result()))
     assert (outcome["verdict"], outcome.get("failed")) == ("healthy", None)
-    assert files.load(tmp_path / "results" / f"{HOST}.json").data == result()
+    assert files.load(tmp_path / "results" / f"{HOST}.ml-m1.json").data == result()
     assert shown(outcome).split()[1] == "healthy"
 
 
@@ -171,7 +171,7 @@ def test_a_result_that_lies_is_refused_and_the_one_before_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str
 ) -> None:
     (tmp_path / "results").mkdir()
-    kept = tmp_path / "results" / f"{HOST}.json"
+    kept = tmp_path / "results" / f"{HOST}.ml-m1.json"
     kept.write_text("before", encoding="utf-8")
     with pytest.raises(AnsibleActionFail) as raised:
         collected(tmp_path, monkeypatch, last(), text)
@@ -210,9 +210,9 @@ def test_a_note_that_makes_no_sense_is_no_good_run(tmp_path: Path, monkeypatch: 
 def test_a_verification_that_left_no_junit_is_an_error_in_it(tmp_path: Path) -> None:
     (tmp_path / "junit").mkdir()
     whole = '<testsuites><testsuite name="pytest"><testcase name="x"/></testsuite></testsuites>'
-    (tmp_path / "junit" / "mac-1.xml").write_text(whole, encoding="utf-8")
-    (tmp_path / "junit" / "mac-2.xml").write_text(whole[:40], encoding="utf-8")
-    merge_junit(tmp_path, ["mac-1", "mac-2", "mac\x1b3"])
+    (tmp_path / "junit" / "mac-1.p.xml").write_text(whole, encoding="utf-8")
+    (tmp_path / "junit" / "mac-2.p.xml").write_text(whole[:40], encoding="utf-8")
+    merge_junit(tmp_path, [("mac-1", "p"), ("mac-2", "p"), ("mac\x1b3", "p")])
     cases = ElementTree.parse(tmp_path / "junit.xml").iter("testcase")  # noqa: S314
     assert [(one.get("name"), len(one)) for one in cases] == [("x", 0), ("mac-2", 1), ("mac 3", 1)]
 

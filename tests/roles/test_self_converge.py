@@ -603,12 +603,12 @@ def fetch(over: Any = None, hours: float = 48, host: str = "lab-07") -> dict[str
     return run_action(collect.ActionModule, {"max_age_hours": hours}, check=True, variables=variables, over=over)
 
 
-def put(machine: Path, text: str, *, code: int = 0) -> None:
+def put(machine: Path, text: str, *, code: int = 0, name: str = "lab-07.ml-m1") -> None:
     """Have a machine's last run end now, with this result."""
     ended = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     last = {"schema": 1, "ended": ended, "ref": "v1", "commit": "", "step": "converge", "exit_code": code}
     (machine / "last.json").write_text(json.dumps(last), encoding="utf-8")
-    (machine / "checkout" / "results" / "lab-07.json").write_text(text, encoding="utf-8")
+    (machine / "checkout" / "results" / f"{name}.json").write_text(text, encoding="utf-8")
 
 
 def test_a_machines_result_is_kept_here_in_place_of_an_older_one(machine: Path) -> None:
@@ -620,18 +620,18 @@ def test_a_machines_result_is_kept_here_in_place_of_an_older_one(machine: Path) 
     put(machine, json.dumps(result))
     for _ in range(2):
         assert fetch() == {"changed": False, "verdict": "healthy"}
-        text = (results / "lab-07.json").read_text(encoding="utf-8")
+        text = (results / "lab-07.ml-m1.json").read_text(encoding="utf-8")
         assert text == f"{json.dumps(result, indent=2, ensure_ascii=False)}\n"
         # JUnit's is of a verification that was made from here.
         (results / "junit").mkdir(exist_ok=True)
-        (results / "junit" / "lab-07.xml").touch()
+        (results / "junit" / "lab-07.ml-m1.xml").touch()
     fetch()
     assert list((results / "junit").iterdir()) == []
     put(machine, json.dumps({**result, "started": "2026-11-21T03:00:00Z"}), code=1)
     refused = fetch()
     assert (refused["failed"], refused["changed"], "verdict" in refused) == (True, False, False)
     assert "./converge failed (exit code 1)" in refused["msg"]
-    assert '"2026-11-21T03:00:00Z"' in (results / "lab-07.json").read_text(encoding="utf-8")
+    assert '"2026-11-21T03:00:00Z"' in (results / "lab-07.ml-m1.json").read_text(encoding="utf-8")
     put(machine, "")
     # Without a result nothing is known, however well the run went.
     assert "it is unverified" in fetch()["msg"]
@@ -643,16 +643,30 @@ def test_a_result_is_written_into_its_folder_whatever_lies_there(machine: Path) 
     results.mkdir()
     elsewhere = results.parent / "elsewhere"
     elsewhere.write_text("mine", encoding="utf-8")
-    (results / "lab-07.json").symlink_to(elsewhere)
-    put(machine, json.dumps(measured(host="lab-07", started="2026-11-21T02:00:00Z")))
+    (results / "lab-07.ml-m1.json").symlink_to(elsewhere)
+    put(machine, json.dumps(measured(host="lab-07", started="2026-11-21T02:00:00Z", profile="ml-m1")))
     assert fetch()["verdict"] == "healthy"
     assert elsewhere.read_text(encoding="utf-8") == "mine"
-    assert not (results / "lab-07.json").is_symlink()
+    assert not (results / "lab-07.ml-m1.json").is_symlink()
     # A machine may have any name in the inventory.
     for host in ("../elsewhere", "/etc/passwd", "..", "a/../../elsewhere", "--end", "$(touch harm)"):
         fetch(host=host)
     assert elsewhere.read_text(encoding="utf-8") == "mine"
     assert not list(results.parent.rglob("harm"))
+
+
+def test_the_newest_result_counts_whatever_the_profile(machine: Path) -> None:
+    results, there = results_of(machine), machine / "checkout" / "results"
+    for number, (name, profile) in enumerate((("lab-07", "ml-m1"), ("lab-07.ml-m1", "ml-m1"), ("lab-07.a", "a"))):
+        put(machine, json.dumps(measured(host="lab-07", profile=profile, level="quick")), name=name)
+        os.utime(there / f"{name}.json", (number, number))
+        assert fetch()["verdict"] == "healthy"
+        assert (results / f"lab-07.{profile}.json").exists()
+        assert not (results / "lab-07.json").exists()
+    os.utime(there / "lab-07.json", (9, 9))
+    (results / "lab-07.ml-m1.json").unlink()
+    fetch()
+    assert (results / "lab-07.ml-m1.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -674,12 +688,12 @@ def test_what_is_not_the_machines_result_is_not_kept(machine: Path, text: str, s
 @pytest.mark.parametrize(
     ("code", "out", "whole"),
     [
-        (0, "\n--lab-07.json\n\n--end\n", True),
-        (0, "\r\n--lab-07.json\r\n\r\n--end\r\n", True),
-        (1, "\n--lab-07.json\n\n--end\n", False),
-        (0, "\n--lab-07.json\n", False),
+        (0, "\n--lab-07\n\n--end\n", True),
+        (0, "\r\n--lab-07\r\n\r\n--end\r\n", True),
+        (1, "\n--lab-07\n\n--end\n", False),
+        (0, "\n--lab-07\n", False),
         (0, "\n--end\n", False),
-        (0, "\n--lab-07.json\n\n--lab-07.json\n\n--end\n", False),
+        (0, "\n--lab-07\n\n--lab-07\n\n--end\n", False),
     ],
 )
 def test_an_answer_that_is_cut_off_is_shown(machine: Path, code: int, out: str, whole: bool) -> None:

@@ -89,7 +89,7 @@ class Machine:
             text=True,
             check=False,
         )
-        report = results / "localhost.json"
+        report = results / f"localhost.{PROFILE}.json"
         junit = results / "junit.xml"
         return Done(
             done.returncode,

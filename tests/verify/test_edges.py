@@ -369,7 +369,7 @@ def test_the_chip_in_words() -> None:
 
 LOADED = profiles.load("ml-m1")
 MAC = "darwin-arm64"
-RECORD = Record("uv", "/env", ("mlx",), "")
+RECORD = Record("ml-m1", "uv", "/env", ("mlx",), "")
 
 
 def environment(stage: str, data: dict[str, Any], record: Record = RECORD) -> CheckResult:
@@ -476,6 +476,7 @@ def test_damage_is_counted_beyond_what_is_named() -> None:
 
 
 ASKED = Record(
+    "ml-m1",
     "uv",
     "/env",
     (),
@@ -514,6 +515,26 @@ def test_what_a_new_shell_finds(change: dict[str, Any], check: str, said: str) -
     found = shell.judge(ASKED, {**SAID, **change})
     assert [one.check for one in found if one.result == "fail"] == ([f"shell.{check}"] if check else [])
     assert all(said in one.message for one in found if one.result == "fail")
+
+
+def test_new_terminals_may_be_in_another_profiles_environment() -> None:
+    """Where the record says so; what counts then is that they are."""
+    other = Record("current", "conda", "/c/envs/current", (), "/home/.zshrc")
+    asked = replace(ASKED, prefix="/my env", shell="", other=other)
+    there = {**SAID, "python": "/c/envs/current/bin/python", "active": ""}
+    *_, login = shell.judge(asked, there)
+    assert (login.result, login.message) == (
+        "pass",
+        "new terminals open in current, and take /c/envs/current/bin/python; for this one: "
+        "for part in '/my env/etc/metal-lab'/*.sh; do . \"$part\"; done",
+    )
+    for python in ("", "/usr/bin/python", "/my env/bin/python"):
+        *_, login = shell.judge(asked, {**there, "python": python})
+        assert (login.result, login.fault) == ("fail", "not-on-path")
+        assert login.message.endswith("not that of /c/envs/current/bin (its file: /home/.zshrc)")
+    # Whose record has the block is to have the terminals.
+    *_, login = shell.judge(replace(ASKED, other=other), there)
+    assert login.result == "fail"
 
 
 def test_a_shell_without_an_answer_is_told_once_and_only_to_who_asked() -> None:

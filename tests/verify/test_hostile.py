@@ -75,7 +75,7 @@ def wrong_with(report: HostReport, hostile: Hostile, screen: str, shown: str, fo
     if counts and report.verdict == "healthy":
         yield f"healthy, though what it says of {hostile.unfit} is malformed"
     # That it can be read back is seen on the page.
-    stored = json.loads((folder / files.file_name(report.host)).read_text(encoding="utf-8"))
+    stored = json.loads((folder / files.file_name(report.host, report.profile)).read_text(encoding="utf-8"))
     if stored["verdict"] != report.verdict:
         yield "its file says something else"
     if report.host not in screen or f">{report.host}</a></h3>" not in shown:
@@ -168,7 +168,7 @@ def test_the_most_that_frameworks_may_say_leaves_a_result_that_can_be_read(
     fleet = Fleet(tmp_path, large, hosts, SOAK, frameworks=None)
     assert fleet.told == []
     assert [one.check for one in fleet.reports[FIRST].checks if one.fault in ("malformed", "internal")] == []
-    path = tmp_path / files.file_name(FIRST)
+    path = tmp_path / files.file_name(FIRST, mac.profile.name)
     assert documents.MAX_BYTES / 2 < path.stat().st_size < documents.MAX_BYTES
     assert files.load(path).data["frameworks"].keys() == set(mac.profile.frameworks)
     # One more of anything is not taken.

@@ -25,7 +25,7 @@ def mac(**said: str) -> dict[str, Any]:
 def judged(state: dict[str, Any], report: HostReport, **facts: Any) -> list[CheckResult]:
     """The checks of the machine at the report's level, and what the report then says of it."""
     loaded = profiles.load("ml-m1")
-    subject = EnvironmentJudge(loaded, Record("uv", "/env", (), ""), "darwin-arm64", {}, report)
+    subject = EnvironmentJudge(loaded, Record("ml-m1", "uv", "/env", (), ""), "darwin-arm64", {}, report)
     python = {"version": f"{loaded.python}.9", "machine": "arm64", "translated": False}
     stages: dict[str, dict[str, Any]] = {
         "python": {**python, "prefix": "/env", "wanted_prefix": "/env"},

@@ -561,12 +561,9 @@ class Counting:
     def __init__(self, *, keeps: bool) -> None:
         self.keeps, self.used, self.trained = keeps, 1000, []  # type: ignore[var-annotated]
 
-    def operations(self) -> Operations:
-        def matmul(a: Any, b: Any) -> Any:
-            self.used += a.nbytes * self.keeps
-            return a @ b
-
-        return {"matmul": matmul}
+    def matmul(self, a: Any, b: Any) -> Any:
+        self.used += a.nbytes * self.keeps
+        return a @ b
 
     def memory(self) -> int:
         return self.used

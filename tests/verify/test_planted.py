@@ -113,16 +113,16 @@ def in_the_history(patch: pytest.MonkeyPatch, here: Here) -> None:
 
 
 def in_the_historys_reader(patch: pytest.MonkeyPatch, here: Here) -> None:
-    patch.setattr(history, "_of_level", here.planted(history._of_level, ValueError("planted")))
+    patch.setattr(history, "_all", here.planted(history._all, ValueError("planted")))
 
 
 def in_the_view(patch: pytest.MonkeyPatch, _: Here) -> None:
     host = view.host
 
-    def with_fault(stored: Any, language: Any) -> Any:
+    def with_fault(stored: Any, *rest: Any) -> Any:
         if stored.data["host"] == AT:
             raise IndexError("planted")
-        return host(stored, language)
+        return host(stored, *rest)
 
     patch.setattr(view, "host", with_fault)
 
@@ -130,8 +130,8 @@ def in_the_view(patch: pytest.MonkeyPatch, _: Here) -> None:
 def in_the_hosts_template(patch: pytest.MonkeyPatch, _: Here) -> None:
     host = view.host
 
-    def with_fault(stored: Any, language: Any) -> Any:
-        made = host(stored, language)
+    def with_fault(stored: Any, *rest: Any) -> Any:
+        made = host(stored, *rest)
         # Nothing that a template can write.
         return replace(made, checks=None) if made.name == AT else made  # type: ignore[arg-type]
 

@@ -140,4 +140,4 @@ def test_a_host_at_which_the_run_stopped_is_told_and_never_healthy(
     run.begin()
     ((where, told),) = run.end(page_wanted=False)
     assert (where, told.check, told.result) == (address, INTERNAL, "fail")
-    assert json.loads((tmp_path / "mac-1.json").read_text(encoding="utf-8"))["verdict"] == "unverified"
+    assert json.loads((tmp_path / "mac-1.ml-m1.json").read_text(encoding="utf-8"))["verdict"] == "unverified"

@@ -265,21 +265,27 @@ def test_anything_but_one_strict_line_is_no_answer(host: Host, lines: list[str])
 
 
 @pytest.mark.parametrize(
-    ("lines", "record"), [(["Darwin", "arm64", "/r.json", "{", "}", ""], "{\n}"), (["Darwin", "arm64", "/r.json"], "")]
+    ("lines", "record", "others"),
+    [
+        (["Darwin", "arm64", "/r.json", "{", "}", ""], "{\n}", []),
+        (["Darwin", "arm64", "/r.json"], "", []),
+        (["Darwin", "arm64", "/r.json", "{}", "NONCE-other", "[", "]", "", "NONCE-other", "1"], "{}", ["[\n]", "1"]),
+    ],
 )
 def test_an_answer_to_the_first_look(
-    host: Host, monkeypatch: pytest.MonkeyPatch, lines: list[str], record: str
+    host: Host, monkeypatch: pytest.MonkeyPatch, lines: list[str], record: str, others: list[str]
 ) -> None:
     def answered(said: list[str]) -> Outcome:
         def run(_host: Host, _seconds: float, _command: str, _look: str, nonce: str, _profile: str) -> CommandResult:
             # Nobody can guess what sets an answer apart.
             assert len(bytes.fromhex(nonce)) >= 16
-            return CommandResult(host.backend, 0, b"", "\n".join([nonce, *said, nonce]).encode(), b"")
+            text = "\n".join([nonce, *said, nonce]).replace("NONCE", nonce)
+            return CommandResult(host.backend, 0, b"", text.encode(), b"")
 
         monkeypatch.setattr(connection, "run", run)
         return remote.look(host, "ml-m1")
 
-    wanted = {"system": "Darwin", "machine": "arm64", "record_path": "/r.json", "record": record}
+    wanted = {"system": "Darwin", "machine": "arm64", "record_path": "/r.json", "record": record, "others": others}
     assert answered(lines).data("look") == wanted
     assert answered(lines[:2]).ended == "unreachable"
 
@@ -315,11 +321,15 @@ def test_the_first_look(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (remote.look(host, "ml-m1").data("look") or {})["record"] == ""
     path = tmp_path / ".local/share/metal-lab/ml-m1.json"
     path.parent.mkdir(parents=True)
-    path.write_text('{\n"a": 1}')
+    path.write_text('{\n"a": 1, "shell": "/f"}')
+    # Where new terminals are, or were, counts; not what else there is.
+    (path.parent / "b.json").write_text('{"shell": "/home/.zshrc"}')
+    (path.parent / "c.json").write_text('{"shell_created": true}')
     seen = remote.look(host, "ml-m1").data("look")
     assert seen == {
         "system": os.uname().sysname,
         "machine": os.uname().machine,
         "record_path": str(path),
-        "record": '{\n"a": 1}',
+        "record": '{\n"a": 1, "shell": "/f"}',
+        "others": ['{"shell": "/home/.zshrc"}'],
     }

@@ -28,7 +28,7 @@ def test_written_and_read_again(tmp_path: Path) -> None:
         matmul=[Matmul("float32", 512, 1, 0.3, [0.1] * 20, 0.1, 0.1, 0.1, 0.1, 2.0, 2.0, 2.0, False, None)],
     )
     path = write(made, tmp_path)
-    assert [one.name for one in tmp_path.iterdir()] == [path.name] == ["mac-1.json"]
+    assert [one.name for one in tmp_path.iterdir()] == [path.name] == ["mac-1.ml-m1.json"]
     data = json.loads(path.read_text(encoding="utf-8"))
     # A person may read it too.
     assert "é" in path.read_text(encoding="utf-8")
@@ -65,14 +65,15 @@ def test_a_report_without_checks_is_not_written(tmp_path: Path) -> None:
 
 
 def test_file_names() -> None:
-    assert file_name("lab-mac1.example") == "lab-mac1.example.json"
+    assert file_name("lab-mac1.example", "ml-m1") == "lab-mac1.example.ml-m1.json"
+    assert file_name("a.b", "c") != file_name("a", "b.c")
     hostile = ["../../etc/passwd", "a/b", "a_b", "a b", ".hidden", "..", "Mac", "mac", "MAC", "é", "x" * 300, "\x00"]
-    names = [file_name(one) for one in hostile]
-    assert len({one.casefold() for one in names}) == len(hostile)
+    names = [file_name(one, other) for one in hostile for other in hostile]
+    assert len({one.casefold() for one in names}) == len(hostile) ** 2
     for name in names:
         assert Path(name).name == name
         assert not name.startswith((".", "-"))
-        assert len(name) < 128
+        assert len(name) < 250
         assert name.isascii()
 
 
@@ -95,8 +96,25 @@ def test_an_old_result_that_another_run_has_let_go_of_is_no_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = [tmp_path / f"2020010{day}T000000Z-quick.json" for day in range(1, 10)] * history.KEPT
-    monkeypatch.setattr(history, "_of_level", lambda *_: old)
+    monkeypatch.setattr(history, "_all", lambda *_: old)
     assert history.keep(report(), b"{}", tmp_path).read_bytes() == b"{}"
+
+
+def test_the_result_of_a_version_that_knew_one_profile_goes_with_its_own(tmp_path: Path) -> None:
+    text = files.serialize(report(CheckResult("mlx.value", "pass", "right"), SOUND))
+    old = tmp_path / "mac-1.json"
+    old.write_bytes(text.replace(b"ml-m1", b"current"))
+    write(report(SOUND), tmp_path)
+    assert [one.path.name for one in files.gather(tmp_path)[0]] == ["mac-1.json", "mac-1.ml-m1.json"]
+    for content in (text, b"{"):
+        old.write_bytes(content)
+        write(report(SOUND), tmp_path)
+        assert not old.exists()
+    # mac-1 with the profile a is not the machine mac-1.a.
+    (tmp_path / "mac-1.a.json").write_bytes(text.replace(b'"ml-m1"', b'"a"'))
+    files.forget(tmp_path, "mac-1.a", "a")
+    files.forget(tmp_path, "mac-1", "ml-m1")
+    assert [one.name for one in tmp_path.iterdir()] == ["mac-1.a.json"]
 
 
 def test_clocks_may_differ_by_five_minutes() -> None:

@@ -33,7 +33,7 @@ def judge(*, translated: bool, machine: str) -> list[CheckResult]:
         },
     }
     report = HostReport("mac", "mac", "ml-m1", "setup", "2026-11-21T00:00:00Z")
-    subject = EnvironmentJudge(loaded, Record("uv", prefix, (), ""), PLATFORM, {}, report)
+    subject = EnvironmentJudge(loaded, Record("ml-m1", "uv", prefix, (), ""), PLATFORM, {}, report)
     answer = told.outcome("environment", told.records(seen))
     found = told.judged("environment", subject, answer, level="setup", set=["base"])
     return [one for one in found if one.check in ("environment.platform", "environment.python")][::-1]

@@ -44,8 +44,8 @@ def test_a_healthy_machine(machine: Machine) -> None:
     for name in machine.profile.frameworks_on(machine.platform):
         assert done.results[f"{name}.value"] == ("pass", "")
         assert done.results[f"{name}.placement"] == ("pass", "")
-    skipped = [name for name, one in done.results.items() if one[0] == "skip"]
-    # Neither Homebrew nor conda was asked for, and no Apple chip is here.
+    skipped = [name for name, one in done.results.items() if one[0] == "skip" and not name.endswith(".large")]
+    # The fakes have no half precision; neither Homebrew nor conda was asked for, and no Apple chip is here.
     assert {one.split(".")[0] for one in skipped} == {"system", "shell", "machine"}
     assert "HEALTHY" in done.output
     assert "\x1b" not in done.output
@@ -417,6 +417,24 @@ def test_another_active_environment_is_seen_though_the_python_is_ours(mac: Machi
     done = mac.verify("--level", "setup")
     assert done.bad() == {"shell.login": ("fail", "not-on-path")}
     assert "the active environment is /elsewhere" in done.message("shell.login")
+
+
+def test_the_terminals_of_another_profile_are_looked_at_and_named(mac: Machine) -> None:
+    record = json.loads(mac.record_path.read_text(encoding="utf-8"))
+    shell, prefix = record.pop("shell"), str(mac.prefix)
+    elsewhere = str(mac.home / "elsewhere")
+    for name, other in (("current", prefix), ("gone", elsewhere)):
+        text = json.dumps({**record, "profile": name, "prefix": other, "shell": shell})
+        (mac.record_path.parent / f"{name}.json").write_text(text, encoding="utf-8")
+        mac.record(**{**record, "prefix": prefix})
+        done = mac.verify("--level", "setup")
+        if name == "current":
+            assert (done.code, done.bad()) == (0, {}), done.output
+            assert done.message("shell.login").startswith(f"new terminals open in current, and take {prefix}/bin/")
+        else:
+            assert done.bad() == {"shell.login": ("fail", "not-on-path")}
+            assert f"not that of {elsewhere}/bin (its file: {shell})" in done.message("shell.login")
+        (mac.record_path.parent / f"{name}.json").unlink()
 
 
 def test_a_shell_that_does_not_answer(mac: Machine) -> None:

@@ -13,7 +13,7 @@ import pytest
 from _pytest.junitxml import LogXML
 
 from tests.verify import macs
-from tests.verify.runs import AT, NAMES, Lab, said_of
+from tests.verify.runs import AT, NAMES, PROFILE, Lab, said_of
 from verify import ROOT
 from verify import __main__ as verify
 from verify.report import command, page, view
@@ -128,7 +128,7 @@ class Full:
 
 
 def test_a_disk_that_is_full_before_hosts_are_looked_at(lab: Lab) -> None:
-    lab.patch.setattr(files, "replace", Full(files.replace, "mac-1.json"))
+    lab.patch.setattr(files, "replace", Full(files.replace, files.file_name("mac-1", PROFILE)))
     done = lab.verify(level="setup")
     assert done.code == 2
     (line,) = [one for one in done.screen.splitlines() if one]
@@ -164,11 +164,11 @@ def test_a_healthy_result_that_cannot_be_taken_back_goes(lab: Lab) -> None:
     """Written as healthy, then not to be shown, and by then the disk is full."""
     host, write, over = view.host, files.replace, []
 
-    def broken(stored: Any, language: Any) -> Any:
+    def broken(stored: Any, *rest: Any) -> Any:
         if stored.data["host"] == AT:
             over.append(AT)
             raise IndexError("planted")
-        return host(stored, language)
+        return host(stored, *rest)
 
     def replace(path: Path, content: bytes) -> None:
         if over:
@@ -248,7 +248,7 @@ def test_a_run_that_is_killed_tells_of_itself(tmp_path: Path) -> None:
     code, _ = outside(tmp_path, "kill")
     assert code == -signal.SIGKILL
     assert verdicts(tmp_path) == {"mac-1": "healthy", "mac-2": "unverified", "mac-3": "unverified"}
-    text = (tmp_path / "mac-2.json").read_text(encoding="utf-8")
+    text = (tmp_path / "mac-2.ml-m1.json").read_text(encoding="utf-8")
     assert "the run that began then did not come to its end" in text
     assert verify.main(["report", "--results", str(tmp_path)]) == 0
     assert "2 of 3 machines could not be verified" in (tmp_path / page.FILE).read_text(encoding="utf-8")

@@ -1,4 +1,7 @@
-"""The wheels of a lock, for a machine of any platform: chosen by their tags, checked by the lock's hashes.
+"""The wheels of a lock, for machines of any platform: chosen by their tags, checked by the lock's hashes.
+
+A lock may have several wheels of a package, and a Mac takes the newest that its macOS allows: a bundle has what each
+macOS takes, from the profile's floor to the newest.
 
 They lie in `index/files`; `index/simple` is an index of them as PEP 503 describes it, with relative links, so that pip
 and uv take it from a folder and from a web server alike.
@@ -17,6 +20,7 @@ from urllib.parse import urldefrag, urljoin, urlsplit
 from packaging import tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
+from .. import macos
 from ..errors import UserError
 from ..profile.lock import Pin
 from ..profile.model import Platform, Profile
@@ -59,16 +63,25 @@ def links(page: str, url: str) -> Iterator[Link]:
             yield Link(address, name, fragment.removeprefix("sha256="))
 
 
-def supported(python: str, platform: Platform) -> list[tags.Tag]:
-    """Tags of the wheels that a platform takes, the best first.
+def supported(python: str, platform: Platform) -> list[list[tags.Tag]]:
+    """Tags of the wheels that the machines of a platform take, the best first; on a Mac for each macOS.
 
     Raises:
         UserError: the platform's name in the profile has another form.
     """
     version = tuple(int(part) for part in python.split("."))
-    if platform.macos_deployment_target:
-        major, minor = (int(part) for part in platform.macos_deployment_target.split("."))
-        names = list(tags.mac_platforms((major, minor), "arm64"))
+    interpreter = f"cp{''.join(python.split('.'))}"
+    return [
+        [*tags.cpython_tags(version, platforms=names), *tags.compatible_tags(version, interpreter, names)]
+        for names in _platform_tags(platform)
+    ]
+
+
+def _platform_tags(platform: Platform) -> Iterator[list[str]]:
+    """The platform part of the tags that machines take, the best first: of each macOS, or of a Linux."""
+    if floor := platform.macos_floor or platform.macos_deployment_target:
+        for major, minor, _ in macos.served(macos.parse_version(floor)):
+            yield list(tags.mac_platforms((major, minor), "arm64"))
     elif found := re.fullmatch(r"(\w+)-manylinux_2_(\d+)", platform.uv_platform):
         legacy = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
         names = []
@@ -76,11 +89,9 @@ def supported(python: str, platform: Platform) -> list[tags.Tag]:
             names.append(f"manylinux_2_{minor}_{found[1]}")
             if minor in legacy:
                 names.append(f"{legacy[minor]}_{found[1]}")
-        names.append(f"linux_{found[1]}")
+        yield [*names, f"linux_{found[1]}"]
     else:
         raise UserError(f"A bundle for {platform.name} cannot be made: its uv_platform is {platform.uv_platform}.")
-    interpreter = f"cp{''.join(python.split('.'))}"
-    return [*tags.cpython_tags(version, platforms=names), *tags.compatible_tags(version, interpreter, names)]
 
 
 def choose(pin: Pin, offered: Iterable[Link], ranked: list[tags.Tag]) -> Link | None:
@@ -115,23 +126,27 @@ def collect(
     Raises:
         UserError: a wheel cannot be had.
     """
-    ranked = supported(profile.python, platform)
+    rankings = supported(profile.python, platform)
 
-    def have(pin: Pin) -> tuple[str, bool]:
+    def have(pin: Pin) -> list[tuple[str, bool]]:
         page = f"{index}/{pin.name}/"
         offered = list(links(read(page, {"Accept": "text/html"}).decode(), page))
-        link = choose(pin, offered, ranked) or choose(pin, _beside(platform, pin), ranked)
-        if link is None:
-            raise UserError(
-                f"{page} offers no wheel of {pin.name} {pin.version} that {platform.name} takes and the lock allows. "
-                "Is the index (or mirror) complete? Wheels outside it are looked for where UV_FIND_LINKS says."
-            )
-        fetched = fetch(link.url, folder / FILES / link.name, link.digest)
-        _write_page(folder, pin.name, link)
-        return link.name, fetched
+        chosen: dict[str, Link] = {}
+        for ranked in rankings:
+            link = choose(pin, offered, ranked) or choose(pin, _beside(platform, pin), ranked)
+            if link is None:
+                raise UserError(
+                    f"{page} offers no wheel of {pin.name} {pin.version} that {platform.name} takes and the lock "
+                    "allows. Is the index (or mirror) complete? Wheels outside it are looked for where UV_FIND_LINKS "
+                    "says."
+                )
+            chosen.setdefault(link.name, link)
+        fetched = [(name, fetch(link.url, folder / FILES / name, link.digest)) for name, link in chosen.items()]
+        _write_page(folder, pin.name, chosen.values())
+        return fetched
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        done = list(pool.map(have, pins))
+        done = [one for several in pool.map(have, pins) for one in several]
     return [name for name, _ in done], [name for name, fetched in done if fetched]
 
 
@@ -146,11 +161,11 @@ def _beside(platform: Platform, pin: Pin) -> Iterator[Link]:
             yield from links(read(place).decode(), place)
 
 
-def _write_page(folder: Path, name: str, link: Link) -> None:
+def _write_page(folder: Path, name: str, have: Iterable[Link]) -> None:
     """The page of a package: every file of it that the bundle has, for one platform or several."""
     page = folder / PAGES / name / "index.html"
     page.parent.mkdir(parents=True, exist_ok=True)
-    entries = {link.name: link.digest}
+    entries = {link.name: link.digest for link in have}
     if page.exists():
         entries |= {one.name: one.digest for one in links(page.read_text(encoding="utf-8"), "file:///index/simple/x/")}
     anchors = [

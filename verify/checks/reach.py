@@ -1,5 +1,8 @@
 """The first look at a machine: whether it answers, and what environment its record names."""
 
+from contextlib import suppress
+from dataclasses import replace
+
 from ..documents import MalformedError
 from ..profile.model import Profile
 from ..results.model import CheckResult
@@ -24,6 +27,7 @@ class ReachJudge:
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
         self._path = self._text = ""
+        self._others: list[str] = []
         self.platform = ""
         self.found: Record | None = None
 
@@ -31,7 +35,7 @@ class ReachJudge:
         """The check environment.reachable."""
         data = report.data
         self.platform = f"{data['system'].lower()}-{data['machine']}"
-        self._path, self._text = data["record_path"], data["record"]
+        self._path, self._text, self._others = data["record_path"], data["record"], data["others"]
         return [CheckResult("environment.reachable", "pass", f"answers, {self.platform}")]
 
     def record(self, _report: Report) -> list[CheckResult]:
@@ -47,6 +51,13 @@ class ReachJudge:
                 raise MalformedError(f"it names {', '.join(strange)}, which the profile {name} does not know")
         except MalformedError as error:
             return [failed(_RECORD, "bad-record", f"{self._path}: {error}")]
-        self.found = found
+        self.found = replace(found, other=self._other())
         message = f"{found.prefix}, with {', '.join(found.frameworks) or 'no frameworks'}"
         return [CheckResult(_RECORD, "pass", message)]
+
+    def _other(self) -> Record | None:
+        """The other profile's environment that has the block in the shell file, as far as its record can be read."""
+        for text in self._others:
+            with suppress(MalformedError):
+                return record.parse(text, None)
+        return None

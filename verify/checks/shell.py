@@ -1,5 +1,6 @@
 """What a new shell finds, as a new terminal window starts it, judged against the record."""
 
+import shlex
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -19,7 +20,7 @@ def wanted(record: Record) -> dict[str, str]:
         "conda": ""
         if record.conda and record.conda.init
         else "nobody asked for `conda init` here (the record says so)",
-        "login": "" if record.shell else "no shell file was set up on this machine (the record names none)",
+        "login": "" if record.terminal else "no shell file was set up on this machine (the record names none)",
     }
 
 
@@ -65,9 +66,14 @@ def _conda(record: Record, data: dict[str, Any]) -> tuple[str, str]:
 
 
 def _login(record: Record, data: dict[str, Any]) -> tuple[str, str]:
-    wanted_bin = str(PurePosixPath(record.prefix) / "bin")
+    assert record.terminal
+    wanted_bin = str(PurePosixPath(record.terminal.prefix) / "bin")
     if str(PurePosixPath(data["python"]).parent) != wanted_bin:
         return f"a new {data['shell']} takes {data['python'] or 'no Python'}, not that of {wanted_bin}", ""
+    if record.terminal is not record:
+        parts = f"{shlex.quote(f'{record.prefix}/etc/metal-lab')}/*.sh"
+        here = f'for part in {parts}; do . "$part"; done'
+        return "", f"new terminals open in {record.terminal.profile}, and take {data['python']}; for this one: {here}"
     if data["active"] != data["wanted"]:
         return (
             f"in a new {data['shell']} the active environment is {data['active'] or 'none'}, not {data['wanted']}",
@@ -77,5 +83,5 @@ def _login(record: Record, data: dict[str, Any]) -> tuple[str, str]:
 
 
 def _fail(record: Record, check: str, message: str) -> CheckResult:
-    place = f" (its file: {record.shell})" if record.shell else ""
+    place = f" (its file: {record.terminal.shell})" if record.terminal else ""
     return failed(check, FAULT, f"{message}{place}")

@@ -1,16 +1,17 @@
 """The check itself: every load that the environment's files can lead to, one process each."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from . import macho, packages, pjrt, plugins, runtimes
+from ..macos import Version, show_version
+from . import macho, metallib, packages, pjrt, plugins, runtimes
 from .dyld import Process
-from .findings import Finding, Result
+from .findings import SHOWN, Finding, Result
 from .macho import Image, MalformedError
 from .packages import Package, Target
 from .plugins import Plugin
 from .symbols import Missing, Symbols
-from .system import System, show_version
+from .system import System
 from .tree import SITE, Tree
 
 Progress = Callable[[str], None]
@@ -57,7 +58,12 @@ class Check:
         self.target = target
         self.progress = progress
         self.result = Result(findings=list(tree.findings))
-        self.symbols = Symbols(self.result.counts)
+        self.symbols = Symbols(self.result.counts, tree.known.tables)
+        needed = [image.minos for image in tree.images.values() if image.platform == macho.MACOS]
+        needed += [metallib.needs(libraries) for libraries in tree.metallibs.values()]
+        self.points = target.points(one for one in needed if one is not None)
+        for sentence in tree.assumptions:
+            self.result.assume(sentence)
         self.system = System(target.floor)
         self._owners: dict[str, str] = {}
         self._packages: dict[str, Package] = {}
@@ -77,9 +83,10 @@ class Check:
         self._add(findings)
         if self.hashes:
             self._add(packages.check_files(self.tree, found, self.result.counts))
-        self._add(packages.check_tags(found, self.target))
+        self._add(packages.check_tags(found, self.target, self.points))
         self._add(packages.check_requirements(found, self.target))
         self._check_builds()
+        self._check_metallibs()
         opened, findings = plugins.find(self.tree, found)
         self._add(findings)
         self.progress(f"following the loads of {len(self.tree.images)} Mach-O images")
@@ -88,7 +95,20 @@ class Check:
         self._check_plugins(opened)
         self._add(runtimes.check(self.tree, self.symbols, self._loaders))
         self._conclude(len(found))
+        everywhere = self._shown(self.points)
+        self.result.findings = [
+            replace(one, releases=one.releases or everywhere, package=self._package_of(one.subject))
+            for one in self.result.findings
+        ]
+        self.result.releases = everywhere
         return self.result
+
+    def _package_of(self, subject: str) -> str | None:
+        """The package that a finding's subject belongs to, or is."""
+        for name in (subject, subject.partition(">")[0], subject.partition("+")[0]):
+            if name in self._owners or name in self._packages:
+                return self._owners.get(name, name)
+        return None
 
     def _add(self, findings: Iterable[Finding]) -> None:
         self.result.findings.extend(findings)
@@ -107,12 +127,33 @@ class Check:
                         Finding(
                             "too-new",
                             image.path,
-                            f"It is built for macOS {show_version(image.minos)} and newer; the profile promises "
-                            f"{show_version(self.target.floor)}. dyld does not refuse it for that, but symbols that "
-                            "are newer fail.",
+                            f"It is built for macOS {show_version(image.minos)} and newer. dyld does not refuse it for "
+                            "that, but symbols that are newer fail.",
+                            details=(f"macOS {show_version(image.minos)}",),
+                            releases=self._shown(one for one in self.points if one < image.minos),
                         )
                     ]
                 )
+
+    def _check_metallibs(self) -> None:
+        """Metal libraries that a macOS would refuse."""
+        for path, libraries in self.tree.metallibs.items():
+            needed = metallib.needs(libraries)
+            if needed is None or needed > self.target.floor:
+                known = f"macOS {show_version(needed)}" if needed else "a newer macOS than is known here"
+                message = (
+                    f"Its Metal code is {', or '.join(map(str, libraries))}. A macOS that does not know that AIR or "
+                    "language refuses it; on another that is older than it is made for, its kernels may use what is "
+                    "not there."
+                )
+                releases = self._shown(one for one in self.points if needed is None or one < needed)
+                self._add([Finding("metal-version", path, message, details=(known,), releases=releases)])
+            if len(libraries) > 1:
+                made_for = " and ".join(sorted({show_version(one.made_for) for one in libraries}))
+                self.result.assume(f"{path} opens that of its Metal libraries, made for {made_for}, which fits.")
+
+    def _shown(self, points: Iterable[Version]) -> tuple[str, ...]:
+        return tuple(map(show_version, points))
 
     def _find_roots(self, opened: list[Plugin]) -> list[Root]:
         """All that is loaded on its own account: modules, plugins, programs, then what nothing else links to."""
@@ -138,7 +179,7 @@ class Check:
 
     def _is_module(self, image: Image, module: str) -> bool:
         try:
-            return self.symbols.exports(image).find(f"_PyInit_{module.rpartition('.')[2]}") is not None
+            return self.symbols.tables.exports(image).find(f"_PyInit_{module.rpartition('.')[2]}") is not None
         except MalformedError as error:
             self._damage(image, error)
             return False
@@ -321,9 +362,14 @@ class Check:
         for image in self.tree.images.values():
             counts.dependencies += len(image.dependencies)
             counts.system_dependencies += sum(self.system.is_system(one.name) for one in image.dependencies)
+        counts.flat_symbols = len(self.symbols.assumed)
+        if self.symbols.assumed:
+            images = sorted({one[0] for one in self.symbols.assumed})
+            more = f" and {len(images) - SHOWN} more" if len(images) > SHOWN else ""
+            self.result.assume(
+                f"macOS has the symbols that these look up in all images and that none of the environment exports: "
+                f"{', '.join(images[:SHOWN])}{more}."
+            )
         for path in sorted(self.system.assumed):
             self.result.assume(f"macOS has {path}.")
-        self.result.assume(
-            f"{counts.system_symbols} symbols bound to macOS's libraries and {counts.python_symbols} bound to Python "
-            "are there."
-        )
+        self.result.assume("All symbols that are bound to macOS's libraries and to Python are there.")

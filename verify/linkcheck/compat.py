@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -18,6 +19,7 @@ from .. import ROOT
 from ..errors import UserError
 from ..profile import model as profiles
 from ..profile.model import Profile
+from ..profile.names import DEFAULT
 from . import document, staging
 from .command import PLATFORM, check_folder, say, target_of
 from .document import Row
@@ -34,7 +36,11 @@ def main(arguments: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--package", action="append", type=_package, metavar="NAME=VERSION,…")
-    parser.add_argument("--profile", default="ml-m1", help="takes Python and macOS's floor from it (default: ml-m1)")
+    parser.add_argument(
+        "--profile",
+        default=DEFAULT,
+        help="takes Python and macOS's floor from it, where a matrix names no other one (default: %(default)s)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there as well")
     options = parser.parse_args(arguments)
     loaded = profiles.load(options.profile)
@@ -44,7 +50,7 @@ def main(arguments: list[str]) -> int:
         loads = all(row.loads for row in rows)
     else:
         matrices = yaml.safe_load(MATRICES.read_text(encoding="utf-8"))["matrices"]
-        checked = [(matrix, list(check(matrix["packages"], loaded))) for matrix in matrices]
+        checked = [(matrix, list(check(matrix["packages"], _profile_of(matrix, loaded)))) for matrix in matrices]
         rows = [row for _, found in checked for row in found]
         today = datetime.now(UTC).date().isoformat()
         DOCUMENT.write_text(document.render(checked, loaded, today), encoding="utf-8")
@@ -89,6 +95,11 @@ def _row(versions: dict[str, str], loaded: Profile, folder: Path) -> Row:
     findings = [one for one in report.findings if document.concerns(one, names)]
     notes = [one for one in report.assumptions if "PJRT" in one]
     return Row(versions, declared, tuple(findings), tuple(notes))
+
+
+def _profile_of(matrix: dict[str, Any], default: Profile) -> Profile:
+    """The profile that a matrix takes Python and macOS's floor from."""
+    return profiles.load(matrix["profile"]) if "profile" in matrix else default
 
 
 def _package(text: str) -> tuple[str, list[str]]:

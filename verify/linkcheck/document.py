@@ -4,20 +4,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..profile.model import Profile
-from .findings import Finding
+from .findings import LOADING, Finding
 
-_LOADING = {
-    "damaged",
-    "missing-dependency",
-    "missing-symbol",
-    "no-arm64",
-    "pjrt-version",
-    "plugin-entry",
-    "too-new",
-    "wheel-tag",
-    "wrong-platform",
-}
-"""Kinds of findings that keep something from loading."""
 _BAR = "&#124;"
 
 
@@ -47,7 +35,7 @@ def concerns(finding: Finding, names: set[str]) -> bool:
     """Whether a finding says something about how the named packages load together."""
     if finding.kind == "requirement":
         return set(finding.subject.split(">")) <= names
-    return finding.kind in _LOADING
+    return finding.kind in LOADING
 
 
 def as_data(row: Row) -> dict[str, Any]:
@@ -111,8 +99,8 @@ def render(checked: list[tuple[dict[str, Any], list[Row]]], loaded: Profile, tod
         "them again), and change `verify/linkcheck/matrices.yml` to ask about other versions. It looks only into the "
         "macOS wheels: nothing here ran on a Mac.",
         "",
-        f"Renewed on {today}, for CPython {loaded.python} on Apple silicon with macOS {floor} or newer, with uploads "
-        f"up to {loaded.locked_on}.",
+        f"Renewed on {today}, for CPython {loaded.python} on Apple silicon, in the wheels that macOS {floor} takes, "
+        f"with uploads up to {loaded.locked_on}.",
         "",
         "*loads*: every library is found and every symbol that one wheel takes from another is exported by it, "
         "followed by dyld's rules from the Python statement that starts it. It does not say that the results are "
@@ -127,6 +115,8 @@ def render(checked: list[tuple[dict[str, Any], list[Row]]], loaded: Profile, tod
         parts += ["", f"## {matrix['title']}", ""]
         if "about" in matrix:
             parts += [matrix["about"].strip(), ""]
+        if "profile" in matrix:
+            parts += [f"With the Python and macOS of the profile `{matrix['profile']}`.", ""]
         parts.append(table(rows))
         reports = [_report(one, rows) for one in matrix.get("reports", [])]
         if reports:

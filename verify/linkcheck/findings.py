@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from packaging.specifiers import SpecifierSet
+
 from ..profile.model import AcceptedFinding
 
 SHOWN = 8
@@ -19,8 +21,10 @@ class Finding:
         message: what was found and what it means, one sentence.
         chain: how the subject comes to be loaded, outermost first, for example ("import tensorflow", "…/x.dylib").
         symbols: the symbols that are missing.
-        details: every path, place or package concerned.
+        details: every path, place, package or release concerned.
         accepted: the profile's word that it is known, or None.
+        releases: the releases of macOS that it is found on; each stands for all up to the next that is told apart.
+        package: the package that has the file, or is the subject.
     """
 
     kind: str
@@ -30,6 +34,8 @@ class Finding:
     symbols: tuple[str, ...] = ()
     details: tuple[str, ...] = ()
     accepted: AcceptedFinding | None = None
+    releases: tuple[str, ...] = ()
+    package: str | None = None
 
     @property
     def id(self) -> str:
@@ -49,6 +55,7 @@ class Counts:
         system_dependencies: those among them that macOS must have.
         symbols: symbols that an image binds to the environment and that were looked up there.
         system_symbols: symbols bound to macOS's libraries, assumed to be there.
+        flat_symbols: symbols looked up in all images that none exports, assumed in macOS's libraries.
         python_symbols: symbols bound to Python itself, assumed to be there.
         hashed: files whose hash was compared with their package's RECORD.
     """
@@ -63,6 +70,7 @@ class Counts:
     system_symbols: int = 0
     python_symbols: int = 0
     hashed: int = 0
+    flat_symbols: int = 0
 
 
 @dataclass
@@ -72,11 +80,27 @@ class Result:
     findings: list[Finding] = field(default_factory=list)
     assumptions: list[str] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
+    releases: tuple[str, ...] = ()
 
     def assume(self, sentence: str) -> None:
         """Note something that the check takes for granted, once."""
         if sentence not in self.assumptions:
             self.assumptions.append(sentence)
+
+
+LOADING = {
+    "damaged",
+    "metal-version",
+    "missing-dependency",
+    "missing-symbol",
+    "no-arm64",
+    "pjrt-version",
+    "plugin-entry",
+    "too-new",
+    "wheel-tag",
+    "wrong-platform",
+}
+"""Kinds of findings that keep something from loading."""
 
 
 def accept(findings: Iterable[Finding], accepted: Iterable[AcceptedFinding], where: str) -> list[Finding]:
@@ -87,16 +111,37 @@ def accept(findings: Iterable[Finding], accepted: Iterable[AcceptedFinding], whe
         accepted: what the profile accepts.
         where: the profile's file, for the message.
     """
-    by_id = {one.finding: one for one in accepted}
-    marked = [replace(one, accepted=by_id.get(one.id)) for one in findings]
-    found = {one.id for one in marked}
+    entries = list(accepted)
+    marked: list[Finding] = []
+    for finding in findings:
+        rest = finding
+        for entry in entries:
+            covered = _covered(rest, entry)
+            if covered == rest.releases:
+                rest = replace(rest, accepted=entry)
+                break
+            if covered:
+                marked.append(replace(rest, accepted=entry, releases=covered))
+                rest = replace(rest, releases=tuple(one for one in rest.releases if one not in covered))
+        marked.append(rest)
+    used = {id(one.accepted) for one in marked}
     stale = [
         Finding(
             "stale-acceptance",
             one.finding,
-            f"{where} accepts it ({one.reason}), and it is no longer found: remove the entry.",
+            f"{where} accepts it ({one.reason}), and it is no longer found"
+            f"{f' on macOS {one.macos}' if one.macos else ''}: remove the entry.",
         )
-        for one in by_id.values()
-        if one.finding not in found
+        for one in entries
+        if id(one) not in used
     ]
     return marked + stale
+
+
+def _covered(finding: Finding, entry: AcceptedFinding) -> tuple[str, ...] | None:
+    """The releases on which an entry accepts a finding; None where it is about another one."""
+    if entry.finding != finding.id:
+        return None
+    if entry.macos is None:
+        return finding.releases
+    return tuple(SpecifierSet(entry.macos).filter(finding.releases))

@@ -8,7 +8,7 @@ and <mach-o/fixup-chains.h>. Only what is bound and exported matters here, not t
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .macho import Image, MalformedError
 
@@ -90,6 +90,7 @@ class Exports:
             # "try old slow way": without a trie dyld searches the symbol table (Loader.cpp, hasExportedSymbol).
             self._globals = dict(_global_symbols(image))
         self._known: dict[str, Export | None] = {}
+        self._beginnings: dict[str, bool] = {}
 
     def find(self, name: str) -> Export | None:
         """What the image exports under a name.
@@ -106,7 +107,21 @@ class Exports:
                 self._known[name] = self._walk(key, name)
         return self._known[name]
 
-    def _walk(self, key: bytes, name: str) -> Export | None:
+    def has_beginning(self, beginning: str) -> bool:
+        """Whether a name that the image exports begins so.
+
+        Raises:
+            MalformedError: the trie is damaged on the way there.
+        """
+        key = beginning.encode(errors="surrogateescape")
+        if self._globals is not None:
+            return any(name.startswith(key) for name in self._globals)
+        if beginning not in self._beginnings:
+            self._beginnings[beginning] = self._walk(key, beginning, whole=False) is not None
+        return self._beginnings[beginning]
+
+    def _walk(self, key: bytes, name: str, *, whole: bool = True) -> Export | None:
+        """Follow the trie to a name, or only until all names below begin with it."""
         trie, at, rest = self._trie, 0, key
         if not trie:
             return None
@@ -114,6 +129,8 @@ class Exports:
         while at not in visited:
             visited.add(at)
             size, start = _uleb(trie, at)
+            if not rest and not whole:
+                return Export(SELF, name)
             if size and not rest:
                 return _terminal(trie, start, start + size, name)
             position = start + size
@@ -125,6 +142,8 @@ class Exports:
                 if end < 0:
                     raise MalformedError("a name in the exports trie does not end")
                 child, after = _uleb(trie, end + 1)
+                if not whole and rest and trie.startswith(rest, position, end):
+                    return Export(SELF, name)
                 if rest.startswith(trie[position:end]):  # ld64 writes empty edges too
                     rest, at = rest[end - position :], child
                     break
@@ -134,6 +153,26 @@ class Exports:
             if at >= len(trie):
                 raise MalformedError("the exports trie points outside itself")
         raise MalformedError("the exports trie goes in a circle")
+
+
+@dataclass
+class Tables:
+    """The tables of images, each read once: checks of several releases share most images."""
+
+    _exports: dict[Image, Exports] = field(default_factory=dict)
+    _imports: dict[Image, list[Import]] = field(default_factory=dict)
+
+    def exports(self, image: Image) -> Exports:
+        """The exports of an image."""
+        if image not in self._exports:
+            self._exports[image] = Exports(image)
+        return self._exports[image]
+
+    def imports(self, image: Image) -> list[Import]:
+        """The symbols that an image binds."""
+        if image not in self._imports:
+            self._imports[image] = imports(image)
+        return self._imports[image]
 
 
 def imports(image: Image) -> list[Import]:

@@ -24,6 +24,8 @@ from macholib import mach_o
 from macholib.MachO import MachOHeader
 from macholib.ptypes import sizeof
 
+from ..macos import Version
+
 MAX_FILE = 2 << 30
 """Largest file that is looked into, in bytes; the largest known wheel file is 0.6 GB."""
 MAX_COMMANDS = 4 << 20
@@ -55,8 +57,6 @@ PLATFORMS = {
     7: "iOS simulator",
     11: "visionOS",
 }
-
-Version = tuple[int, int, int]
 
 
 class MalformedError(Exception):

@@ -7,13 +7,11 @@ entry points as in its entry points specification.
 import base64
 import configparser
 import csv
-import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email import message_from_string
-from pathlib import Path
 
 from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
@@ -21,17 +19,18 @@ from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms, pa
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from ..macos import Version as MacOS
+from ..macos import show_version
 from . import macho
 from .findings import Counts, Finding
-from .system import show_version
 from .tree import Tree
 
+_AT_ONCE = 2
 _MAX_TEXT = 64 << 20
 _MAX_ROWS = 1_000_000
 _OURS = {".lock"}
 """What uv itself leaves at the top of the folder."""
 _MAX_SOURCE = 4 << 20
-_IMPORT = re.compile(rb"^\s*(?:import|from)\s+([A-Za-z_]\w*)", re.MULTILINE)
 _EXTENSION_MODULE = re.compile(r"\.(?P<tag>[^./]+)\.so$")
 
 
@@ -75,21 +74,31 @@ class Target:
         python: Python's minor version, for example 3.11.
         floor: oldest macOS.
         pjrt_compatibility: whether ENABLE_PJRT_COMPATIBILITY is set in the environment.
+        later: the first releases of newer macOS that take the same wheels.
     """
 
     python: str
-    floor: macho.Version
+    floor: MacOS
     pjrt_compatibility: bool
+    later: tuple[MacOS, ...] = ()
+
+    def points(self, needed: Iterable[MacOS]) -> tuple[MacOS, ...]:
+        """The releases at which something changes: the target's own, and those from which on a file is made for them.
+
+        Args:
+            needed: the oldest macOS of each file.
+        """
+        starts = (self.floor, *self.later)
+        own = {version for version in needed if any(one[0] == version[0] and one < version for one in starts)}
+        return tuple(sorted({*starts, *own}))
 
     @property
-    def tags(self) -> frozenset[Tag]:
-        """The wheel tags that fit."""
+    def tags(self) -> list[Tag]:
+        """The wheel tags that fit on the oldest macOS, the best first."""
         version = tuple(int(part) for part in self.python.split("."))
         platforms = list(mac_platforms((self.floor[0], self.floor[1]), "arm64"))
         interpreter = f"cp{version[0]}{version[1]}"
-        return frozenset(
-            [*cpython_tags(version, platforms=platforms), *compatible_tags(version, interpreter, platforms)]
-        )
+        return [*cpython_tags(version, platforms=platforms), *compatible_tags(version, interpreter, platforms)]
 
     @property
     def markers(self) -> dict[str, str]:
@@ -244,11 +253,13 @@ def check_files(tree: Tree, packages: Iterable[Package], counts: Counts) -> Iter
     counts.hashed += len(waiting)
     different: dict[str, list[str]] = {}
     by_name = {package.name: package for package, _ in waiting}
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        digests = pool.map(lambda one: _digest(tree.root / one[1].path), waiting)
-        for (package, row), digest in zip(waiting, digests, strict=True):
-            if digest != row.sha256:
-                different.setdefault(package.name, []).append(f"{row.path}: another hash than in RECORD")
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(
+            pool.map(tree.read_digests, ([row.path for _, row in waiting[part::_AT_ONCE]] for part in range(_AT_ONCE)))
+        )
+    for package, row in waiting:
+        if tree.digest(row.path) != row.sha256:
+            different.setdefault(package.name, []).append(f"{row.path}: another hash than in RECORD")
     for name, paths in different.items():
         yield _record_lies(by_name[name], paths)
 
@@ -262,22 +273,25 @@ def _record_lies(package: Package, details: list[str]) -> Finding:
     )
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def check_tags(packages: Iterable[Package], target: Target, points: Iterable[MacOS]) -> Iterator[Finding]:
+    """Wheels for another Python, another platform or a newer macOS than those of a target.
 
-
-def check_tags(packages: Iterable[Package], target: Target) -> Iterator[Finding]:
-    """Wheels for another Python, another platform or a newer macOS than the floor."""
-    fitting = target.tags
+    Args:
+        packages: the installed ones.
+        target: what they are meant for.
+        points: its releases that are told apart.
+    """
+    starts = [(start, frozenset(replace(target, floor=start).tags)) for start in (target.floor, *target.later)]
     for package in packages:
-        if package.tags and not package.tags & fitting:
+        first = next((start for start, fitting in starts if package.tags & fitting), None)
+        if package.tags and first != target.floor:
             tags = ", ".join(sorted(map(str, package.tags)))
             yield Finding(
                 "wheel-tag",
                 package.name,
                 f"{package.name} {package.version} is a wheel for {tags}; needed is one for CPython {target.python} "
                 f"on arm64 and macOS {show_version(target.floor)} or older.",
+                releases=tuple(show_version(one) for one in points if first is None or one < first),
             )
 
 
@@ -350,10 +364,10 @@ def for_another_python(path: str, python: str) -> bool:
 def uses(tree: Tree, package: Package, others: Iterable[Package]) -> list[str]:
     """Names of the other packages that a package declares as requirements, or whose modules its Python code imports."""
     declared = {canonicalize_name(one.name) for one in package.requires}
-    imported: set[str] = set()
+    imported: set[bytes] = set()
     for row in package.rows:
         if row.path.endswith(".py") and 0 < tree.files.get(row.path, 0) <= _MAX_SOURCE:
-            imported.update(_IMPORT.findall((tree.root / row.path).read_bytes()))
+            imported.update(tree.imports(row.path))
     found = []
     for other in others:
         modules = {row.path.split("/")[0].removesuffix(".py").encode() for row in other.rows}

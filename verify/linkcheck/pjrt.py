@@ -9,6 +9,7 @@ must be its own and the minor one at least kMinPjRtMinor; without it both must b
 in that function, which is found by a message that only it has.
 """
 
+import functools
 import mmap
 import re
 import struct
@@ -92,7 +93,7 @@ def plugin_version(image: Image, symbols: Symbols) -> tuple[int, int]:
         _UnreadableError: GetPjrtApi does more than load an address.
         MalformedError: the file is damaged.
     """
-    entry = symbols.exports(image).find(JAX.entry)
+    entry = symbols.tables.exports(image).find(JAX.entry)
     if entry is None or not image.segments:
         raise _UnreadableError(f"{JAX.entry} is not exported")
     start = image.segments[0].address + entry.value
@@ -122,15 +123,25 @@ def _window(tree: Tree) -> tuple[Window, str]:
     tried: list[str] = []
     for path, image in sorted(tree.images.items()):
         if path.startswith("jaxlib/") and path.count("/") == 1:
-            with image.file.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                message = data.find(_MESSAGE)
-                if message < 0:
-                    continue
-                try:
-                    return _read_window(image, data, message), path
-                except _UnreadableError as error:
-                    tried.append(f"{path}: {error}")
+            found = _window_of(image)
+            if isinstance(found, Window):
+                return found, path
+            if found is not None:
+                tried.append(f"{path}: {found}")
     raise _UnreadableError("; ".join(tried) or "no file of jaxlib has the comparison")
+
+
+@functools.lru_cache(maxsize=16)
+def _window_of(image: Image) -> Window | str | None:
+    """What an image accepts, or why that cannot be read; None where it is not the one that compares."""
+    with image.file.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        message = data.find(_MESSAGE)
+        if message < 0:
+            return None
+        try:
+            return _read_window(image, data, message)
+        except _UnreadableError as error:
+            return str(error)
 
 
 def _read_window(image: Image, data: mmap.mmap, message: int) -> Window:

@@ -94,7 +94,7 @@ def find(tree: Tree, packages: Iterable[Package]) -> tuple[list[Plugin], list[Fi
 def check_entry(plugins: Iterable[Plugin], symbols: Symbols) -> Iterator[Finding]:
     """Plugins without the symbol that their framework calls first."""
     for plugin in plugins:
-        if symbols.exports(plugin.image).find(plugin.host.entry) is None:
+        if symbols.tables.exports(plugin.image).find(plugin.host.entry) is None:
             yield Finding(
                 "plugin-entry",
                 plugin.image.path,

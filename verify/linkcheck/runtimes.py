@@ -57,7 +57,7 @@ def check(tree: Tree, symbols: Symbols, loaders: Callable[[Image], Iterable[str]
 
 def _exports(symbols: Symbols, image: Image, name: str) -> bool:
     try:
-        return symbols.exports(image).find(name) is not None
+        return symbols.tables.exports(image).find(name) is not None
     except MalformedError:
         return False  # reported where the image is loaded
 

@@ -6,22 +6,38 @@ uv checks the hashes, takes wheels from its cache and links them into place, so 
 import os
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
+from packaging.pylock import (
+    PackageWheel,
+    Pylock,
+    PylockSelectError,
+    PylockValidationError,
+    is_valid_pylock_path,
+)
 from uv import find_uv_bin
 
 from ..errors import UserError
+from ..macos import show_version
 from ..profile.model import Platform, Profile
+from .packages import Target
+
+if TYPE_CHECKING:
+    from packaging.markers import Environment
 
 
-def lay_down_lock(profile: Profile, platform: Platform, folder: Path) -> None:
-    """Put the packages of a profile's lock into a folder.
+def lay_down_lock(profile: Profile, platform: Platform, folder: Path, macos: str) -> None:
+    """Put the packages of a profile's lock into a folder, in the wheels that uv takes on a release of macOS.
 
     Raises:
         UserError: uv could not, with its message.
     """
-    lock = profile.lock_path(platform.name)
-    _install(profile.python, platform, folder, ["--require-hashes", "--no-deps", "-r", str(lock)])
+    lock = ["--require-hashes", "--no-deps", "-r", str(profile.lock_path(platform.name))]
+    _install(profile.python, replace(platform, macos_deployment_target=macos), folder, lock)
 
 
 def lay_down(
@@ -52,6 +68,49 @@ def lay_down_alone(requirements: list[str], python: str, platform: Platform, fol
     _install(python, platform, folder, ["--no-deps", *requirements], cache)
 
 
+def lay_down_file(file: Path, target: Target, folder: Path) -> None:
+    """Put the packages of a requirements file or a lock into a folder, as a Mac with the target's oldest macOS would.
+
+    Args:
+        file: a pylock.toml or pylock.NAME.toml (PEP 751), a uv.lock, or requirements for pip.
+        target: what they are meant for.
+        folder: a new folder.
+
+    Raises:
+        UserError: the file cannot be read, or the packages cannot be had as wheels.
+    """
+    requirements = folder.with_suffix(".txt")
+    if is_valid_pylock_path(file):
+        requirements.write_text("".join(_wheels(file, target)), encoding="utf-8")
+        arguments = ["--require-hashes", "--no-deps", "-r", str(requirements)]
+    elif file.name == "uv.lock":
+        export = ["export", "--quiet", "--no-config", "--frozen", "--no-emit-project", "--no-header", "--no-annotate"]
+        export += ["--format", "requirements.txt", "--output-file", str(requirements)]
+        where = ["--project", str(file.parent), "--python", sys.executable, "--no-python-downloads"]
+        _run([*export, *where], dict(os.environ), f"read {file}")
+        arguments = ["--no-deps", "-r", str(requirements)]
+    else:
+        arguments = ["-r", str(file)]
+    platform = Platform("darwin-arm64", "aarch64-apple-darwin", macos_deployment_target=show_version(target.floor))
+    _install(target.python, platform, folder, arguments)
+
+
+def _wheels(file: Path, target: Target) -> Iterator[str]:
+    """The wheels that a lock gives to a target, as lines of requirements."""
+    try:
+        lock = Pylock.from_dict(tomllib.loads(file.read_text(encoding="utf-8")))
+        chosen = list(lock.select(environment=cast("Environment", target.markers), tags=target.tags))
+    except (OSError, ValueError, PylockSelectError, PylockValidationError) as error:
+        raise UserError(f"{file} cannot be used: {error}") from error
+    for package, wheel in chosen:
+        if not isinstance(wheel, PackageWheel) or "sha256" not in wheel.hashes:
+            raise UserError(
+                f"{file} has no wheel of {package.name} for Python {target.python}: only wheels are checked."
+            )
+        place = wheel.url or (file.parent / str(wheel.path)).resolve().as_uri()
+        yield f"{package.name} @ {place} --hash=sha256:{wheel.hashes['sha256']}\n"
+
+
 def _install(python: str, platform: Platform, folder: Path, arguments: list[str], cache: Path | None = None) -> None:
     environment = dict(os.environ)
     if cache is not None:
@@ -59,7 +118,8 @@ def _install(python: str, platform: Platform, folder: Path, arguments: list[str]
     if platform.macos_deployment_target:
         # Without it uv assumes an older macOS and picks older wheels.
         environment["MACOSX_DEPLOYMENT_TARGET"] = platform.macos_deployment_target
-    command = [find_uv_bin(), "pip", "install", "--quiet", "--no-config", "--only-binary", ":all:"]
+    command = ["pip", "install", "--quiet", "--no-config", "--only-binary", ":all:"]
+    command += ["--link-mode", "hardlink"]  # on a Mac it would make clones, which cannot be told to be the same file
     where = [
         "--python",
         sys.executable,
@@ -68,12 +128,11 @@ def _install(python: str, platform: Platform, folder: Path, arguments: list[str]
         "--python-platform",
         platform.uv_platform,
     ]
-    done = subprocess.run(
-        [*command, *where, "--target", str(folder), *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    what = f"lay the packages down for {platform.name}"
+    _run([*command, *where, "--target", str(folder), *arguments], environment, what)
+
+
+def _run(arguments: list[str], environment: dict[str, str], what: str) -> None:
+    done = subprocess.run([find_uv_bin(), *arguments], env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise UserError(f"uv could not lay the packages down for {platform.name}:\n{done.stderr.strip()}")
+        raise UserError(f"uv could not {what}:\n{done.stderr.strip()}")

@@ -4,6 +4,7 @@ After dyld's Loader.cpp: `resolveSymbol` for the library ordinals, `hasExportedS
 itself, through re-exported symbols and through re-exported libraries.
 """
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
@@ -11,12 +12,13 @@ from typing import Literal
 from . import linkedit
 from .dyld import Outcome, Process, Where
 from .findings import Counts
-from .linkedit import Exports, Import
+from .linkedit import Import, Tables
 from .macho import Image
 
 Answer = Literal["yes", "system", "no"]
 """Exported by the environment; by macOS, for all that is known; by nobody."""
 
+_FAMILY = re.compile(r"_+[A-Za-z0-9]+_(?=.)")
 _PYTHON_PREFIXES = ("_Py", "__Py")
 _NO_SUCH_LIBRARY = Outcome("missing")
 
@@ -38,15 +40,17 @@ class Missing:
 
 @dataclass
 class Symbols:
-    """Looks symbols up; what it has read of an image it keeps.
+    """Looks symbols up.
 
     Attributes:
         counts: symbols looked up are counted here, each once for an image and what its links led to.
+        tables: what has been read of images.
+        assumed: images' paths and the symbols that they look up in all images and macOS is taken to have.
     """
 
     counts: Counts
-    _exports: dict[str, Exports] = field(default_factory=dict)
-    _imports: dict[str, list[Import]] = field(default_factory=dict)
+    tables: Tables = field(default_factory=Tables)
+    assumed: set[tuple[str, str]] = field(default_factory=set)
     _checked: dict[tuple[str, tuple[Outcome, ...]], tuple[list[Missing], list[Import]]] = field(default_factory=dict)
     _counted: set[str] = field(default_factory=set)
 
@@ -61,9 +65,13 @@ class Symbols:
         if key not in self._checked:
             self._checked[key] = self._check_links(process, image, outcomes)
         missing, anywhere = self._checked[key]
-        return missing + [
-            Missing(image.path, one.name, None) for one in anywhere if not self._found_anywhere(process, one)
-        ]
+        for one in anywhere:
+            if not self._exported_anywhere(process, one.name):
+                if not (self._known_in_macos(process, one) or self._may_be_macos(process, one)):
+                    missing = [*missing, Missing(image.path, one.name, None)]
+                elif one.ordinal != linkedit.WEAK_LOOKUP:
+                    self.assumed.add((image.path, one.name))
+        return missing
 
     def _check_links(
         self, process: Process, image: Image, outcomes: tuple[Outcome, ...]
@@ -72,7 +80,7 @@ class Symbols:
         missing: list[Missing] = []
         anywhere: list[Import] = []
         tally: Counter[Where] = Counter()
-        for one in self.imports(image):
+        for one in self.tables.imports(image):
             if one.ordinal > 0:
                 outcome = outcomes[one.ordinal - 1] if one.ordinal <= len(outcomes) else _NO_SUCH_LIBRARY
                 where, provider = outcome.where, outcome.image
@@ -110,22 +118,38 @@ class Symbols:
             MalformedError: a table of an image is damaged.
         """
         found: dict[str, list[str]] = {}
-        for one in self.imports(image):
+        for one in self.tables.imports(image):
             if one.weak or not 0 < one.ordinal <= len(image.dependencies):
                 continue
-            if process.outcomes[image.path][one.ordinal - 1].where == "missing" and not self._found_anywhere(
-                process, one
+            if (
+                process.outcomes[image.path][one.ordinal - 1].where == "missing"
+                and not self._exported_anywhere(process, one.name)
+                and not self._known_in_macos(process, one)
             ):
                 found.setdefault(image.dependencies[one.ordinal - 1].name, []).append(one.name)
         return found
 
-    def _found_anywhere(self, process: Process, one: Import) -> bool:
-        if any(self._own(image, one.name) for image in process.loaded.values()):
-            return True
+    def _exported_anywhere(self, process: Process, name: str) -> bool:
+        return any(self.tables.exports(image).find(name) is not None for image in process.loaded.values())
+
+    def _known_in_macos(self, process: Process, one: Import) -> bool:
         if one.ordinal == linkedit.WEAK_LOOKUP and any("libc++" in name for name in process.system_loaded):
             # C++'s runtime has definitions that others may replace, such as operator new; its symbols are not known.
             return True
         return process.system.has_symbol(one.name, process.system_loaded)
+
+    def _may_be_macos(self, process: Process, one: Import) -> bool:
+        """Whether a symbol that is looked up in all images, and that none of the environment exports, may be macOS's.
+
+        It is not where something that is loaded exports names that begin alike, as libtensorflow_framework does for
+        `_TF_AssignUpdateVariable`: then it is that library which should have it.
+        """
+        if one.ordinal != linkedit.FLAT_LOOKUP or not process.system.may_have_symbol(one.name, process.system_loaded):
+            return False
+        family = _FAMILY.match(one.name)
+        return family is None or not any(
+            self.tables.exports(image).has_beginning(family.group()) for image in process.loaded.values()
+        )
 
     def exported(self, process: Process, image: Image, name: str) -> Answer:
         """Whether a loaded image exports a symbol, itself or through what it re-exports."""
@@ -138,7 +162,7 @@ class Symbols:
                 continue
             searched.add((current.path, wanted))
             outcomes = process.outcomes.get(current.path, ())
-            entry = self.exports(current).find(wanted)
+            entry = self.tables.exports(current).find(wanted)
             if entry is not None:
                 if entry.ordinal == linkedit.SELF:
                     return "yes"
@@ -156,21 +180,6 @@ class Symbols:
                     elif outcome.where == "system":
                         answer = "system"
         return answer
-
-    def _own(self, image: Image, name: str) -> bool:
-        return self.exports(image).find(name) is not None
-
-    def exports(self, image: Image) -> Exports:
-        """The exports of an image."""
-        if image.path not in self._exports:
-            self._exports[image.path] = Exports(image)
-        return self._exports[image.path]
-
-    def imports(self, image: Image) -> list[Import]:
-        """The symbols that an image binds."""
-        if image.path not in self._imports:
-            self._imports[image.path] = linkedit.imports(image)
-        return self._imports[image.path]
 
 
 def _special(one: Import, image: Image) -> tuple[Where, Image | None]:

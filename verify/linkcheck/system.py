@@ -5,16 +5,19 @@ that were seen in Apple's SDKs, each with its source; others, and those seen onl
 profile's floor, are taken to exist, and the result says so.
 """
 
+import functools
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .macho import Image, Version
+from ..macos import Version, parse_version
+from .macho import Image
 from .tree import PREFIX
 
 _DATA = Path(__file__).with_name("macos_libraries.json")
+_LIBSYSTEM = Path(__file__).with_name("libsystem.txt")
 _FOLDERS = ("/usr/lib/", "/System/Library/", "/System/iOSSupport/", "/System/DriverKit/")
 """Where the shared cache has libraries: Loader.cpp, `mightBeInSharedCache`."""
 _FALLBACKS_UNTIL: Version = (13, 0, 0)
@@ -54,8 +57,20 @@ class System:
             self.assumed.add(path)
 
     def has_symbol(self, name: str, loaded: set[str]) -> bool:
-        """Whether a symbol's name is one that only a certain library has, and that library is loaded."""
-        return any(name.startswith(prefix) and library in loaded for prefix, library in self._prefixes.items())
+        """Whether a symbol is one of libSystem, which every process has, or of another library that is loaded."""
+        names, beginnings = _libsystem()
+        return (
+            name in names
+            or name.startswith(beginnings)
+            or any(name.startswith(prefix) and library in loaded for prefix, library in self._prefixes.items())
+        )
+
+    def may_have_symbol(self, name: str, loaded: set[str]) -> bool:
+        """Whether a library that is loaded, and of whose symbols nothing is known, may have a symbol.
+
+        None has C++ for others: a C++ name outside namespace std is never macOS's.
+        """
+        return not name.startswith("__Z") and not loaded <= {"/usr/lib/libSystem.B.dylib", *self._prefixes.values()}
 
     def is_python(self, path: str) -> bool:
         """Whether a path is the environment's libpython, which comes with Python and not with a wheel."""
@@ -73,16 +88,12 @@ class System:
                 yield path
 
 
-def parse_version(text: str) -> Version:
-    """Read a version such as 14.4 or 14.4.1."""
-    parts = [int(part) for part in text.split(".")]
-    major, minor, patch = [*parts, 0, 0][:3]
-    return major, minor, patch
-
-
-def show_version(version: Version) -> str:
-    """Write a version as Apple does: 14.4, 14.4.1."""
-    return ".".join(str(part) for part in (version if version[2] else version[:2]))
+@functools.cache
+def _libsystem() -> tuple[frozenset[str], tuple[str, ...]]:
+    """The names of libSystem's symbols, and what others begin with."""
+    lines = _LIBSYSTEM.read_text(encoding="utf-8").splitlines()
+    words = [word for line in lines if not line.startswith("#") for word in line.split()]
+    return frozenset(words), tuple(word[:-1] for word in words if word.endswith("*"))
 
 
 def _normal(path: str) -> str:

@@ -43,6 +43,9 @@ class Probe(Protocol):
     def work(self) -> benchmark.Work:
         """Return what is timed on the device."""
 
+    def matmul(self, a: Any, b: Any, dtype: str = "float32") -> Any:
+        """Return a @ b, computed on the device in a kind of numbers, as float32 numpy array."""
+
     def operations(self) -> Operations:
         """Return what it computes on the device, for verify/probes/numbers.py."""
 
@@ -100,13 +103,12 @@ def stages(probe: Probe, parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
         return benchmark.sustain(probe.work(), parameters["soak_s"], parameters["window_s"], installed, seed)
 
     def large() -> dict[str, Any]:
-        operations = probe.operations()
-        if not numbers.has(operations, LARGE_DTYPE):
+        if not numbers.has(probe.matmul, LARGE_DTYPE):
             return {"error": None, "said": "the device has no " + LARGE_DTYPE}
         random = np.random.default_rng(seed)
         m, k, n = parameters["large"]
         a, b = normal(random, m, k, dtype=LARGE_DTYPE), normal(random, k, n, dtype=LARGE_DTYPE)
-        error = residual(a, b, operations["matmul"](a, b, dtype=LARGE_DTYPE), seed, LARGE_DTYPE)
+        error = residual(a, b, probe.matmul(a, b, dtype=LARGE_DTYPE), seed, LARGE_DTYPE)
         return {"error": error, "said": ""}
 
     def numeric() -> dict[str, Any]:
@@ -135,7 +137,7 @@ def stages(probe: Probe, parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
     def memory() -> dict[str, Any]:
         random = np.random.default_rng(seed)
         a, b = (random.standard_normal((MEMORY_N, MEMORY_N), dtype=np.float32) for _ in range(2))
-        matmul = probe.operations()["matmul"]
+        matmul = probe.matmul
         # What a first product sets up, workspaces and compiled kernels, is kept rightly.
         matmul(a, b)
         gc.collect()

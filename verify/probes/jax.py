@@ -48,18 +48,24 @@ class Jax:
         """See framework.Probe."""
         return _Work(self.jax, self.numpy, self.device)
 
-    def operations(self) -> Operations:
+    def matmul(self, a: Any, b: Any, dtype: str = "float32") -> Any:
         """See framework.Probe."""
+        return self._on_device(self.numpy.matmul)(a, b, dtype=dtype)
+
+    def _on_device(self, function: Any) -> Any:
         jax, jnp = self.jax, self.numpy
 
-        def on_device(function: Any) -> Any:
-            def run(*arrays: Any, dtype: str = "float32") -> Any:
-                placed = (jax.device_put(one, self.device) for one in arrays)
-                kind = getattr(jnp, dtype)
-                result = function(*(one.astype(kind) if one.dtype == jnp.float32 else one for one in placed))
-                return jax.device_get(result.astype(jnp.float32))
+        def run(*arrays: Any, dtype: str = "float32") -> Any:
+            placed = (jax.device_put(one, self.device) for one in arrays)
+            kind = getattr(jnp, dtype)
+            result = function(*(one.astype(kind) if one.dtype == jnp.float32 else one for one in placed))
+            return jax.device_get(result.astype(jnp.float32))
 
-            return run
+        return run
+
+    def operations(self) -> Operations:
+        """See framework.Probe."""
+        jax, jnp, on_device = self.jax, self.numpy, self._on_device
 
         def conv1d(x: Any, w: Any) -> Any:
             return jax.lax.conv_general_dilated(x, w, (1,), "VALID", dimension_numbers=("NWC", "WIO", "NWC"))
@@ -87,7 +93,7 @@ class Jax:
 
         return {
             "relu": on_device(jax.nn.relu),
-            "matmul": on_device(jnp.matmul),
+            "matmul": self.matmul,
             "conv1d": on_device(conv1d),
             "softmax": on_device(jax.nn.softmax),
             "sum": on_device(lambda x: jnp.sum(x, -1)),

@@ -54,18 +54,24 @@ class Mlx:
         """See framework.Probe."""
         return _Work(self.mx)
 
-    def operations(self) -> Operations:
+    def matmul(self, a: Any, b: Any, dtype: str = "float32") -> Any:
         """See framework.Probe."""
+        return self._on_device(self.mx.matmul)(a, b, dtype=dtype)
+
+    def _on_device(self, function: Any) -> Any:
         mx = self.mx
 
-        def on_device(function: Any) -> Any:
-            def run(*arrays: Any, dtype: str = "float32") -> Any:
-                placed = (mx.array(one) for one in arrays)
-                kind = getattr(mx, dtype)
-                result = function(*(one.astype(kind) if one.dtype == mx.float32 else one for one in placed))
-                return np.array(result.astype(mx.float32))
+        def run(*arrays: Any, dtype: str = "float32") -> Any:
+            placed = (mx.array(one) for one in arrays)
+            kind = getattr(mx, dtype)
+            result = function(*(one.astype(kind) if one.dtype == mx.float32 else one for one in placed))
+            return np.array(result.astype(mx.float32))
 
-            return run
+        return run
+
+    def operations(self) -> Operations:
+        """See framework.Probe."""
+        mx, on_device = self.mx, self._on_device
 
         def conv1d(x: Any, w: Any) -> Any:
             # MLX's order of the weights is (filters, width, channels).
@@ -82,7 +88,7 @@ class Mlx:
 
         return {
             "relu": on_device(self.nn.relu),
-            "matmul": on_device(mx.matmul),
+            "matmul": self.matmul,
             "conv1d": on_device(conv1d),
             "softmax": on_device(lambda x: mx.softmax(x, axis=-1)),
             "sum": on_device(lambda x: mx.sum(x, axis=-1)),

@@ -50,20 +50,25 @@ class PyTorch:
         """See framework.Probe."""
         return _Work(self.torch, self.device)
 
-    def operations(self) -> Operations:
+    def matmul(self, a: Any, b: Any, dtype: str = "float32") -> Any:
         """See framework.Probe."""
+        return self._on_device(self.torch.matmul)(a, b, dtype=dtype)
+
+    def _on_device(self, function: Any) -> Any:
         torch = self.torch
 
+        def run(*arrays: Any, dtype: str = "float32") -> Any:
+            placed = (torch.from_numpy(one).to(self.device) for one in arrays)
+            kind = getattr(torch, dtype)
+            result = function(*(one.to(kind) if one.is_floating_point() else one for one in placed))
+            return result.detach().float().cpu().numpy()
+
+        return run
+
+    def operations(self) -> Operations:
+        """See framework.Probe."""
+        torch, on_device = self.torch, self._on_device
         functional = torch.nn.functional
-
-        def on_device(function: Any) -> Any:
-            def run(*arrays: Any, dtype: str = "float32") -> Any:
-                placed = (torch.from_numpy(one).to(self.device) for one in arrays)
-                kind = getattr(torch, dtype)
-                result = function(*(one.to(kind) if one.is_floating_point() else one for one in placed))
-                return result.detach().float().cpu().numpy()
-
-            return run
 
         def conv1d(x: Any, w: Any) -> Any:
             # PyTorch's order is (batch, channels, length) and (filters, channels, width).
@@ -83,7 +88,7 @@ class PyTorch:
 
         return {
             "relu": on_device(torch.relu),
-            "matmul": on_device(torch.matmul),
+            "matmul": self.matmul,
             "conv1d": on_device(conv1d),
             "softmax": on_device(lambda x: torch.softmax(x, -1)),
             "sum": on_device(lambda x: x.sum(-1)),

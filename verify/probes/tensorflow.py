@@ -48,18 +48,24 @@ class TensorFlow:
         """See framework.Probe."""
         return _Work(self.tf, self.device)
 
-    def operations(self) -> Operations:
+    def matmul(self, a: Any, b: Any, dtype: str = "float32") -> Any:
         """See framework.Probe."""
+        return self._on_device(self.tf.matmul)(a, b, dtype=dtype)
+
+    def _on_device(self, function: Any) -> Any:
         tf = self.tf
 
-        def on_device(function: Any) -> Any:
-            def run(*arrays: Any, dtype: str = "float32") -> Any:
-                with tf.device(self.device):
-                    placed = (tf.constant(one) for one in arrays)
-                    result = function(*(tf.cast(one, dtype) if one.dtype == tf.float32 else one for one in placed))
-                    return tf.cast(result, tf.float32).numpy()
+        def run(*arrays: Any, dtype: str = "float32") -> Any:
+            with tf.device(self.device):
+                placed = (tf.constant(one) for one in arrays)
+                result = function(*(tf.cast(one, dtype) if one.dtype == tf.float32 else one for one in placed))
+                return tf.cast(result, tf.float32).numpy()
 
-            return run
+        return run
+
+    def operations(self) -> Operations:
+        """See framework.Probe."""
+        tf, on_device = self.tf, self._on_device
 
         def linear(x: Any, w: Any, b: Any) -> Any:
             rows = tf.reshape(x, (-1, x.shape[-1]))
@@ -89,7 +95,7 @@ class TensorFlow:
 
         return {
             "relu": on_device(tf.nn.relu),
-            "matmul": on_device(tf.matmul),
+            "matmul": self.matmul,
             "conv1d": on_device(lambda x, w: tf.nn.conv1d(x, w, stride=1, padding="VALID")),
             "softmax": on_device(tf.nn.softmax),
             "sum": on_device(lambda x: tf.reduce_sum(x, axis=-1)),

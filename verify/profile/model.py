@@ -9,18 +9,18 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from packaging.specifiers import SpecifierSet
 
 from .. import ROOT
 from ..errors import UserError
 from . import yaml_lines
 from .lock import Lock
+from .names import DEFAULT, name_of
 
 PROFILES = ROOT / "profiles"
 PROBES = ROOT / "verify" / "probes"
 BASE = "base"
 """Name of the package set that every environment has, beside those of the frameworks."""
-DEFAULT = "ml-m1"
-"""The profile of who names none."""
 ARRAYS, LANGUAGE_MODEL = "arrays", "language_model"
 """Kinds of framework: one that computes with arrays, and one that runs language models with the arrays of another."""
 
@@ -82,11 +82,19 @@ class Framework(PackageSet):
 
 @dataclass(frozen=True)
 class AcceptedFinding:
-    """A finding of the link check that is known: its id, why it is accepted, and where that can be read up."""
+    """A finding of the link check that is known.
+
+    Attributes:
+        finding: its id.
+        reason: why it is accepted.
+        link: where that can be read up.
+        macos: the releases on which it is, as a version specifier; None for all on which it is found.
+    """
 
     finding: str
     reason: str
     link: str
+    macos: str | None = None
 
 
 @dataclass(frozen=True)
@@ -143,6 +151,15 @@ class Profile:
         """Return the base set or a framework's set by name."""
         return self.base if name == BASE else self.frameworks[name]
 
+    def known_on(self, macos: str) -> list[str]:
+        """What is known of the packages on one release of macOS and not on all: why it is accepted, and where to read.
+
+        Args:
+            macos: its version, for example 26.1.
+        """
+        known = (one for one in self.accepted_findings if one.macos and SpecifierSet(one.macos).contains(macos))
+        return list(dict.fromkeys(f"{one.reason} {one.link}" for one in known))
+
     def lock_path(self, platform: str) -> Path:
         """Path of a platform's lock file."""
         return self.directory / f"{self.platform(platform).name}.lock"
@@ -176,11 +193,6 @@ class Profile:
 def names(profiles: Path = PROFILES) -> list[str]:
     """Names of the profiles that exist."""
     return sorted(path.parent.name for path in profiles.glob("*/profile.yml"))
-
-
-def name_of(which: str) -> str:
-    """What the profile is called that `load` would take for `which`, whether or not there is one."""
-    return Path(which).expanduser().resolve().name if "/" in which else which or DEFAULT
 
 
 def titles(profiles: Path = PROFILES) -> dict[str, str]:

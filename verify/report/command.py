@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> int:
         prog="python -m verify report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--results", default=FOLDER, type=Path, help="folder with HOST.json files (default: %(default)s)"
+        "--results", default=FOLDER, type=Path, help="folder with HOST.PROFILE.json files (default: %(default)s)"
     )
     parser.add_argument("--lang", help=language.HELP)
     given = parser.parse_args(arguments)
@@ -36,6 +36,6 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         raise UserError(f"The page cannot be written: {error}. Set --results to a folder that can be.") from error
     print(spoken.gettext("Report: %(path)s", path=near(path)))
-    for host, failure in broken.items():
-        print(documents.plain(f"{host} could not be shown: {type(failure).__name__}: {failure}"), file=sys.stderr)
+    for name, failure in broken.items():
+        print(documents.plain(f"{name} could not be shown: {type(failure).__name__}: {failure}"), file=sys.stderr)
     return 2 if broken else 0

@@ -1,13 +1,14 @@
 """`python -m verify compare`: what became slower, or fails, since an earlier run or beside the rest of the fleet.
 
 A figure is a regression when its quartiles do not touch the older ones and its median is 5 % lower or more. Figures are
-compared with those of the same chip, framework, device, kind of number and size only.
+compared with those of the same profile, chip, framework, device, kind of number and size only.
 
 exit code: 0 no regression, 1 regressions, 2 nothing could be compared
 """
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,9 +26,9 @@ _EPILOG = """\
 examples:
   python -m verify compare                                each machine of results/ with its run before
   python -m verify compare before/ results/               folder with folder, machine by machine
-  python -m verify compare before/mac-1.json results/mac-1.json
+  python -m verify compare before/mac-1.ml-m1.json results/mac-1.ml-m1.json
   python -m verify compare --fleet results/               each machine with the median of the others of its chip
-  python -m verify compare --fleet results/ new-mac.json  one machine with the median of the fleet
+  python -m verify compare --fleet results/ new.json      one machine with the median of the fleet
 """
 
 
@@ -50,8 +51,10 @@ def main(arguments: list[str]) -> int:
         found = _old_and_new(_read(given.results[0]), _read(given.results[1]))
     else:
         found = _with_history(given.results[0] if given.results else Path(FOLDER))
+    count = Counter(one.host for one in found)
     for one in found:
-        for line in _lines(one, spoken):
+        title = one.host if count[one.host] == 1 else f"{one.host} ({one.profile})"
+        for line in _lines(one, title, spoken):
             # Hosts' names and files' names may hold anything.
             print(plain(line))
     if any(one.regressed for one in found):
@@ -65,7 +68,7 @@ def _old_and_new(old: list[Stored], new: list[Stored]) -> list[Comparison]:
     paired = {one.path for pair in pairs for one in pair}
     for kind, side in (("only-old", old), ("only-new", new)):
         alone = [one for one in side if one.path not in paired]
-        found += [Comparison(one.data["host"], obstacle=Obstacle(kind)) for one in alone]
+        found += [Comparison(one.data["host"], one.data["profile"], obstacle=Obstacle(kind)) for one in alone]
     return found
 
 
@@ -74,11 +77,11 @@ def _with_history(path: Path) -> list[Comparison]:
     folder = path if path.is_dir() else path.parent
     found = []
     for one in _read(path):
-        host, level = one.data["host"], one.data["level"]
-        earlier = history.before(folder, host, one.data["started"], level)
+        host, profile, level = one.data["host"], one.data["profile"], one.data["level"]
+        earlier = history.before(folder, host, profile, one.data["started"], level)
         if earlier is None:
-            values: dict[str, object] = {"level": level, "folder": history.folder(folder, host)}
-            found.append(Comparison(host, obstacle=Obstacle("no-earlier", values)))
+            values = {"profile": profile, "level": level, "folder": history.folder(folder, host)}
+            found.append(Comparison(host, profile, obstacle=Obstacle("no-earlier", values)))
             continue
         try:
             before = load(earlier)
@@ -86,7 +89,8 @@ def _with_history(path: Path) -> list[Comparison]:
                 raise MalformedError(f"it is of the machine {before.data['host']!r}")
             found.append(comparison.compare(before, one))
         except MalformedError as error:
-            found.append(Comparison(host, obstacle=Obstacle("unreadable", {"file": earlier, "reason": error})))
+            values = {"file": earlier, "reason": error}
+            found.append(Comparison(host, profile, obstacle=Obstacle("unreadable", values)))
     return found
 
 
@@ -104,11 +108,11 @@ def _read(path: Path) -> list[Stored]:
         raise UserError(f"{path}: {error}. Name a JSON file that `python -m verify` wrote.") from error
 
 
-def _lines(one: Comparison, spoken: Language) -> Iterator[str]:
-    """A comparison in words."""
+def _lines(one: Comparison, title: str, spoken: Language) -> Iterator[str]:
+    """A comparison in words; `title` is what to call the machine."""
     if one.obstacle:
         reason = spoken.lookup(comparison.OBSTACLES[one.obstacle.kind]) % one.obstacle.values
-        yield spoken.gettext("%(host)s: not compared: %(reason)s", host=one.host, reason=reason)
+        yield spoken.gettext("%(host)s: not compared: %(reason)s", host=title, reason=reason)
         return
     against = f"{one.against}, {one.since}" if one.since else one.against
     count = len(one.slower) + len(one.worse)
@@ -117,14 +121,14 @@ def _lines(one: Comparison, spoken: Language) -> Iterator[str]:
             "%(host)s: %(n)s regression (against %(against)s; %(compared)s compared)",
             "%(host)s: %(n)s regressions (against %(against)s; %(compared)s compared)",
             count,
-            host=one.host,
+            host=title,
             against=against,
             compared=one.compared,
         )
     else:
         yield spoken.gettext(
             "%(host)s: no regression (against %(against)s; %(compared)s compared)",
-            host=one.host,
+            host=title,
             against=against,
             compared=one.compared,
         )
@@ -178,7 +182,10 @@ def _parser() -> argparse.ArgumentParser:
         help="files or folders with results; without OLD, the run before in the history (default: results)",
     )
     parser.add_argument(
-        "--fleet", type=Path, metavar="FOLDER", help="compare with the median of the other machines of the same chip"
+        "--fleet",
+        type=Path,
+        metavar="FOLDER",
+        help="compare with the median of the other machines of the same chip and profile",
     )
     parser.add_argument("--lang", help=language.HELP)
     return parser

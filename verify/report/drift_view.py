@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import documents
+from ..results.drift import Known
 from .language import Language
-from .view import State
+from .view import State, title
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,8 @@ class Drifted:
     """A machine that was looked at.
 
     Attributes:
-        name: as the inventory has it.
+        host, profile: what was looked at; no profile where the machine could not be asked.
+        title: what to call it.
         state: fail where it could not be looked at to the end, warn where something would change.
         word: what is to be said of it, in words.
         when: the time of the look, for people; `looked` for programs.
@@ -21,7 +23,9 @@ class Drifted:
         changes: task, and the difference's lines as one text.
     """
 
-    name: str
+    host: str
+    profile: str
+    title: str
     state: State
     word: str
     when: str
@@ -30,18 +34,22 @@ class Drifted:
     changes: list[tuple[str, str]]
 
 
-def drifted(known: dict[str, dict[str, Any]], language: Language) -> list[Drifted]:
+def drifted(known: Known, language: Language) -> list[Drifted]:
     """The machines, those first that could not be looked at, then those that have drifted.
 
     Args:
-        known: by name, after drift.schema.json.
+        known: after drift.schema.json.
         language: to write in.
     """
-    made = [_one(name, entry, language) for name, entry in known.items()]
-    return sorted(made, key=lambda one: (("fail", "warn", "pass").index(one.state), one.name))
+    made = [
+        _one(host, profile, title(host, profile, alone=len(profiles) == 1), entry, language)
+        for host, profiles in known.items()
+        for profile, entry in profiles.items()
+    ]
+    return sorted(made, key=lambda one: (("fail", "warn", "pass").index(one.state), one.title))
 
 
-def _one(name: str, entry: dict[str, Any], language: Language) -> Drifted:
+def _one(host: str, profile: str, name: str, entry: dict[str, Any], language: Language) -> Drifted:
     count = len(entry["changes"])
     state: State = "fail" if entry["problem"] else "warn" if count else "pass"
     words = {
@@ -50,7 +58,9 @@ def _one(name: str, entry: dict[str, Any], language: Language) -> Drifted:
         "pass": language.gettext("as it should be"),
     }
     return Drifted(
-        name=name,
+        host=host,
+        profile=profile,
+        title=name,
         state=state,
         word=words[state],
         when=f"{language.time(documents.time_of(entry['time']))} UTC",

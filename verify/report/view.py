@@ -1,5 +1,6 @@
 """What the page shows of a result, made ready for the template: in words, in order, with charts."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -63,7 +64,7 @@ class HostView:
     """A host on the page.
 
     Attributes:
-        anchor: of its section.
+        anchor, title: of its section.
         name, address, profile, level: as the result has them.
         state: its worst finding; unverified where nothing is said of it.
         verdict: in words.
@@ -78,6 +79,7 @@ class HostView:
     """
 
     anchor: str
+    title: str
     name: str
     address: str
     profile: str
@@ -95,8 +97,13 @@ class HostView:
     checks: list[Check]
 
 
-def host(stored: Stored, language: Language) -> HostView:
-    """What the page shows of a result."""
+def title(host: str, profile: str, *, alone: bool) -> str:
+    """What to call a result: its machine, and its profile where there are others of the same machine."""
+    return host if alone else f"{host} ({profile})"
+
+
+def host(stored: Stored, language: Language, called: str) -> HostView:
+    """What the page shows of a result that is called so."""
     data = stored.data
     results = {one["result"] for one in data["checks"]}
     state: State = "fail" if "fail" in results else "warn" if "warn" in results else "pass"
@@ -104,6 +111,7 @@ def host(stored: Stored, language: Language) -> HostView:
         state = "unverified"
     return HostView(
         anchor="",
+        title=called,
         name=data["host"],
         address=data["address"],
         profile=data["profile"],
@@ -133,7 +141,12 @@ def host(stored: Stored, language: Language) -> HostView:
 
 def urgency(one: HostView) -> tuple[int, str]:
     """Sorts hosts: those that need a person first."""
-    return _ORDER[one.state], one.name
+    return _ORDER[one.state], one.title
+
+
+def worst(states: Iterable[State]) -> State:
+    """What counts of several results of one machine."""
+    return min(states, key=_ORDER.__getitem__)
 
 
 def _verdict(state: State, language: Language) -> str:

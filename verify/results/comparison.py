@@ -21,12 +21,13 @@ MIN_FLEET = 3
 OBSTACLES = {
     "chip-unknown": "the chip of one of them is not known",
     "other-chip": "the chips differ: %(old)s and %(new)s",
+    "other-profile": "the profiles differ: %(old)s and %(new)s",
     "nothing-common": "no check and no figure is in both",
-    "small-fleet": "%(count)s other machines with %(chip)s, needed are %(needed)s",
+    "small-fleet": "%(count)s other machines with %(chip)s and the profile %(profile)s, needed are %(needed)s",
     "fleet-unmeasured": "it has no figure that %(needed)s other machines have as well",
     "only-old": "it is among the old results only",
     "only-new": "it is among the new results only",
-    "no-earlier": "there is no earlier result of level %(level)s in %(folder)s",
+    "no-earlier": "there is no earlier result of the profile %(profile)s and level %(level)s in %(folder)s",
     "unreadable": "%(file)s: %(reason)s",
 }
 """Why nothing was compared, by kind."""
@@ -99,7 +100,7 @@ class Comparison:
     """A machine compared.
 
     Attributes:
-        host: its name.
+        host, profile: of its result.
         against: what with: a host, or a chip with the number of other machines.
         since: start of the older result, "" for a fleet.
         slower, worse: the regressions.
@@ -109,6 +110,7 @@ class Comparison:
     """
 
     host: str
+    profile: str
     against: str = ""
     since: str = ""
     slower: list[Slower] = field(default_factory=list)
@@ -151,7 +153,7 @@ def figures(data: dict[str, Any]) -> dict[Measured, Figure]:
 
 def compare(old: Stored, new: Stored) -> Comparison:
     """A newer result against an older one, of the same machine or of one with the same chip."""
-    made = Comparison(new.data["host"], old.data["host"], old.data["started"])
+    made = Comparison(new.data["host"], new.data["profile"], old.data["host"], old.data["started"])
     made.obstacle = _difference(old.data, new.data)
     if made.obstacle:
         return made
@@ -170,16 +172,19 @@ def compare(old: Stored, new: Stored) -> Comparison:
 
 
 def against_fleet(one: Stored, fleet: Iterable[Stored]) -> Comparison:
-    """A machine against the median of the fleet's other machines with the same chip."""
-    made = Comparison(one.data["host"])
+    """A machine against the median of the fleet's other machines with the same chip and profile."""
+    host, profile = one.data["host"], one.data["profile"]
+    made = Comparison(host, profile)
     kind = chip(one.data)
     if kind is None:
         made.obstacle = Obstacle("chip-unknown")
         return made
-    others = [other for other in fleet if other.data["host"] != one.data["host"] and chip(other.data) == kind]
+    alike = [other for other in fleet if (other.data["profile"], chip(other.data)) == (profile, kind)]
+    others = [other for other in alike if other.data["host"] != host]
     made.against = f"{len(others)} x {_said(kind)}"
     if len(others) < MIN_FLEET:
-        made.obstacle = Obstacle("small-fleet", {"count": len(others), "chip": _said(kind), "needed": MIN_FLEET})
+        values = {"count": len(others), "chip": _said(kind), "profile": profile, "needed": MIN_FLEET}
+        made.obstacle = Obstacle("small-fleet", values)
         return made
     gathered: dict[Measured, list[Figure]] = {}
     for other in others:
@@ -199,6 +204,8 @@ def _said(kind: tuple[str, int | None]) -> str:
 
 def _difference(old: dict[str, Any], new: dict[str, Any]) -> Obstacle | None:
     """Why two results cannot be compared."""
+    if old["profile"] != new["profile"]:
+        return Obstacle("other-profile", {"old": old["profile"], "new": new["profile"]})
     before, now = chip(old), chip(new)
     if before is None or now is None:
         # Of a machine that did not answer there is its failure only, and that is worth telling.
@@ -223,11 +230,11 @@ def _fenced(group: list[Figure]) -> Figure:
 
 
 def pairs(old: list[Stored], new: list[Stored]) -> Iterator[tuple[Stored, Stored]]:
-    """The results of the same host in both; two single results are one pair, whatever their hosts are called."""
+    """The results of the same host and profile in both; two single results are one pair, whatever they are of."""
     if len(old) == len(new) == 1:
         yield old[0], new[0]
         return
-    before = {one.data["host"]: one for one in old}
+    before = {(one.data["host"], one.data["profile"]): one for one in old}
     for one in new:
-        if one.data["host"] in before:
-            yield before[one.data["host"]], one
+        if earlier := before.get((one.data["host"], one.data["profile"])):
+            yield earlier, one

@@ -1,7 +1,7 @@
-"""Drift: what a run with --check would change on each machine, kept in results/drift/drift.json for the report."""
+"""Drift: what a run with --check would change, by machine and profile, kept in results/drift/drift.json."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,9 @@ from ..documents import MalformedError
 from .files import SKEW, replace
 
 SCHEMA = Path(__file__).resolve().parent / "drift.schema.json"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+Known = dict[str, dict[str, dict[str, Any]]]
+"""By machine and profile, what a check would change."""
 FILE = Path("drift") / "drift.json"
 """Below the results' folder."""
 HEAD_LINES = 40
@@ -44,8 +46,8 @@ def _lines(value: object) -> list[str]:
     return text.splitlines()
 
 
-def read(folder: Path) -> dict[str, dict[str, Any]]:
-    """What is known of each machine, by name, after drift.schema.json; {} where nothing was looked at.
+def read(folder: Path) -> Known:
+    """What is known of each machine, after drift.schema.json; {} where nothing was looked at.
 
     Args:
         folder: the results'.
@@ -57,21 +59,23 @@ def read(folder: Path) -> dict[str, dict[str, Any]]:
     if not path.exists():
         return {}
     data = documents.check(documents.parse(documents.read_text(path)), SCHEMA)
-    known: dict[str, dict[str, Any]] = data["hosts"]
+    known: Known = data["hosts"]
     latest = datetime.now(UTC) + SKEW
-    for name, entry in known.items():
+    for name, entry in ((name, entry) for name, profiles in known.items() for entry in profiles.values()):
         if documents.time_of(entry["time"]) > latest:
             raise MalformedError(f"the time of {name!r}, {entry['time']}, has not been yet")
     return known
 
 
-def renew(folder: Path, looked: Mapping[str, dict[str, Any]], converged: Iterable[str]) -> bool:
+def renew(folder: Path, looked: Known, converged: Mapping[str, str]) -> bool:
     """Bring the file up to date after a run; without anything to tell it goes.
+
+    A machine that could not be asked has one entry, under "", in place of all others; the next one takes its place.
 
     Args:
         folder: the results'.
-        looked: by machine what a check found.
-        converged: machines that a run has put in order, whose drift is no more.
+        looked: what a check found.
+        converged: machines that a run has put in order for a profile, whose drift is no more.
 
     Returns:
         whether it tells something else now.
@@ -81,8 +85,13 @@ def renew(folder: Path, looked: Mapping[str, dict[str, Any]], converged: Iterabl
     except MalformedError:
         # Of another version, or nobody's: this run's is made in its place.
         before = {}
-    gone = set(converged)
-    after = {name: entry for name, entry in before.items() if name not in gone} | dict(looked)
+    # Nothing takes the place of what was put in order.
+    news: Known = {**looked, **{name: {profile: {}} for name, profile in converged.items()}}
+    after = dict(before)
+    for name, new in news.items():
+        kept = {} if "" in new else {one: entry for one, entry in after.get(name, {}).items() if one not in ("", *new)}
+        after[name] = kept | {one: entry for one, entry in new.items() if entry}
+    after = {name: profiles for name, profiles in after.items() if profiles}
     if after == before:
         return False
     path = folder / FILE

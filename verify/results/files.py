@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -45,11 +46,58 @@ class Refused:
     reason: str
 
 
-def file_name(host: str) -> str:
-    """A file name for a host: its own name where that is safe everywhere, else made safe, with a digest of it."""
-    safe = re.sub(r"[^a-z0-9._-]", "_", host.lower()).lstrip(".-")[:_MAX_NAME] or "host"
-    digest = "" if safe == host else "-" + hashlib.sha256(host.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    return f"{safe}{digest}.json"
+def file_name(host: str, profile: str) -> str:
+    """The name of the file for a host's result of a profile."""
+    # No dot in the second part: mac.a with the profile b is not mac with a.b.
+    return f"{safe(host)}.{safe(profile, '_-')}.json"
+
+
+def safe(name: str, marks: str = "._-") -> str:
+    """A name where it is safe everywhere as a part of a file's, else made safe, with a digest of it.
+
+    Args:
+        name: a host's, or a profile's.
+        marks: what may be in it beside small letters and digits.
+    """
+    made = re.sub(f"[^a-z0-9{marks}]", "_", name.lower()).lstrip(".-")[:_MAX_NAME] or "host"
+    digest = "" if made == name else "-" + hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return f"{made}{digest}"
+
+
+def _former_name(host: str) -> str:
+    """The name of a host's file in versions that knew one profile."""
+    return f"{safe(host)}.json"
+
+
+def forget(directory: Path, host: str, profile: str, *, former: bool = False) -> None:
+    """Take away a host's result of a profile.
+
+    Args:
+        directory: the results'.
+        host, profile: of the result.
+        former: only that which a version left that knew one profile.
+    """
+    if not former:
+        (directory / file_name(host, profile)).unlink(missing_ok=True)
+    old = directory / _former_name(host)
+    if old.is_file():
+        with suppress(MalformedError):
+            data = load(old).data
+            if (data["host"], data["profile"]) != (host, profile):
+                return
+        old.unlink(missing_ok=True)
+
+
+def put(directory: Path, host: str, profile: str, content: bytes) -> Path:
+    """Write a host's result of a profile in place of an older one; returns the file's path.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path = directory / file_name(host, profile)
+    replace(path, content)
+    forget(directory, host, profile, former=True)
+    return path
 
 
 def serialize(report: HostReport) -> bytes:
@@ -90,9 +138,7 @@ def write(report: HostReport, directory: Path) -> Path:
         MalformedError, ValueError: the report is not what the schema promises, a fault of this program.
         OSError: the file cannot be written.
     """
-    path = directory / file_name(report.host)
-    replace(path, serialize(report))
-    return path
+    return put(directory, report.host, report.profile, serialize(report))
 
 
 def understand(text: str, now: datetime) -> dict[str, Any]:
@@ -162,8 +208,9 @@ def gather(folder: Path) -> tuple[list[Stored], list[Refused]]:
     for path in sorted(folder.glob("*.json")):
         try:
             stored = load(path)
-            if file_name(stored.data["host"]) != path.name:
-                raise MalformedError(f"it is of the machine {stored.data['host']!r}, whose file has another name")
+            host, profile = stored.data["host"], stored.data["profile"]
+            if path.name not in (file_name(host, profile), _former_name(host)):
+                raise MalformedError(f"it is of the machine {host!r} ({profile}), whose file has another name")
             found.append(stored)
         except MalformedError as error:
             refused.append(Refused(path, str(error)))

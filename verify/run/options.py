@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..checks.plan import LEVELS, QUICK
-from ..profile import model as profiles
+from ..profile.names import DEFAULT
 from ..report import language
 from ..results.files import FOLDER
 
@@ -38,7 +38,7 @@ OPTIONS = (
         {"default": DEFAULT_HOSTS},
         of_testinfra=True,
     ),
-    Option("--profile", "the profile, or the path of its folder (default: %(default)s)", {"default": profiles.DEFAULT}),
+    Option("--profile", "the profile, or the path of its folder (default: %(default)s)", {"default": DEFAULT}),
     Option(
         "--level",
         "; ".join(f"{name}: {what}" for name, what in LEVELS.items()) + " (default: %(default)s)",
@@ -47,7 +47,7 @@ OPTIONS = (
     Option("--frameworks", "names separated by commas (default: those in each machine's record)"),
     Option(
         "--results",
-        "folder for HOST.json, report.html, junit.xml and history/ (default: %(default)s)",
+        "folder for HOST.PROFILE.json, report.html, junit.xml and history/ (default: %(default)s)",
         {"default": FOLDER},
     ),
     Option(

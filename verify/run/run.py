@@ -68,9 +68,7 @@ class Run:
             content = files.serialize(health.report)
             # First, so that a result that says healthy is in its place only when all is well.
             history.keep(health.report, content, self.settings.results)
-            path = self.settings.results / files.file_name(health.report.host)
-            files.replace(path, content)
-            self._written.append(path)
+            self._written.append(files.put(self.settings.results, health.report.host, health.report.profile, content))
         except OSError as error:
             self._rewrite(health, UserError(f"its result could not be written: {error.strerror or error}"))
         except Exception as error:
@@ -93,9 +91,9 @@ class Run:
             if error is not None or not closed:
                 self._rewrite(one, error)
                 yield address, one.report.checks[-1]
-        for host, error in (self._make_page() if page_wanted else {}).items():
+        for name, error in (self._make_page() if page_wanted else {}).items():
             for address, one in self._hosts.items():
-                if one.report.host == host:
+                if _file(one) == name:
                     self._rewrite(one, error)
                     yield address, one.report.checks[-1]
 
@@ -136,7 +134,7 @@ class Run:
         if error is not None:
             health.note(error)
         health.settle()
-        path = self.settings.results / files.file_name(health.report.host)
+        path = self.settings.results / _file(health)
         try:
             files.write(health.report, self.settings.results)
         except Exception as again:
@@ -153,15 +151,19 @@ class Run:
             self._written.append(path)
 
     def _make_page(self) -> dict[str, Exception]:
-        """Make the page; returns the hosts that it could not show."""
+        """Make the page; returns the results that it could not show, by the names of their files."""
         try:
             self._page, broken = page.write(self.settings.results, self.settings.language)
         except OSError as error:
             self.complain(f"The page could not be written: {error}")
             return {}
         except Exception as error:
-            return {one.report.host: error for one in self._hosts.values()}
+            return {_file(one): error for one in self._hosts.values()}
         return broken
+
+
+def _file(health: HostHealth) -> str:
+    return files.file_name(health.report.host, health.report.profile)
 
 
 def _named(hosts: list[Host]) -> dict[str, tuple[Host, str]]:

@@ -39,19 +39,28 @@ class Record:
     """An environment on a target.
 
     Attributes:
+        profile: name of its profile.
         provider: what made it, uv or conda.
         prefix: its folder, absolute.
         frameworks: those installed in it.
         shell: the shell file with the managed block, "" where the shell was left alone.
         homebrew, conda: None where nobody asked for one here.
+        other: another profile's environment that has the block where this one does not.
     """
 
+    profile: str
     provider: str
     prefix: str
     frameworks: tuple[str, ...]
     shell: str
     homebrew: Homebrew | None = None
     conda: Conda | None = None
+    other: "Record | None" = None
+
+    @property
+    def terminal(self) -> "Record | None":
+        """The environment that new terminals are to be in; None where the shell was left alone."""
+        return self if self.shell else self.other
 
     @property
     def python(self) -> str:
@@ -64,12 +73,12 @@ class Record:
         return [BASE, *self.frameworks]
 
 
-def parse(text: str, profile: str) -> Record:
+def parse(text: str, profile: str | None) -> Record:
     """Read a record.
 
     Args:
         text: JSON.
-        profile: name of the profile it must belong to.
+        profile: name of the profile it must belong to, None for any.
 
     Raises:
         MalformedError: it is not a record of this profile that this version understands.
@@ -77,10 +86,11 @@ def parse(text: str, profile: str) -> Record:
     data = documents.check(documents.parse(text), SCHEMA, "record")
     if data["schema"] != SCHEMA_VERSION:
         raise MalformedError(f"it has schema {data['schema']!r}, understood is {SCHEMA_VERSION}")
-    if data["profile"] != profile:
+    if profile not in (None, data["profile"]):
         raise MalformedError(f"it is of the profile {data['profile']!r}, not {profile!r}")
     brew, conda = data.get("homebrew"), data.get("conda")
     return Record(
+        profile=data["profile"],
         provider=data["provider"],
         prefix=data["prefix"],
         frameworks=tuple(data["frameworks"]),

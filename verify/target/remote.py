@@ -1,8 +1,8 @@
 """What a machine is asked: a first look, a script, a probe; each is sent with the command line and leaves nothing."""
 
-import ast
 import base64
 import json
+import re
 import secrets
 import zlib
 from pathlib import Path
@@ -22,12 +22,16 @@ OUTER_MARGIN_S = 30
 """What a connection and an interpreter's start may take beyond the probe's own limit."""
 LOOK, SYSTEM, ENVIRONMENT, FRAMEWORK, COREML = "look", "system", "environment", "framework", "coreml"
 """What is asked; FRAMEWORK stands for each framework's probe."""
-# POSIX sh; asked before anything is known of the target, so it may need nothing but sh and uname. The nonces set the
-# answer apart from what a login script prints.
+_IMPORT = re.compile(r"^from \.(\w*) import (.+)$", re.MULTILINE)
+"""A probe imports from beside it, in one line."""
+# POSIX sh; asked before anything is known of the target, so it may need nothing but what every system has. The nonces
+# set the answer apart from what a login script prints. Other records: those that name the shell file with the block.
 _LOOK = (
     'record="${XDG_DATA_HOME:-$HOME/.local/share}/metal-lab/$2.json"; '
     'printf "\\n%s\\n" "$1"; uname -s; uname -m; printf "%s\\n" "$record"; '
-    'cat "$record" 2>/dev/null; printf "\\n%s\\n" "$1"'
+    'cat "$record" 2>/dev/null; for other in "${record%/*}"/*.json; do '
+    '[ "$other" = "$record" ] || ! grep -q \'"shell": \' "$other" 2>/dev/null || '
+    '{ printf "\\n%s-other\\n" "$1"; cat "$other"; }; done; printf "\\n%s\\n" "$1"'
 )
 # The command line stays ASCII (a path with an accent travels as octal escapes): testinfra would otherwise run
 # python3 on the target, just to learn its encoding.
@@ -35,15 +39,19 @@ _SUPERVISE = 'exec "$(printf %b "$1")" -I -S -c "$2" "$3"'
 
 
 def look(host: Host, profile: str) -> Outcome:
-    """Take a first look at a machine: its stage `look` has its system, and its record of a profile's environment."""
+    """Take a first look at a machine: its stage `look` has its system, and its record of a profile's environment.
+
+    Other profiles' records are there where new terminals are, or were, in their environment.
+    """
     nonce = secrets.token_hex(16)
     try:
         done = connection.run(host, CONNECT_TIMEOUT_S, "sh -c %s sh %s %s", _LOOK, nonce, profile)
         lines = connection.between(done, nonce) or []
         if len(lines) < 3:  # noqa: PLR2004 - system, machine, path
             return Outcome({}, "unreachable", evidence=_not_understood(done))
-        system, machine, path, *record = lines
-        data = {"system": system, "machine": machine, "record_path": path, "record": "\n".join(record).strip()}
+        system, machine, path, *rest = lines
+        record, *others = [one.strip() for one in "\n".join(rest).split(f"{nonce}-other")]
+        data = {"system": system, "machine": machine, "record_path": path, "record": record, "others": others}
         return answers.of_stage(LOOK, LOOK, data)
     except MalformedError as error:
         return Outcome({}, "malformed", evidence=str(error))
@@ -123,10 +131,10 @@ def _modules(name: str) -> dict[str, str]:
     """The text of a probe's module, and of what it imports from beside it: each after what it needs itself."""
     text = (PROBES / f"{name}.py").read_text(encoding="utf-8")
     found: dict[str, str] = {}
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            for one in [node.module] if node.module else [alias.name for alias in node.names]:
-                found |= {key: value for key, value in _modules(one).items() if key not in found}
+    # Not by ast, which is not safe where several threads parse (CPython #106905).
+    for module, names in _IMPORT.findall(text):
+        for one in [module] if module else [name.strip() for name in names.split(",")]:
+            found |= {key: value for key, value in _modules(one).items() if key not in found}
     return {**found, name: text}
 
 

@@ -89,7 +89,7 @@ def test_a_package_of_which_one_file_was_deleted_is_laid_down_again(lab: Lab) ->
 def packages(lab: Lab, results: Path, *arguments: str) -> dict[str, str]:
     """What verify says of the packages, and its advice, where something is wrong with them."""
     lab.verify("--results", str(results), *arguments)
-    checks = json.loads((results / "localhost.json").read_text(encoding="utf-8"))["checks"]
+    checks = json.loads((results / "localhost.ml-m1.json").read_text(encoding="utf-8"))["checks"]
     bad = [one for one in checks if one["check"].startswith("packages.") and one["result"] in ("warn", "fail")]
     return {f"{one['check']} {one['fault']}": f"{one['message']} {one['advice']}" for one in bad}
 
@@ -162,7 +162,7 @@ def test_a_file_altered_in_the_download_cache_does_not_reach_the_environment(lab
 def test_a_shell_file_without_its_block_is_missed_by_its_check_and_no_other(lab: Lab, tmp_path: Path) -> None:
     def bad() -> dict[str, str]:
         lab.verify("--level", "setup", "--results", str(tmp_path))
-        checks = json.loads((tmp_path / "localhost.json").read_text(encoding="utf-8"))["checks"]
+        checks = json.loads((tmp_path / "localhost.ml-m1.json").read_text(encoding="utf-8"))["checks"]
         return {one["check"]: one["fault"] for one in checks if one["result"] in ("warn", "fail")}
 
     assert bad() == {}

@@ -24,7 +24,7 @@ def test_four_planted_faults_are_four_different_findings(broken: Lab, tmp_path: 
     # Importing TensorFlow for the first time can take half of this on a busy machine.
     run = broken.verify("--timeout", "60", "--results", str(tmp_path))
     assert run.code == 1, run.output
-    checks = json.loads((tmp_path / "localhost.json").read_text(encoding="utf-8"))["checks"]
+    checks = json.loads((tmp_path / "localhost.ml-m1.json").read_text(encoding="utf-8"))["checks"]
     found = {one["check"]: (one["result"], one["fault"]) for one in checks if one["result"] in ("fail", "warn")}
     # What else this machine does meanwhile is its own business.
     found.pop("machine.state", None)
@@ -47,7 +47,7 @@ def test_a_fault_of_the_optional_framework_alone_leaves_the_machine_healthy(lab:
         faults.remove(lab.prefix)
     assert run.code == 0, run.output
     assert "jax.value" in run.output
-    assert json.loads((tmp_path / "localhost.json").read_text(encoding="utf-8"))["verdict"] == "healthy"
+    assert json.loads((tmp_path / "localhost.ml-m1.json").read_text(encoding="utf-8"))["verdict"] == "healthy"
 
 
 def test_three_ways_to_ask_give_the_same_answer(lab: Lab, tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_three_ways_to_ask_give_the_same_answer(lab: Lab, tmp_path: Path) -> Non
     assert (by_command.code, by_pytest.returncode) == (1, 1)
     assert by_playbook.code != 0
     assert "The machine is unhealthy: the lines above say why, and what to do. mlx.value: " in by_playbook.words
-    asked = answers(tmp_path / "command" / "localhost.json")
+    asked = answers(tmp_path / "command" / "localhost.ml-m1.json")
     assert ("mlx.value", "fail") in asked
-    assert answers(tmp_path / "pytest" / "localhost.json") == asked
-    assert answers(lab.tree / "results" / "localhost.json") == asked
+    assert answers(tmp_path / "pytest" / "localhost.ml-m1.json") == asked
+    assert answers(lab.tree / "results" / "localhost.ml-m1.json") == asked

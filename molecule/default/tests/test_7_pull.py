@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.helpers.lab import LIMIT_S, ROOT, Lab, ignored
 
-RESULT = "localhost.json"
+RESULT = "localhost.ml-m1.json"
 
 
 def signed_repository(folder: Path) -> tuple[Path, str]:
@@ -41,6 +41,9 @@ def test_it_converges_itself_from_a_signed_tag_and_is_collected_from(fresh: Lab,
     done = fresh.play("pull.yml", *extra)
     assert done.code == 0, done.output
     assert fresh.play("pull.yml", *extra).changed == 0
+    # At night new terminals stay where they are.
+    inventory = json.loads((fresh.home / ".local/share/metal-lab/pull/inventory.yml").read_text(encoding="utf-8"))
+    assert inventory["all"]["vars"] == {"shell_profile_move": False, "frameworks": ["mlx"]}
 
     assert "has not run yet" in fresh.play("collect.yml").words
     pull = fresh.home / ".local" / "share" / "metal-lab" / "pull"

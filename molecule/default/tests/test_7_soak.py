@@ -63,7 +63,7 @@ def test_a_machine_that_slows_down_is_found_out(lab: Lab, tmp_path: Path) -> Non
     output, _ = run.communicate(timeout=LIMIT_S)
     # A warning: the machine is what its profile says.
     assert run.returncode == 0, output
-    data = json.loads((tmp_path / "localhost.json").read_text(encoding="utf-8"))
+    data = json.loads((tmp_path / "localhost.ml-m1.json").read_text(encoding="utf-8"))
     (check,) = [one for one in data["checks"] if one["check"] == "pytorch.sustained"]
     assert (check["result"], check["fault"]) == ("warn", "throttled")
     assert data["frameworks"]["pytorch"]["sustained"]["ratio"] < 0.8

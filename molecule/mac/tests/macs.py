@@ -141,12 +141,13 @@ class Health:
         return {name: fault for name, (result, fault, _) in self.checks.items() if result in ("warn", "fail")}
 
 
-def verify(mac: Mac, results: Path) -> Health:
-    """Check a Mac over SSH, as far as no GPU is needed."""
+def verify(mac: Mac, results: Path, profile: str = "ml-m1") -> Health:
+    """Check a Mac over SSH, as far as no GPU is needed; `profile` is a name or a folder."""
     host = f"ansible://{mac.name}?ansible_inventory={INVENTORY}"
     line = [sys.executable, "-m", "verify", "--level", "setup", "--hosts", host, "--results", str(results)]
+    line += ["--profile", profile]
     done = subprocess.run(line, env=environment(), capture_output=True, text=True, check=False, cwd=ROOT)
-    path = results / f"{mac.name}.json"
+    path = results / f"{mac.name}.{Path(profile).name}.json"
     assert path.exists(), done.stdout + done.stderr
     checks = json.loads(path.read_text(encoding="utf-8"))["checks"]
     return Health(done.returncode, {one["check"]: (one["result"], one["fault"], one["message"]) for one in checks})

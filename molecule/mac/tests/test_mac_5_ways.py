@@ -1,8 +1,10 @@
-"""The other ways: the Command Line Tools from a file, brew as another user, Miniforge by Homebrew."""
+"""The other ways: the Command Line Tools from a file, brew as another user, Miniforge by Homebrew, a second profile."""
 
+import shutil
+import subprocess
 from pathlib import Path
 
-from macs import FRESH, converge, server_of
+from macs import FRESH, PROFILE, ROOT, command, converge, environment, server_of, verify
 from test_mac_3_refused import altered, away
 
 ONE = ["--limit", "fresh"]
@@ -67,3 +69,46 @@ def test_miniforge_comes_from_homebrew_where_the_courses_way_is_asked_for() -> N
         finally:
             FRESH.run("mv ~/.zshrc.kept ~/.zshrc")
             FRESH.run(f"cat >~/.local/share/metal-lab/ml-m1.json <<'RECORD'\n{record}RECORD\n")
+
+
+def test_two_profiles_live_side_by_side(tmp_path: Path) -> None:
+    assert converge(*ONE, **SMALL).code == 0
+    first, second = FRESH.prefix, f"{FRESH.conda}/envs/second"
+    shell_file = FRESH.run("cat ~/.zshrc")
+    profile = tmp_path / "second"
+    shutil.copytree(ROOT / "profiles" / PROFILE, profile)
+    about = (profile / "profile.yml").read_text(encoding="utf-8").replace(f"name: {PROFILE}", "name: second", 1)
+    (profile / "profile.yml").write_text(about, encoding="utf-8")
+    other = {"profile": str(profile), **SMALL}
+    try:
+        # New terminals go where the last run put them, and stay where that is asked for.
+        for settings, changed, place in (
+            ({**other, "shell_profile_move": False}, None, first),
+            (other, 1, second),
+            (other, 0, second),
+            ({**SMALL, "shell_profile_move": False}, 0, second),
+        ):
+            run = converge(*ONE, **settings)
+            assert run.code == 0, run.output
+            assert changed in (None, run.recap("fresh")["changed"]), run.output
+            assert FRESH.login("print $CONDA_PREFIX; whence -p python") == [place, f"{place}/bin/python"]
+        for name, said in ((str(profile), f"is in {second}"), (PROFILE, "new terminals open in second")):
+            health = verify(FRESH, tmp_path / "results", name)
+            assert (health.code, health.failed) == (0, {})
+            assert said in health.checks["shell.login"][2]
+        assert sorted(one.name for one in (tmp_path / "results").glob("*.json")) == [
+            f"fresh.{PROFILE}.json",
+            "fresh.second.json",
+        ]
+        back = converge(*ONE, **SMALL)
+        assert back.recap("fresh")["changed"] == 1, back.output
+        assert "New terminals move from second to ml-m1" in " ".join(back.output.split())
+        assert converge(*ONE, **SMALL).recap("fresh")["changed"] == 0
+    finally:
+        line = command(*ONE, profile=str(profile))
+        line[line.index(str(ROOT / "site.yml"))] = str(ROOT / "playbooks" / "uninstall.yml")
+        subprocess.run(line, env=environment(), check=True, cwd=ROOT)
+    assert FRESH.run(f"ls {FRESH.conda}/envs; ls ~/.local/share/metal-lab/*.json; cat ~/.zshrc") == (
+        f"{PROFILE}\n/Users/ana/.local/share/metal-lab/{PROFILE}.json\n{shell_file}"
+    )
+    assert FRESH.login("print $CONDA_PREFIX") == [first]

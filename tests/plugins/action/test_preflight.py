@@ -445,7 +445,7 @@ def test_a_machine_is_described_and_its_lock_taken(home: Path) -> None:
         **{"env_present": True, "shell": "/bin/zsh", "sets": ["base", *PROFILE.frameworks_on("darwin-arm64")]},
     }
     python = {"discovered_interpreter_python": "/usr/bin/python3"}
-    assert result == {"changed": False, "ansible_facts": {"preflight_host": host, **python}}
+    assert result == {"changed": False, "profile": "ml-m1", "ansible_facts": {"preflight_host": host, **python}}
     assert lock_of(home).exists()
     assert len(over.lines) == 1
 
@@ -572,6 +572,8 @@ def test_what_stands_in_the_way_is_said_at_once_and_the_lock_given_back(home: Pa
 def test_another_run_at_work_is_a_problem_like_others(home: Path) -> None:
     run(home)
     text = lock_of(home).read_text(encoding="utf-8").replace("id=", "id=elsewhere/")
+    # Whoever is refused is told what the other run is about.
+    assert f"(process {os.getppid()}, profile ml-m1)\n" in text
     lock_of(home).write_text(text, encoding="utf-8")
     for check in (False, True):
         over = connection()

@@ -129,6 +129,7 @@ def test_what_is_given_on_is_text_to_the_shell(tmp_path: Path, monkeypatch: pyte
     )  # fmt: skip
     assert parse(done.stdout)["lock"] == "taken"
     assert not (tmp_path / "harm").exists()
+    assert commands("take").partition("(process ")[2].partition(")")[0] == str(os.getppid())
 
 
 @pytest.mark.parametrize("spoiled", ["", "lock=taken\n", "lock=taken\nlock_end=0\n", "lock_at=/l\nlock_end=1\n"])

@@ -25,7 +25,7 @@ Path("asked.json").write_text(json.dumps(asked))
 print("a line", flush=True)
 print("  another", file=sys.stderr, flush=True)
 if Path("result.json").exists():
-    Path("result.json").rename("results/lab-07.json")
+    Path("result.json").rename("results/lab-07.ml-m1.json")
 sys.exit(int(Path("code").read_text()))
 """
 
@@ -39,7 +39,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / "verify" / "__init__.py").touch()
     (root / "verify" / "__main__.py").write_text(COMMAND, encoding="utf-8")
     (root / "code").write_text("0")
-    for name in ("lab-07.json", "lab-08.json", "junit/lab-07.xml", "junit/lab-08.xml"):
+    for name in (
+        "lab-07.ml-m1.json",
+        "lab-07.other.json",
+        "lab-08.ml-m1.json",
+        "junit/lab-07.ml-m1.xml",
+        "junit/lab-07.other.xml",
+    ):
         (root / "results" / name).touch()
     monkeypatch.setattr(verify, "ROOT", root)
     monkeypatch.setattr(verify, "RESULTS", root / "results")
@@ -64,19 +70,19 @@ def test_a_healthy_host_is_called_so_and_its_lines_are_shown(project: Path, caps
     (project / "result.json").write_text(json.dumps(measured(host="lab-07")), encoding="utf-8")
     with typed("yes"):
         result = run()
-    assert result == {"changed": False, "verdict": "healthy", "lang": ""}
+    assert result == {"changed": False, "verdict": "healthy", "profile": "ml-m1", "lang": ""}
     assert capsys.readouterr().out == "a line\n  another\n"
     found = asked(project)
     *line, where, junit, place = found["line"]
     assert line == ["--profile", "ml-m1", "--level", "quick", "--no-page", "--results", f"{project}/results", "--hosts"]
     assert where.startswith("ansible://lab-07?ansible_inventory=/")
     assert " " not in where
-    assert (junit, place) == ("--junit-xml", f"{project}/results/junit/lab-07.xml")
+    assert (junit, place) == ("--junit-xml", f"{project}/results/junit/lab-07.ml-m1.xml")
     assert (found["inventory"], found["typed"]) == ({"all": {"hosts": {"lab-07": {}}}}, "")
-    # What an earlier run left of this host must not stand for this one.
-    assert found["left"] == ["results/junit/lab-08.xml", "results/lab-08.json"]
+    # What an earlier run left of this host and profile must not stand for this one.
+    assert found["left"] == ["results/junit/lab-07.other.xml", "results/lab-07.other.json", "results/lab-08.ml-m1.json"]
     assert list((project.parent / "t m p").iterdir()) == []
-    (project / "results" / "lab-07.json").unlink(missing_ok=True)
+    (project / "results" / "lab-07.ml-m1.json").unlink(missing_ok=True)
     assert run(lang="pt")["lang"] == "pt"
     assert asked(project)["line"][7:9] == ["--lang", "pt"]
 
@@ -86,7 +92,7 @@ def test_in_check_mode_nothing_is_verified(project: Path) -> None:
     assert (result["skipped"], "verdict" in result) == (True, False)
     assert "nothing to verify" in result["skipped_reason"]
     assert not (project / "asked.json").exists()
-    assert (project / "results" / "lab-07.json").exists()
+    assert (project / "results" / "lab-07.ml-m1.json").exists()
 
 
 def test_verify_reaches_the_host_as_the_play_does(project: Path) -> None:

@@ -91,43 +91,47 @@ def test_only_what_takes_long_is_named() -> None:
 
 def test_the_junit_files_of_a_run_become_one(tmp_path: Path) -> None:
     (tmp_path / "junit").mkdir()
-    for host in ("a", "b", "old"):
-        text = f'<testsuites><testsuite name="{host}"><testcase name="x"/></testsuite></testsuites>'
-        (tmp_path / "junit" / f"{host}.xml").write_text(text, encoding="utf-8")
+    for host, profile in (("a", "p"), ("a", "q"), ("b", "p")):
+        text = f'<testsuites><testsuite name="{host} {profile}"><testcase name="x"/></testsuite></testsuites>'
+        (tmp_path / "junit" / f"{host}.{profile}.xml").write_text(text, encoding="utf-8")
     merge_junit(tmp_path, [])
     assert not (tmp_path / "junit.xml").exists()
-    merge_junit(tmp_path, ["a", "b", "never"])
+    merge_junit(tmp_path, [("a", "p"), ("b", "p"), ("never", "p")])
     assert (tmp_path / "junit.xml").read_text(encoding="utf-8").startswith("<?xml")
     suites = ElementTree.parse(tmp_path / "junit.xml").getroot()  # noqa: S314
     # The last one, which left none, is tests/fleet/test_verdicts.py's.
-    assert [suite.get("name") for suite in suites][:2] == ["a", "b"]
+    assert [suite.get("name") for suite in suites][:2] == ["a p", "b p"]
 
 
 def test_a_check_is_kept_until_a_run_has_put_the_machine_in_order(tmp_path: Path) -> None:
     change = {"task": "t", "diff": ["-a", "+b"], "cut": False}
     recaps = {
-        "drifted": Recap(begun=True, changed=1, drift=[change]),
-        "well": Recap(begun=True),
+        "drifted": Recap(begun=True, changed=1, drift=[change], profile="p"),
+        "well": Recap(begun=True, profile="p"),
         "away": Recap(unreachable=True, why="no route"),
         "later": Recap(),
     }
     assert note_drift(tmp_path, recaps, check=True)
     found = drift.read(tmp_path)
-    assert {name: (one["changes"], one["problem"]) for name, one in found.items()} == {
-        "away": ([], "no route"),
-        "drifted": ([change], ""),
-        "well": ([], ""),
-    }
+    known = [(name, profile, one) for name, profiles in found.items() for profile, one in profiles.items()]
+    assert [(name, profile, one["changes"], one["problem"]) for name, profile, one in known] == [
+        ("away", "", [], "no route"),
+        ("drifted", "p", [change], ""),
+        ("well", "p", [], ""),
+    ]
     # Another check, of one machine: what is known of the others stays.
-    assert note_drift(tmp_path, {"away": Recap(begun=True)}, check=True)
-    assert drift.read(tmp_path)["away"]["problem"] == ""
+    assert note_drift(tmp_path, {"away": Recap(begun=True, profile="p")}, check=True)
+    assert drift.read(tmp_path)["away"]["p"]["problem"] == ""
     assert drift.read(tmp_path)["drifted"] == found["drifted"]
     # A run: who failed still has drifted, who was repaired has not.
-    run = {"drifted": Recap(begun=True, changed=1), "well": Recap(begun=True, failed=True)}
+    run = {"drifted": Recap(begun=True, changed=1, profile="p"), "well": Recap(begun=True, failed=True, profile="p")}
     assert note_drift(tmp_path, run, check=False)
     assert set(drift.read(tmp_path)) == {"away", "well"}
     assert not note_drift(tmp_path, run, check=False)
-    assert note_drift(tmp_path, {"away": Recap(begun=True), "well": Recap(begun=True)}, check=False)
+    # Put in order for another profile, it says nothing of this one.
+    assert not note_drift(tmp_path, {"away": Recap(begun=True, profile="q")}, check=False)
+    both = {name: Recap(begun=True, profile="p") for name in ("away", "well")}
+    assert note_drift(tmp_path, both, check=False)
     assert not (tmp_path / drift.FILE).exists()
 
 
@@ -288,13 +292,16 @@ def test_somebody_elses_playbook_has_no_table(run: Run) -> None:
 )
 def test_what_a_whole_check_finds_is_kept(run: Run, name: str, tags: dict[str, list[str]], noted: bool) -> None:
     run.start(name, check=True, tags=tags)
+    run.tell("ok", profile="p")
     run.tell("ok", changed=True, diff={"before": "1\n", "after": "2\n", "after_header": "f"})
     run.tell("ok")
     state = "drifted" if "site" in name else "to change"
     assert run.end()[0].split() == ["a", *state.split(), "1", "task", "would", "change", "it"]
     change = {"task": "the task", "diff": ["@ f", "-1", "+2"], "cut": False}
-    kept = {host: one["changes"] for host, one in drift.read(run.results).items()}
-    assert kept == ({"a": [change]} if noted else {})
+    kept = {
+        host: {name: one["changes"] for name, one in known.items()} for host, known in drift.read(run.results).items()
+    }
+    assert kept == ({"a": {"p": [change]}} if noted else {})
     assert run.pages == ([f"page report --results {run.results}  on stderr"] if noted else [])
 
 
@@ -309,10 +316,10 @@ def test_a_run_that_changes_keeps_no_drift(run: Run) -> None:
 
 def test_the_verifications_are_put_together(run: Run) -> None:
     text = '<testsuites><testsuite name="a"/></testsuites>'
-    (run.results / "junit" / "a.xml").write_text(text, encoding="utf-8")
-    (run.results / "junit" / "b.xml").write_text(text.replace('"a"', '"b"'), encoding="utf-8")
+    (run.results / "junit" / "a.p.xml").write_text(text, encoding="utf-8")
+    (run.results / "junit" / "b.p.xml").write_text(text.replace('"a"', '"b"'), encoding="utf-8")
     run.start()
-    run.tell("ok", verdict="healthy")
+    run.tell("ok", verdict="healthy", profile="p")
     run.tell("ok", "b")
     run.end()
     suites = ElementTree.parse(run.results / "junit.xml").getroot()  # noqa: S314
@@ -320,10 +327,10 @@ def test_the_verifications_are_put_together(run: Run) -> None:
 
 
 def test_results_that_cannot_be_kept_do_not_hide_the_table(run: Run) -> None:
-    (run.results / "junit" / "a.xml").write_text("<testsuites><testsuite/></testsuites>", encoding="utf-8")
+    (run.results / "junit" / "a.p.xml").write_text("<testsuites><testsuite/></testsuites>", encoding="utf-8")
     (run.results / "junit.xml").mkdir()
     run.start()
-    run.tell("ok", verdict="healthy")
+    run.tell("ok", verdict="healthy", profile="p")
     assert run.end()[0] == "a     healthy      verified"
     (warning,) = (text for text, kind in run.screen.shown if kind == "warning")
     assert warning.startswith(f"The run's results could not be kept in {run.results}: ")

@@ -12,7 +12,6 @@ from ansible_collections.metal_lab.macs.plugins.module_utils import shell_lines
 from ansible_collections.metal_lab.macs.plugins.modules import shell_block
 from ansible_collections.metal_lab.macs.plugins.modules.shell_block import (
     DamagedError,
-    _noted,
     _store,
     _write,
     adopt,
@@ -71,9 +70,13 @@ def test_a_file_with_windows_line_ends_keeps_them() -> None:
     assert edit("one\ntwo\r", "ml-m1", BLOCK) == f"one\ntwo\r\n{OURS}"
 
 
-def test_another_profiles_block_is_left_alone() -> None:
+def test_another_profiles_block_goes_only_when_ours_comes() -> None:
     other = edit("", "other", BLOCK)
-    assert edit(other, "ml-m1", "") == other
+    assert edit(f"one\n{other}two\n", "ml-m1", "") == f"one\n{other}two\n"
+    assert edit(f"one\n{other}two\n", "ml-m1", BLOCK, alone=True) == f"one\n{OURS}two\n"
+    assert edit(f"{OURS}one\n{other}", "ml-m1", "", alone=True) == "one\n"
+    # A line that only looks like a marker is the user's.
+    assert edit("# >>> metal-lab a <<<\n", "ml-m1", "", alone=True) == "# >>> metal-lab a <<<\n"
 
 
 @pytest.mark.parametrize(
@@ -85,8 +88,10 @@ def test_another_profiles_block_is_left_alone() -> None:
     ],
 )
 def test_damaged_markers_are_refused_rather_than_guessed(text: str, said: str) -> None:
-    with pytest.raises(DamagedError, match=said):
-        edit(text, "ml-m1", BLOCK)
+    for alone in (False, True):
+        with pytest.raises(DamagedError, match=said) as raised:
+            edit(text, "ml-m1", BLOCK, alone=alone)
+        assert raised.value.profile == "ml-m1"
 
 
 @settings(STEADY, max_examples=500)
@@ -391,16 +396,6 @@ def test_the_block_goes_into_the_last_file_that_puts_base_first(tmp_path: Path) 
     assert place_of(str(tmp_path / "z"), names) == str(tmp_path / "z")
 
 
-def test_the_record_says_whether_the_file_was_made_for_the_block() -> None:
-    record = {"schema": 1, "prefix": "/p"}
-    made = _noted(dict(record), "/h/.zshrc", wanted=True, exists=False)
-    assert made["shell_created"] is True
-    # The next run finds the file, and must not forget who made it.
-    assert _noted(made, "/h/.zshrc", wanted=True, exists=True) == made
-    assert _noted(dict(record), "/h/.zshrc", wanted=True, exists=True)["shell_created"] is False
-    assert _noted(made, "/h/.zshrc", wanted=False, exists=True) == record
-
-
 @dataclass
 class Home:
     """A home with start-up files and a record, and the module run on it."""
@@ -415,7 +410,10 @@ class Home:
 
     @property
     def record(self) -> dict[str, Any]:
-        text = (self.path / ".local/share/metal-lab/ml-m1.json").read_text(encoding="utf-8")
+        return self.record_of("ml-m1")
+
+    def record_of(self, profile: str) -> dict[str, Any]:
+        text = (self.path / f".local/share/metal-lab/{profile}.json").read_text(encoding="utf-8")
         loaded: dict[str, Any] = json.loads(text)
         return loaded
 
@@ -440,12 +438,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     made = Home(tmp_path / "home")
     monkeypatch.setenv("HOME", str(made.path))
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
-    place = made.path / ".local/share/metal-lab/ml-m1.json"
-    place.parent.mkdir(parents=True)
-    place.write_text(
-        json.dumps({"schema": 1, "profile": "ml-m1", "provider": "conda", "prefix": "/p"}), encoding="utf-8"
-    )
+    _environment(made, "ml-m1")
     return made
+
+
+def _environment(home: Home, profile: str) -> None:
+    """Note an environment of a profile."""
+    place = home.path / f".local/share/metal-lab/{profile}.json"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    record = {"schema": 1, "profile": profile, "provider": "conda", "prefix": f"/{profile}"}
+    place.write_text(json.dumps(record), encoding="utf-8")
 
 
 BY_HAND = f"setopt autocd\n{BREW}{BREW}{CONDA}{ACTIVATE}{ACTIVATE}"
@@ -622,6 +624,76 @@ def test_bytes_that_are_no_text_can_be_shown(home: Home) -> None:
     rc.write_bytes(b"# caf\xe9\n")
     assert home.run()["diff"][0]["before"] == "# caf\ufffd\n"
     assert rc.read_bytes() == b"# caf\xe9\n" + OURS.encode()
+
+
+OTHER = OURS.replace("ml-m1", "other")
+
+
+def test_terminals_move_to_the_profile_that_comes_last(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    _environment(home, "other")
+    rc = home.write(".zshrc", "one\n")
+    home.run()
+    assert home.run()["others"] == ["other"]
+    assert capsys.readouterr().err == ""
+    rc.write_text(f"{rc.read_text()}two\n")
+    before = home.tree()
+    assert home.run(profile="other", check=True)["changed"] is True
+    assert home.tree() == before
+    assert home.run(profile="other")["changed"] is True
+    assert rc.read_text() == f"one\n{OTHER}two\n"
+    assert ("shell" in home.record, home.record_of("other")["shell"]) == (False, str(rc))
+    # Ansible shows the same warning once.
+    said = "New terminals move from ml-m1 to other. To put them back: ./converge -e profile=ml-m1 --tags shell"
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert home.run(profile="other")["changed"] is False
+    # Whose terminals they are not has nothing to take away.
+    assert home.uninstall()["msg"] == "The record names no shell file."
+    assert home.uninstall(profile="other")["others"] == ["ml-m1"]
+    assert rc.read_text() == "one\ntwo\n"
+
+
+def test_terminals_stay_where_that_is_asked_for(home: Home) -> None:
+    _environment(home, "other")
+    assert home.run(move=False)["changed"] is True
+    before = home.tree()
+    assert home.run(profile="other", move=False)["msg"] == "New terminals stay in ml-m1."
+    assert home.tree() == before
+    # Its own block is mended all the same.
+    (home.path / ".zshrc").write_text("")
+    assert home.run(move=False)["changed"] is True
+    assert (home.path / ".zshrc").read_text() == OURS
+
+
+def test_a_file_made_for_one_profiles_block_goes_with_the_others(home: Home) -> None:
+    _environment(home, "other")
+    home.run()
+    home.run(profile="other")
+    assert home.record_of("other")["shell_created"] is True
+    home.uninstall(profile="other")
+    assert not (home.path / ".zshrc").exists()
+
+
+def test_the_other_profiles_block_goes_wherever_it_is(home: Home) -> None:
+    _environment(home, "other")
+    elsewhere = str(home.path / ".bashrc")
+    home.run(profile="other", path=elsewhere, files=[elsewhere])
+    home.write(".zprofile", "mine\n" + OURS.replace("ml-m1", "forgotten"))
+    home.run()
+    assert not Path(elsewhere).exists()
+    assert (home.path / ".zprofile").read_text() == "mine\n"
+    assert home.record_of("other") == {"schema": 1, "profile": "other", "provider": "conda", "prefix": "/other"}
+
+
+def test_a_record_of_another_profile_that_cannot_be_used_stops_nothing(home: Home) -> None:
+    _environment(home, "other")
+    (home.path / ".local/share/metal-lab/other.json").write_text("{}")
+    answer = home.run()
+    assert (answer["changed"], answer["others"]) == (True, [])
+
+
+def test_the_damaged_block_of_another_profile_is_named(home: Home) -> None:
+    home.write(".zshrc", "# >>> metal-lab other >>>\n")
+    assert "between '# >>> metal-lab other >>>' and '# <<< metal-lab other <<<'" in home.run(refused=True)["msg"]
 
 
 def test_what_cannot_be_understood_is_refused_with_what_to_do(home: Home) -> None:

@@ -98,6 +98,13 @@ def test_a_second_place_or_provider_for_the_same_profile_is_refused(home: Path) 
         inspect(home / "env", "ml-m1", "3.11", recreate=False)
 
 
+def test_another_profiles_environment_is_refused(home: Path) -> None:
+    note(home / "env")
+    with pytest.raises(RefusedError, match=r"env is the environment of the profile 'ml-m1', and the profile 'other'"):
+        inspect(home / "env", "other", "3.11", recreate=True)
+    assert not inspect(home / "elsewhere", "other", "3.11", recreate=True).usable
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"schema": 2}', '{"schema": 1}', "not json"])
 def test_a_record_that_is_not_ours_is_an_error(home: Path, content: str) -> None:
     path = lab_record.path("ml-m1")

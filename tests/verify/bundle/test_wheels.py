@@ -2,15 +2,18 @@
 
 import hashlib
 import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from verify import macos
 from verify.bundle import seal, wheels
 from verify.bundle.fetch import read
 from verify.bundle.wheels import Link, choose, links, supported
 from verify.errors import UserError
+from verify.linkcheck import staging
 from verify.profile import model as profiles
 from verify.profile.lock import Pin, content_digest
 
@@ -19,16 +22,18 @@ from .conftest import Site
 PROFILE = profiles.load("ml-m1")
 
 
-def names(*offered: str, platform: str, locked: tuple[str, ...] | None = None) -> str | None:
+def names(*offered: str, platform: str, locked: tuple[str, ...] | None = None, release: int = 0) -> str | None:
+    """What a machine takes; of Macs that with the profile's floor, or with one of the newer releases."""
     given = [Link(f"https://index/{name}", name, name) for name in offered]
     pin = Pin("mlx", "0.32.4", locked if locked is not None else offered, frozenset(), frozenset())
-    link = choose(pin, given, supported("3.11", PROFILE.platform(platform)))
+    link = choose(pin, given, supported("3.11", PROFILE.platform(platform))[release])
     return link.name if link else None
 
 
 PURE = "mlx-0.32.4-py3-none-any.whl"
 MAC14 = "mlx-0.32.4-cp311-cp311-macosx_14_0_arm64.whl"
 MAC15 = "mlx-0.32.4-cp311-cp311-macosx_15_0_arm64.whl"
+MAC26 = "mlx-0.32.4-cp311-cp311-macosx_26_0_arm64.whl"
 MAC11 = "mlx-0.32.4-cp311-cp311-macosx_11_0_universal2.whl"
 INTEL = "mlx-0.32.4-cp311-cp311-macosx_11_0_x86_64.whl"
 OTHER = "mlx-0.32.4-cp312-cp312-macosx_14_0_arm64.whl"
@@ -53,10 +58,48 @@ def test_the_best_that_the_platform_takes(platform: str, offered: tuple[str, ...
     assert names(*offered, platform=platform) == taken
 
 
+@pytest.mark.parametrize(
+    ("offered", "taken"),
+    [
+        ((PURE, MAC11, MAC14, MAC15, MAC26), [MAC14, MAC15, MAC26, MAC26]),
+        ((MAC15, MAC14), [MAC14, MAC15, MAC15, MAC15]),
+        ((MAC26, PURE), [PURE, PURE, MAC26, MAC26]),
+        ((MAC11, PURE, INTEL), [MAC11] * 4),
+    ],
+)
+def test_each_macos_takes_the_newest_wheel_that_it_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offered: tuple[str, ...], taken: list[str]
+) -> None:
+    """Ours and uv's own choice."""
+    assert [names(*offered, platform="darwin-arm64", release=number) for number in range(4)] == taken
+    for name in offered:
+        write_wheel(tmp_path / "mlx" / name)
+    (tmp_path / "mlx" / "index.html").write_text("".join(f'<a href="{name}">{name}</a>' for name in offered))
+    monkeypatch.setenv("UV_DEFAULT_INDEX", tmp_path.as_uri())
+    mac = PROFILE.platform("darwin-arm64")
+    for version, name in zip(macos.served((14, 4, 0)), taken, strict=True):
+        release = macos.show_version(version)
+        folder, at = tmp_path / release, replace(mac, macos_deployment_target=release)
+        staging.lay_down_alone(["mlx==0.32.4"], "3.11", at, folder, cache=tmp_path / "cache")
+        assert (folder / "chosen").read_text() == name
+
+
+def write_wheel(path: Path) -> None:
+    """A wheel of one file, which says its name."""
+    path.parent.mkdir(exist_ok=True)
+    tag = path.stem.split("-", 2)[2]
+    with zipfile.ZipFile(path, "w") as archive:
+        info = "mlx-0.32.4.dist-info"
+        archive.writestr("chosen", path.name)
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: mlx\nVersion: 0.32.4\n")
+        archive.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: {tag}\n")
+        archive.writestr(f"{info}/RECORD", f"chosen,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
+
+
 def test_of_the_same_wheel_on_two_pages_the_first_is_taken() -> None:
     given = [Link(f"https://{page}/{PURE}", PURE, PURE) for page in ("b", "a")]
     pin = Pin("mlx", "0.32.4", (PURE,), frozenset(), frozenset())
-    assert choose(pin, given, supported("3.11", PROFILE.platform("linux-x86_64"))) == given[0]
+    assert choose(pin, given, supported("3.11", PROFILE.platform("linux-x86_64"))[0]) == given[0]
 
 
 def test_a_wheel_that_the_lock_does_not_name_is_not_taken() -> None:
@@ -117,6 +160,21 @@ def test_two_platforms_share_a_bundle_and_its_pages(index: Path, tmp_path: Path)
 
 
 @pytest.mark.usefixtures("_pages")
+def test_a_bundle_has_what_every_macos_takes(index: Path, tmp_path: Path) -> None:
+    anchors = ""
+    for name in (PURE, MAC14, MAC15, MAC26):
+        (index / "mlx" / name).write_bytes(name.encode())
+        anchors += f'<a href="{name}#sha256={hashlib.sha256(name.encode()).hexdigest()}">{name}</a>'
+    (index / "mlx" / "index.html").write_text(anchors)
+    machine, locked = PROFILE.platform("darwin-arm64"), pin(PURE, MAC14, MAC15, MAC26)
+    every = [MAC14, MAC15, MAC26]
+    assert wheels.collect(tmp_path / "bundle", [locked], PROFILE, machine, index.as_uri()) == (every, every)
+    assert wheels.collect(tmp_path / "bundle", [locked], PROFILE, machine, index.as_uri()) == (every, [])
+    page = (tmp_path / "bundle" / "index" / "simple" / "mlx" / "index.html").read_text()
+    assert [one.name for one in links(page, "file:///index/simple/mlx/")] == every
+
+
+@pytest.mark.usefixtures("_pages")
 def test_a_package_without_a_wheel_is_named(index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("UV_FIND_LINKS", raising=False)
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
@@ -162,13 +220,14 @@ def test_the_newest_that_a_platform_takes_is_its_own() -> None:
     for minor, taken in ((newest, True), (newest + 1, False)):
         name = f"mlx-0.32.4-py3-none-manylinux_2_{minor}_x86_64.whl"
         assert (names(name, platform="linux-x86_64") is not None) is taken
-    ranked = [one.platform for one in supported("3.11", machine) if one.interpreter == "cp311" and one.abi == "cp311"]
+    (known,) = supported("3.11", machine)
+    ranked = [one.platform for one in known if one.interpreter == "cp311" and one.abi == "cp311"]
     assert ranked[:2] == [f"manylinux_2_{newest}_x86_64", f"manylinux_2_{newest - 1}_x86_64"]
     assert ranked[ranked.index("manylinux2014_x86_64") - 1] == "manylinux_2_17_x86_64"
     assert ranked[ranked.index("manylinux2010_x86_64") - 1] == "manylinux_2_12_x86_64"
     assert ranked[-3:] == ["manylinux_2_5_x86_64", "manylinux1_x86_64", "linux_x86_64"]
-    assert str(supported("3.11", machine)[-1]) == "py30-none-any"
-    assert "cp311-none-any" in map(str, supported("3.11", machine))
+    assert str(known[-1]) == "py30-none-any"
+    assert "cp311-none-any" in map(str, known)
 
 
 def test_a_platform_of_another_form_is_refused() -> None:

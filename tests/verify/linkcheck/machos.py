@@ -285,6 +285,44 @@ def chain(path: Path, *, form: int, packed: bool = False, weak_lookup: dict[str,
     path.write_bytes(data + blob)
 
 
+def function(
+    *, air: tuple[int, int] = (2, 6), metal: tuple[int, int] = (3, 1), code: tuple[int, int] = (0, 16)
+) -> bytes:
+    """A function of a Metal library: its versions, and place and size of its code."""
+    tags = [
+        (b"NAME", b"f\0"),
+        (b"TYPE", b"\2"),
+        (b"HASH", bytes(32)),
+        (b"OFFT", struct.pack("<3Q", 0, 0, code[0])),
+        (b"VERS", struct.pack("<4H", *air, *metal)),
+        (b"MDSZ", struct.pack("<Q", code[1])),
+    ]
+    body = b"".join(name + struct.pack("<H", len(data)) + data for name, data in tags) + b"ENDT"
+    return struct.pack("<I", 4 + len(body)) + body
+
+
+def metallib(
+    *functions: bytes,
+    made_for: tuple[int, int] = (14, 0),
+    platform: int = 0x8001,
+    system: int = 0x81,
+    count: int | None = None,
+    size: int | None = None,
+    after: bytes = b"",
+) -> bytes:
+    """A Metal library; `count` and `size` are what it says of itself, `after` follows its list of functions."""
+    listed = b"".join(functions or (function(),)) + after
+    start = 88
+    list_end = start + 4 + len(listed)
+    whole = list_end + 8 + 8 + 64
+    parts = (start, len(listed), list_end, 8, list_end + 8, 8, list_end + 16, 64)
+    said = len(functions or (b"",)) if count is None else count
+    head = struct.pack(
+        "<4sHHHBBHH9Q", b"MTLB", platform, 2, 7, 0, system, *made_for, whole if size is None else size, *parts
+    )
+    return head + struct.pack("<I", said) + listed + bytes(8 + 8 + 64)
+
+
 def install(
     site: Path,
     name: str,

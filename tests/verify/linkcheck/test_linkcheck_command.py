@@ -16,13 +16,13 @@ from jsonschema import Draft202012Validator
 from rich.console import Console
 
 from verify.errors import UserError
-from verify.linkcheck import command, compat, document, packages, report, staging
+from verify.linkcheck import command, compat, document, macho, packages, report, staging
 from verify.linkcheck.findings import Counts, Finding, Result
 from verify.linkcheck.packages import Target
 from verify.profile import model as profiles
 from verify.profile.model import Platform, Profile
 
-from .machos import PYTHON_TAG, Toolchain, install
+from .machos import PYTHON_TAG, Toolchain, built_for, install, write
 
 
 class Uv:
@@ -30,14 +30,22 @@ class Uv:
 
     def __init__(self, fill: Callable[[Path], None]) -> None:
         self.fill = fill
-        self.calls = 0
+        self.releases: list[str] = []
         self.folders: list[Path] = []
         self.asked: list[tuple[list[str], dict[str, Any]]] = []
 
-    def lock(self, _profile: Profile, _platform: Platform, folder: Path) -> None:
-        self.calls += 1
+    def lock(self, _profile: Profile, _platform: Platform, folder: Path, macos: str) -> None:
+        self.releases.append(macos)
+        self.lay(folder)
+
+    def lay(self, folder: Path) -> None:
         self.folders.append(folder)
         self.fill(folder)
+
+    @property
+    def calls(self) -> int:
+        """How often all releases were laid down."""
+        return self.releases.count(self.releases[0])
 
     def resolved(self, requirements: list[str], _python: str, _platform: Platform, folder: Path, **how: object) -> None:
         if "refused==1" in requirements:
@@ -46,7 +54,7 @@ class Uv:
 
     def alone(self, requirements: list[str], _python: str, _platform: Platform, folder: Path, **how: object) -> None:
         self.asked.append((requirements, how))
-        self.lock(profiles.load("ml-m1"), _platform, folder)
+        self.lay(folder)
 
 
 @pytest.fixture
@@ -95,7 +103,7 @@ def test_all_loads(
     assert command.main([]) == 0
     shown = capsys.readouterr()
     assert shown.out.startswith("loads: ml-m1 on darwin-arm64")
-    assert "laying down" in shown.err
+    assert "laying packages down as macOS 15.0 takes them" in shown.err
 
 
 def test_something_does_not_load(
@@ -135,8 +143,111 @@ def test_it_is_done_again_for_another_floor(monkeypatch: pytest.MonkeyPatch, goo
     command.check_profile(loaded, lambda _: None)
     mac = replace(loaded.platform("darwin-arm64"), macos_floor="15.0")
     newer = replace(loaded, platforms={**loaded.platforms, "darwin-arm64": mac})
-    assert command.check_profile(newer, lambda _: None).macos_floor == "15.0"
-    assert uv.calls == 2
+    assert command.check_profile(newer, lambda _: None).releases == ("15.0", "26.0", "27.0")
+    assert uv.releases == ["14.4", "15.0", "26.0", "27.0", "15.0", "26.0", "27.0"]
+
+
+def three_choices(folder: Path) -> None:
+    """A lock of which 15 takes another wheel than 14.4, and 26 and 27 a third, which is built for 26.2."""
+    release = "26.0" if folder.name == "27.0" else folder.name
+    built = {"14.4": 14 << 16, "15.0": 15 << 16, "26.0": 26 << 16 | 2 << 8}[release]
+    write(folder / "one" / "lib.dylib", built_for(minos=built))
+    install(folder, "one", files=("one/lib.dylib",), tag=f"py3-none-macosx_{release[:2]}_0_arm64")
+    (folder / "two.py").write_text("")
+    install(folder, "two", files=("two.py",), tag="py3-none-any")
+
+
+def test_each_macos_is_asked_about(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use(monkeypatch, three_choices)
+    file = tmp_path / "result.json"
+    assert command.main(["--json", str(file)]) == 1
+    data = json.loads(file.read_text())
+    Draft202012Validator(json.loads(report.SCHEMA.read_text())).validate(data)
+    assert data["releases"] == ["14.4", "15.0", "26.0", "26.2", "27.0"]
+    assert [(one["releases"], one["differs"]) for one in data["choices"]] == [
+        (["14.4"], []),
+        (["15.0"], ["one-1.0"]),
+        (["26.0", "26.2", "27.0"], ["one-1.0"]),
+    ]
+    assert [one["counts"]["files"] for one in data["choices"]] == [8, 8, 8]
+    assert [(one["id"], one["releases"]) for one in data["findings"]] == [("too-new:one/lib.dylib", ["26.0"])]
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "macOS 14.4 to 27: 1 finding(s), none of them on 14.4 to 15 and 26.2 to 27 on macOS 26.0 and 26.1" in shown
+    assert "on macOS 26.0 and 26.1: 1 file(s) built for macOS 26.2 Findings" in shown
+    assert "too-new:one/lib.dylib (macOS 26.0 and 26.1)" in shown
+    assert "macOS 26 to 27, with other wheels of one-1.0: 2 packages, 8 files" in shown
+
+
+def test_what_some_releases_have_can_be_accepted_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use(monkeypatch, three_choices)
+    known = profiles.AcceptedFinding("too-new:one/lib.dylib", "Update.", "here", ">=26,<26.2")
+    loaded = replace(profiles.load("ml-m1"), accepted_findings=(known,))
+    checked = command.check_profile(loaded, lambda _: None)
+    assert checked.loads
+    report.show(checked, Console(highlight=False))
+    assert "on macOS 26.0 and 26.1: 1 file(s) built for macOS 26.2, accepted\n" in capsys.readouterr().out
+    stale = replace(known, macos="<26")
+    (finding, told) = command.check_profile(replace(loaded, accepted_findings=(stale,)), lambda _: None).findings
+    assert (finding.accepted, told.id) == (None, "stale-acceptance:too-new:one/lib.dylib")
+    assert told.releases == ("14.4", "15.0", "26.0", "26.2", "27.0")
+
+
+def test_the_same_fault_of_several_choices_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill(folder: Path) -> None:
+        three_choices(folder)
+        (folder / "stray").write_text("")
+
+    use(monkeypatch, fill)
+    checked = command.check_profile(profiles.load("ml-m1"), lambda _: None)
+    assert [(one.id, one.releases) for one in checked.findings] == [
+        ("no-owner:files", ("14.4", "15.0", "26.0", "26.2", "27.0")),
+        ("too-new:one/lib.dylib", ("26.0",)),
+    ]
+
+
+def test_files_of_the_same_sizes_are_not_taken_to_be_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is a wheel believed that has the RECORD of another one."""
+
+    def fill(folder: Path) -> None:
+        folder.mkdir()
+        (folder / "one.py").write_text("a = 1")
+        install(folder, "one", files=("one.py",))
+        if folder.name == "27.0":
+            (folder / "one.py").write_text("a = 2")
+
+    use(monkeypatch, fill)
+    checked = command.check_profile(profiles.load("ml-m1"), lambda _: None)
+    assert [choice.releases for choice in checked.choices] == [("14.4", "15.0", "26.0"), ("27.0",)]
+    assert [(one.id, one.releases) for one in checked.findings] == [("record:one", ("27.0",))]
+
+
+def test_a_file_of_several_choices_is_read_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    write(store / "lib.dylib")
+    (store / "shared.py").write_text("import one")
+
+    def fill(folder: Path) -> None:
+        three_choices(folder)
+        for name in ("lib.dylib", "shared.py"):
+            (folder / name).hardlink_to(store / name)
+        install(folder, "three", files=("lib.dylib", "shared.py"))
+
+    read: list[str] = []
+    real = macho.read
+
+    def reading(file: Path, path: str) -> macho.Image:
+        read.append(path)
+        return real(file, path)
+
+    monkeypatch.setattr(macho, "read", reading)
+    use(monkeypatch, fill)
+    checked = command.check_profile(profiles.load("ml-m1"), lambda _: None)
+    assert [choice.counts.images for choice in checked.choices] == [2, 2, 2]
+    assert sorted(read) == ["lib.dylib", *["one/lib.dylib"] * 4]
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"schema": 99}'])
@@ -243,8 +354,9 @@ def test_each_check_has_a_folder_beside_where_results_are_kept(
     uv = use(monkeypatch, good)
     assert command.main([]) == 0
     assert command.main(["--fresh"]) == 0
-    assert {one.parent for one in uv.folders} == {cache / "metal-lab" / "linkcheck"}
-    assert all(one.name.startswith("tree-") for one in uv.folders)
+    assert {one.parents[1] for one in uv.folders} == {cache / "metal-lab" / "linkcheck"}
+    assert all(one.parent.name.startswith("tree-") for one in uv.folders)
+    assert len({one.parent for one in uv.folders}) == 2
 
 
 def test_results_are_kept_below_the_home_folder_where_nothing_else_is_said(
@@ -258,7 +370,9 @@ def test_results_are_kept_below_the_home_folder_where_nothing_else_is_said(
     assert len(list((tmp_path / "home" / ".cache" / "metal-lab" / "linkcheck").iterdir())) == 1
 
 
-@pytest.mark.parametrize(("file", "anew"), [("check.py", True), ("data.json", True), ("notes.yml", False)])
+@pytest.mark.parametrize(
+    ("file", "anew"), [("check.py", True), ("data.json", True), ("names.txt", True), ("notes.yml", False)]
+)
 def test_a_change_of_the_check_itself_makes_it_anew(
     monkeypatch: pytest.MonkeyPatch, good: Callable[[Path], None], tmp_path: Path, file: str, anew: bool
 ) -> None:
@@ -286,7 +400,7 @@ def test_times_and_memory(monkeypatch: pytest.MonkeyPatch, good: Callable[[Path]
     checked = command.check_folder(
         tmp_path / "empty", Target("3.11", (14, 4, 1), pjrt_compatibility=False), "test", lambda _: None
     )
-    assert (checked.seconds, checked.peak_mb, checked.macos_floor) == (7, 7.0, "14.4")
+    assert (checked.seconds, checked.peak_mb, checked.releases) == (7, 7.0, ("14.4.1",))
     assert len(checked.checked_at) == len("2026-11-21T00:00:00+00:00")
 
 
@@ -317,8 +431,10 @@ def test_what_is_being_done_is_told_apart_from_the_result(
     monkeypatch.setenv("FORCE_COLOR", "1")
     command.main([])
     shown = capsys.readouterr()
-    assert "\x1b[1;32mloads\x1b[0m: ml-m1 on darwin-arm64, Python 3.11, macOS 14.4\n" in shown.out  # the verdict alone
-    assert shown.err.startswith("linkcheck: laying down ")
+    assert (
+        "\x1b[1;32mloads\x1b[0m: ml-m1 on darwin-arm64, Python 3.11, macOS 14.4 to 27\n" in shown.out
+    )  # the verdict alone
+    assert shown.err.startswith("linkcheck: laying packages down as macOS 14.4 ")
     command.main([])
     assert "linkcheck: the lock has not changed since it was checked (20" in capsys.readouterr().err
 
@@ -328,16 +444,23 @@ REPORT = report.Report(
     subject="[b]test[/b]",
     platform="darwin-arm64",
     python="3.11",
-    macos_floor="14.4",
+    releases=("14.4",),
+    choices=(report.Choice(("14.4",), (), Counts(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)),),
     lock_sha256=None,
     checked_at="2026-11-21T00:00:00+00:00",
     seconds=12.345,
     peak_mb=98.7,
-    counts=Counts(1, 2, 3, 4, 5, 6, 7, 8, 9, 10),
     findings=(
-        Finding("missing-symbol", "a.so", "Gone [x].", ("import a", "a.so"), tuple(f"_{one}" for one in range(10))),
-        Finding("record", "b", "Lies.", details=tuple(f"file{one}" for one in range(8))),
-        Finding("duplicate-runtime", "openmp", "Two copies.", accepted=KNOWN),
+        Finding(
+            "missing-symbol",
+            "a.so",
+            "Gone [x].",
+            ("import a", "a.so"),
+            tuple(f"_{one}" for one in range(10)),
+            releases=("14.4",),
+        ),
+        Finding("record", "b", "Lies.", details=tuple(f"file{one}" for one in range(8)), releases=("14.4",)),
+        Finding("duplicate-runtime", "openmp", "Two copies.", accepted=KNOWN, releases=("14.4",)),
     ),
     assumptions=("macOS has [it].",),
 )
@@ -357,14 +480,15 @@ Known and accepted in the profile
 │ Two copies.                   │
 │ Accepted: No choice. see [#1] │
 └───────────────────────────────┘
-1 packages, 2 files (10 compared with their RECORD), 3
+macOS 14.4 to 14.x:
+  1 packages, 2 files (10 compared with their RECORD), 3
 Mach-O images in 4 loads
-5 dependencies (6 on macOS); symbols: 7 looked up, 8
+  5 dependencies (6 on macOS); symbols: 7 looked up, 19
 assumed in macOS, 9 in Python
 12.3 s, 99 MB; checked 2026-11-21T00:00:00+00:00"""
     found = """\
 does not load as it should: [b]test[/b] on darwin-arm64,
-Python 3.11, macOS 14.4: 2 finding(s)
+Python 3.11, macOS 14.4 to 14.x: 2 finding(s)
 Findings
 ┌────────────────────────────────────┐
 │ missing-symbol:a.so                │
@@ -394,19 +518,19 @@ Findings
 """
     assert shown_of(REPORT) == f"{found}{known}\nAssumed:\n- macOS has [it]."
     one = replace(REPORT, subject="x", findings=REPORT.findings[2:], assumptions=())
-    assert shown_of(one) == f"loads: x on darwin-arm64, Python 3.11, macOS 14.4\n{known}"
+    assert shown_of(one) == f"loads: x on darwin-arm64, Python 3.11, macOS 14.4 to 14.x\n{known}"
 
 
 def test_a_long_word_is_folded_and_not_cut_off() -> None:
-    text = shown_of(replace(REPORT, findings=(Finding("record", "x" * 200, "Lies."),)))
-    assert text.count("x") == 200 + "[b]test[/b]".count("x")
+    text = shown_of(replace(REPORT, findings=(Finding("record", "x" * 200, "Lies.", releases=("14.4",)),)))
+    assert text.count("x") == 200 + 2 * "14.x".count("x")
 
 
 def test_a_report_is_kept_whole(tmp_path: Path) -> None:
     plain = replace(REPORT, findings=REPORT.findings[:2])
     report.write_json(plain, tmp_path / "one.json")
     text = (tmp_path / "one.json").read_text()
-    assert text.startswith('{\n "schema": 1,\n "loads": false,\n')
+    assert text.startswith('{\n "schema": 2,\n "loads": false,\n')
     assert text.endswith("}\n")
     assert report.Report.from_document(json.loads(text)) == plain
     assert [one["accepted"] for one in REPORT.document()["findings"]] == [None, None, asdict(KNOWN)]
@@ -416,7 +540,7 @@ def test_something_is_assumed_once() -> None:
     result = Result()
     for sentence in ("a", "b", "a"):
         result.assume(sentence)
-    assert (result.assumptions, result.counts) == (["a", "b"], Counts(0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+    assert (result.assumptions, result.counts) == (["a", "b"], Counts(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
 
 
 @pytest.fixture
@@ -450,26 +574,27 @@ def test_how_uv_lays_down(
     monkeypatch.setenv("KEPT", "1")
     monkeypatch.delenv("UV_CACHE_DIR", raising=False)
     monkeypatch.delenv("MACOSX_DEPLOYMENT_TARGET", raising=False)
-    always = ["pip", "install", "--quiet", "--no-config", "--only-binary", ":all:", "--python", sys.executable]
+    always = ["pip", "install", "--quiet", "--no-config", "--only-binary", ":all:"]
+    always += ["--link-mode", "hardlink", "--python", sys.executable]
     always += ["--python-version", "3.11", "--python-platform", mac.uv_platform, "--target", str(tmp_path / "x")]
 
-    staging.lay_down_lock(loaded, mac, tmp_path / "x")
+    staging.lay_down_lock(loaded, mac, tmp_path / "x", "26.0")
     arguments, environment = uv()
     lock = str(loaded.directory / "darwin-arm64.lock")
     assert arguments == [*always, "--require-hashes", "--no-deps", "-r", lock]
-    assert environment["MACOSX_DEPLOYMENT_TARGET"] == "14.0"
+    assert environment["MACOSX_DEPLOYMENT_TARGET"] == "26.0"
     assert (environment["KEPT"], environment.get("UV_CACHE_DIR")) == ("1", None)
 
     pins, cache = ["a==1", "b==2"], tmp_path / "cache"
     staging.lay_down(pins, "3.11", mac, tmp_path / "x", until="2026-11-01", cache=cache)
     arguments, environment = uv()
     assert arguments == [*always, "--exclude-newer", "2026-11-01T00:00:00Z", *pins]
-    assert environment["UV_CACHE_DIR"] == str(cache)
+    assert (environment["UV_CACHE_DIR"], environment["MACOSX_DEPLOYMENT_TARGET"]) == (str(cache), "14.0")
 
     linux = loaded.platform("linux-x86_64")
     staging.lay_down_alone(pins, "3.12", linux, tmp_path / "x", cache=cache)
     arguments, environment = uv()
-    assert arguments[8:12] == ["--python-version", "3.12", "--python-platform", linux.uv_platform]
+    assert arguments[10:14] == ["--python-version", "3.12", "--python-platform", linux.uv_platform]
     assert arguments[-3:] == ["--no-deps", *pins]
     assert (environment["UV_CACHE_DIR"], environment.get("MACOSX_DEPLOYMENT_TARGET")) == (str(cache), None)
     assert capfd.readouterr() == ("", "")
@@ -481,7 +606,7 @@ def test_what_uv_says_is_told(
     monkeypatch.setenv("UV_ENDS", "1")
     loaded = profiles.load("ml-m1")
     with pytest.raises(UserError) as caught:
-        staging.lay_down_lock(loaded, loaded.platform("darwin-arm64"), tmp_path / "x")
+        staging.lay_down_lock(loaded, loaded.platform("darwin-arm64"), tmp_path / "x", "14.4")
     assert str(caught.value) == "uv could not lay the packages down for darwin-arm64:\nno wheel"
     assert uv()[0]
 

@@ -13,7 +13,7 @@ import pytest
 
 from verify.linkcheck.report import Report
 
-from .machos import PYTHON_TAG, Toolchain, chain, commands, fat, install
+from .machos import PYTHON_TAG, Toolchain, chain, commands, fat, install, metallib, write
 
 MUTATIONS = int(os.environ.get("LINKCHECK_MUTATIONS", "400"))
 ARM64 = 0x0100000C
@@ -44,8 +44,13 @@ def environment(toolchain: Toolchain, site: Path) -> list[Path]:
         suffix=".s",
     )
     both = fat(site / "pkg" / "libboth.dylib", (ARM64, deep))
+    gpu = site / "pkg" / "gpu.metallib"
+    gpu.write_bytes(metallib())
+    within = site / "pkg" / "libwithin.dylib"
+    write(within, exports=("_within",), imports=((1, "_malloc"),), links=("/usr/lib/libSystem.B.dylib",))
+    within.write_bytes(within.read_bytes() + metallib())
     (site / "jax_plugins" / "metal" / "__init__.py").write_text("")
-    files = [deep, lib, module, chained, plugin, both]
+    files = [deep, lib, module, chained, plugin, both, gpu, within]
     own = tuple(str(path.relative_to(site)) for path in [*files, site / "jax_plugins" / "metal" / "__init__.py"])
     install(site, "pkg", files=own, entry_points="[jax_plugins]\nmetal = jax_plugins.metal\n")
     return files
@@ -55,7 +60,8 @@ def damage(data: bytes, chance: random.Random) -> bytes:
     """One kind of damage, mostly where it is read: header, load commands, tables."""
     changed = bytearray(data)
     header = max((at + size for _, at, size in commands(data)), default=64) if data[:1] == b"\xcf" else 4096
-    kind = chance.randrange(6)
+    header = min(header, len(data))
+    kind = chance.randrange(8)
     if kind == 0:
         return bytes(changed[: chance.randrange(len(changed))])
     if kind == 1:  # a number of the header or the load commands
@@ -72,6 +78,16 @@ def damage(data: bytes, chance: random.Random) -> bytes:
     elif kind == 4:  # bytes anywhere, in a row
         at = chance.randrange(len(changed))
         changed[at : at + 16] = chance.randbytes(16)
+    elif kind == 5 and data[:1] == b"\xcf":  # a load command of another kind, or with another's content
+        (_, one, _), (_, other, size) = chance.choices(commands(data), k=2)
+        if chance.randrange(2):
+            changed[one : one + 4] = data[other : other + 4]
+        else:
+            changed[one + 8 : one + size] = data[other + 8 : other + size]
+    elif kind == 6 and data[:1] == b"\xcf":  # a place or size in a load command that leads to the edge of something
+        _, at, size = chance.choice(commands(data))
+        value = chance.choice([at, at + size, header, len(data) - 1, len(data), len(data) + 1])
+        struct.pack_into("<I", changed, at + 8 + chance.randrange(max(1, (size - 8) // 4)) * 4, value)
     else:  # bytes put in
         at = chance.randrange(header)
         changed[at:at] = chance.randbytes(chance.randrange(1, 9))

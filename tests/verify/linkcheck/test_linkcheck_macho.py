@@ -9,6 +9,7 @@ import pytest
 
 from verify.linkcheck import macho
 from verify.linkcheck.macho import Dependency, Image, MalformedError, NoArm64Error, Range, Segment
+from verify.macos import Version
 
 from .machos import (
     ARM64,
@@ -251,8 +252,8 @@ def test_the_platform(
     tmp_path: Path,
     load: tuple[bytes, ...],
     platform: int | None,
-    minos: macho.Version | None,
-    sdk: macho.Version | None,
+    minos: Version | None,
+    sdk: Version | None,
 ) -> None:
     image = parse(tmp_path, thin(NAMED, *load))
     assert (image.platform, image.minos, image.sdk) == (platform, minos, sdk)

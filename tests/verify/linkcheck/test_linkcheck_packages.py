@@ -1,5 +1,6 @@
 """What packages say of themselves against what is there."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from verify.errors import UserError
 from verify.linkcheck import macho, packages
@@ -36,7 +38,7 @@ def test_packages_that_are_what_they_say(site: Path, check: Check) -> None:
     package(site, "two")
     report = check()
     assert report.findings == ()
-    assert (report.counts.packages, report.counts.hashed) == (2, 6)
+    assert (report.choices[0].counts.packages, report.choices[0].counts.hashed) == (2, 6)
 
 
 @pytest.mark.parametrize(
@@ -144,6 +146,50 @@ def test_a_stale_acceptance_cannot_be_accepted() -> None:
     known = AcceptedFinding("too-new:x", "Because.", "here")
     worse = AcceptedFinding("stale-acceptance:too-new:x", "Because.", "here")
     assert all(one.accepted is None for one in accept([], [known, worse], "profile.yml"))
+
+
+def test_an_acceptance_for_some_releases_alone() -> None:
+    """What it covers is accepted and the rest is not; one that covers nothing is told."""
+    finding = Finding("too-new", "x", "New.", releases=("15.0", "26.0", "26.2"))
+    first = AcceptedFinding("too-new:x", "Update.", "here", ">=26,<26.2")
+    second = AcceptedFinding("too-new:x", "Old.", "there", "<26")
+    other = AcceptedFinding("too-new:y", "No.", "here", "<26")
+
+    def marks(*accepted: AcceptedFinding) -> list[tuple[tuple[str, ...], str | None]]:
+        return [
+            (one.releases, one.accepted.reason if one.accepted else None)
+            for one in accept([finding], accepted, "profile.yml")
+            if one.kind == "too-new"
+        ]
+
+    assert marks(first) == [(("26.0",), "Update."), (("15.0", "26.2"), None)]
+    assert marks(first, second) == [(("26.0",), "Update."), (("15.0",), "Old."), (("26.2",), None)]
+    assert marks(first, AcceptedFinding("too-new:x", "All.", "here")) == [
+        (("26.0",), "Update."),
+        (("15.0", "26.2"), "All."),
+    ]
+    assert marks(replace(first, macos=">=27"), other) == [(finding.releases, None)]
+    stale = accept([finding], [replace(first, macos=">=27"), other], "profile.yml")[1:]
+    assert [one.id for one in stale] == ["stale-acceptance:too-new:x", "stale-acceptance:too-new:y"]
+    assert "no longer found on macOS >=27: remove" in stale[0].message
+
+
+@pytest.mark.parametrize(
+    ("macos", "valid"),
+    [
+        ("<26.2", True),
+        (">=26,<26.2", True),
+        ("==26.0", True),
+        ("26.0", False),
+        ("< 26", False),
+        ("", False),
+        (26, False),
+    ],
+)
+def test_how_an_acceptance_names_releases(macos: object, valid: bool) -> None:
+    schema = json.loads((profiles.PROFILES / "profile.schema.json").read_text())
+    entry = {"finding": "too-new:x", "reason": "Because.", "link": "here", "macos": macos}
+    assert Draft202012Validator(schema["$defs"]["accepted_finding"]).is_valid(entry) is valid
 
 
 @pytest.mark.parametrize("missing", ["reason", "link", "finding"])
@@ -276,7 +322,7 @@ def test_each_file_that_lies_is_named_once(site: Path, check: Check) -> None:
             for name in ("one", "two", "three")
         ),
     }
-    assert report.counts.hashed == 9
+    assert report.choices[0].counts.hashed == 9
     assert "1 file(s) of one 1.0 are" in report.findings[0].message
 
 

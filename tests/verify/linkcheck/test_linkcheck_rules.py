@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from verify.linkcheck import linkedit, macho, system
+from verify.linkcheck import linkedit, macho
 from verify.linkcheck.command import check_folder
 from verify.linkcheck.dyld import Process
 from verify.linkcheck.findings import Finding
@@ -14,6 +14,7 @@ from verify.linkcheck.packages import Target
 from verify.linkcheck.report import Report
 from verify.linkcheck.system import System
 from verify.linkcheck.tree import SITE, OutsideError, Tree
+from verify.macos import Version
 
 from .machos import (
     LC_LOAD_WEAK_DYLIB,
@@ -201,15 +202,6 @@ def test_what_is_no_library_is_left_alone(site: Path) -> None:
     assert (tree.images, tree.refused, [one.id for one in tree.findings]) == ({}, {}, ["special-file:pipe"])
 
 
-@pytest.mark.parametrize(
-    ("text", "version", "shown"),
-    [("14", (14, 0, 0), "14.0"), ("14.4", (14, 4, 0), "14.4"), ("14.4.1", (14, 4, 1), "14.4.1")],
-)
-def test_versions_of_macos(text: str, version: macho.Version, shown: str) -> None:
-    assert system.parse_version(text) == version
-    assert system.show_version(version) == shown
-
-
 MODULE = f"mod.{PYTHON_TAG}.so"
 
 
@@ -256,6 +248,62 @@ def test_where_a_symbol_is_looked_up(
         assert (finding.message, finding.symbols) == (f"1 symbol(s) that it binds are {missing}.", (imports[1],))
 
 
+SYSTEM, CPP = "/usr/lib/libSystem.B.dylib", "/usr/lib/libc++.1.dylib"
+METAL = "/System/Library/Frameworks/Metal.framework/Versions/A/Metal"
+
+
+@pytest.mark.parametrize(
+    ("name", "ordinal", "links", "found_there"),
+    [
+        ("_malloc", -2, (), True),  # every process has libSystem
+        ("_pthread_create", -2, (SYSTEM,), True),
+        ("dyld_stub_binder", -2, (SYSTEM,), True),
+        ("_frobnicate", -2, (SYSTEM, CPP, OBJC), False),  # whose symbols are known
+        ("_frobnicate", -2, (METAL,), True),
+        ("_frobnicate", -2, (LIBZ,), True),
+        ("_frobnicate", -3, (METAL,), False),  # a weak definition is no matter of frameworks
+        ("_frobnicate", -1, (METAL,), False),
+        ("_malloc", -1, (METAL,), True),
+        ("_vImageCopyBuffer", -2, (METAL,), True),
+        ("___cxa_throw", -2, (CPP,), True),
+        ("___cxa_throw", -2, (SYSTEM,), False),
+        ("__ZNSt3__18ios_baseD2Ev", -2, (CPP,), True),
+        ("__ZN3tsl8internal10LogMessageC1EPKcii", -2, (METAL, CPP), False),
+        ("_objc_msgSend", -2, (OBJC,), True),
+        ("_TF_New", -2, (METAL,), True),
+        ("_TF_New", -2, (METAL, "@rpath/libtf.dylib"), False),  # which exports others of that family
+        ("_TF_NewBuffer", -2, (METAL, "@rpath/libtf.dylib"), None),
+        ("_TFNew", -2, (METAL, "@rpath/libtf.dylib"), True),
+        ("_TF_", -2, (METAL, "@rpath/libtf.dylib"), True),
+        ("_malloc_zone_x", -2, (METAL, "@rpath/libtf.dylib"), True),
+    ],
+)
+def test_what_macos_may_give_to_a_lookup_in_all_images(
+    site: Path, check: Check, name: str, ordinal: int, links: tuple[str, ...], found_there: bool | None
+) -> None:
+    """What it may is assumed and counted; what no one can give is missing. None: it is in the environment."""
+    write(site / "libtf.dylib", exports=("_TF_NewBuffer", "_malloc_zone_y"))
+    module(site, links=links, rpaths=("@loader_path",), imports=((ordinal, name),))
+    report = check()
+    assert [one.symbols for one in found(report).values()] == ([(name,)] if found_there is False else [])
+    assert report.choices[0].counts.flat_symbols == (1 if found_there else 0)
+    sentence = "macOS has the symbols that these look up in all images and that none of the environment exports: "
+    assert (f"{sentence}{MODULE}." in report.assumptions) is bool(found_there)
+
+
+def test_what_looks_symbols_up_in_all_images_is_named_up_to_a_limit(site: Path, check: Check) -> None:
+    for number in range(10):
+        name = f"m{number}"
+        write(site / f"{name}.so", exports=(f"_PyInit_{name}",), imports=((-2, "_malloc"), (-2, "_free")))
+    report = check()
+    assert report.choices[0].counts.flat_symbols == 20
+    assert [
+        one
+        for one in report.assumptions
+        if one.endswith("exports: " + ", ".join(f"m{n}.so" for n in range(8)) + " and 2 more.")
+    ]
+
+
 def test_what_is_counted(site: Path, check: Check) -> None:
     """Each image's symbols once, however many load it."""
     write(site / "libfoo.dylib", exports=("_foo",), links=(LIBZ,), imports=((1, "_inflate"),))
@@ -264,11 +312,11 @@ def test_what_is_counted(site: Path, check: Check) -> None:
     module(site, links=links, rpaths=("@loader_path",), imports=imports)
     write(site / "other.abi3.so", exports=("_PyInit_other",), links=("@loader_path/libfoo.dylib",))
     report = check()
-    counts = report.counts
+    counts = report.choices[0].counts
     assert (counts.symbols, counts.system_symbols, counts.python_symbols) == (3, 4, 2)
     assert (counts.images, counts.processes, counts.files, counts.packages) == (3, 2, 3, 0)
     assert (counts.dependencies, counts.system_dependencies) == (7, 3)
-    assert "4 symbols bound to macOS's libraries and 2 bound to Python are there." in report.assumptions
+    assert "All symbols that are bound to macOS's libraries and to Python are there." in report.assumptions
 
 
 REEXPORTED = LC_REEXPORT_DYLIB
@@ -321,7 +369,7 @@ def test_what_a_missing_library_would_have_brought(site: Path, check: Check) -> 
     ("platform", "minos", "kind", "said"),
     [
         (1, (14, 4, 0), None, ""),
-        (1, (14, 4, 1), "too-new", "built for macOS 14.4.1 and newer; the profile promises 14.4."),
+        (1, (14, 4, 1), "too-new", "built for macOS 14.4.1 and newer"),
         (1, (15, 0, 0), "too-new", "built for macOS 15.0 and newer"),
         (2, (15, 0, 0), "wrong-platform", "built for iOS, not for macOS"),
         (3, (15, 0, 0), "wrong-platform", "built for tvOS, not for macOS"),
@@ -333,7 +381,7 @@ def test_what_a_missing_library_would_have_brought(site: Path, check: Check) -> 
     ],
 )
 def test_what_an_image_is_built_for(
-    site: Path, check: Check, platform: int, minos: macho.Version, kind: str | None, said: str
+    site: Path, check: Check, platform: int, minos: Version, kind: str | None, said: str
 ) -> None:
     module(site, built_for(platform, minos[0] << 16 | minos[1] << 8 | minos[2]))
     report = check()
@@ -360,7 +408,7 @@ def test_what_is_loaded_on_its_own_account(site: Path, check: Check) -> None:
     write(site / "pkg/c.so", exports=("_PyInit_c",), links=("@loader_path/libused.dylib",))
     write(site / "pkg/d.cpython-312-darwin.so", exports=("_PyInit_d",), links=gone)
     report = check()
-    assert report.counts.processes == 5
+    assert report.choices[0].counts.processes == 5
     assert {one.subject.partition(">")[0]: one.chain for one in found(report).values()} == {
         f"pkg/a.{PYTHON_TAG}.so": ("import pkg.a", f"pkg/a.{PYTHON_TAG}.so"),
         "pkg/b.abi3.so": ("dlopen", "pkg/b.abi3.so"),
@@ -472,7 +520,9 @@ def test_hashes_are_compared_unless_told_otherwise(site: Path, hashes: bool) -> 
     report = check_folder(
         site, Target("3.11", (14, 4, 0), pjrt_compatibility=False), "test", said.append, hashes=hashes
     )
-    assert ([one.id for one in report.findings], report.counts.hashed) == ((["record:one"], 3) if hashes else ([], 0))
+    assert ([one.id for one in report.findings], report.choices[0].counts.hashed) == (
+        (["record:one"], 3) if hashes else ([], 0)
+    )
     assert said == [
         "reading the files",
         "comparing 4 files with what 1 packages say of them",

@@ -87,6 +87,20 @@ def test_a_trie_with_an_empty_edge(tmp_path: Path) -> None:
     assert exports.find("_a_c") is None
 
 
+def test_whether_a_name_begins_so(tmp_path: Path) -> None:
+    """Within an edge, at the end of one, and on an edge without letters."""
+    leaf = bytes([2, 0, 7, 0])
+    node = bytes([0, 2]) + b"_b_c\0" + bytes([24]) + b"\0" + bytes([24])
+    trie = (bytes([0, 1]) + b"_TF\0" + bytes([7])).ljust(7, b"\0") + node
+    trie = trie.ljust(24, b"\0") + leaf
+    exports = linkedit.Exports(image_of(tmp_path, trie))
+    assert [one for one in ("_T", "_TF", "_TF_", "_TF_b_", "_TF_b_c") if not exports.has_beginning(one)] == []
+    assert [one for one in ("_F", "_TFX", "_TF_a", "_TF_b_c_", "x") if exports.has_beginning(one)] == []
+    assert not linkedit.Exports(image_of(tmp_path, b"")).has_beginning("_")
+    with pytest.raises(MalformedError):
+        linkedit.Exports(image_of(tmp_path, bytes([0, 1]) + b"_a\0" + bytes([99]))).has_beginning("_ab")
+
+
 def test_a_reexported_symbol_with_another_name(tmp_path: Path) -> None:
     entry = bytes([0x08, 2]) + b"_real\0"
     trie = (bytes([0, 1]) + b"_a\0" + bytes([6])).ljust(6, b"\0") + bytes([len(entry)]) + entry + bytes([0])
@@ -107,6 +121,14 @@ def test_a_reexported_symbol_with_another_name(tmp_path: Path) -> None:
 def test_a_damaged_trie(tmp_path: Path, trie: bytes) -> None:
     with pytest.raises(MalformedError):
         linkedit.Exports(image_of(tmp_path, trie)).find("_a")
+
+
+def test_without_a_trie_names_of_the_symbol_table_begin_so(tmp_path: Path) -> None:
+    entries = struct.pack("<IBBHQ", 0, 0x0F, 1, 0, BASE)
+    exports = linkedit.Exports(image_with(tmp_path, exports=b"", entries=entries, strings=b"_TF_New\0"))
+    assert not exports.has_beginning("_TF_")
+    exports = linkedit.Exports(replace(image_with(tmp_path, entries=entries, strings=b"_TF_New\0"), exports=None))
+    assert (exports.has_beginning("_TF_"), exports.has_beginning("_TFX")) == (True, False)
 
 
 def test_without_a_trie_the_symbol_table_counts(toolchain: Toolchain, tmp_path: Path) -> None:

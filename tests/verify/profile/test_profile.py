@@ -8,7 +8,7 @@ import pytest
 
 from verify import ROOT
 from verify.errors import UserError
-from verify.profile import model, yaml_lines
+from verify.profile import model, names, yaml_lines
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_a_profile_of_ones_own_is_named_by_its_folders_path(profiles: Path, monk
     for which in (str(folder), f"{folder}/", "mine/lecture", "./mine/lecture", "~/mine/lecture"):
         loaded = model.load(which)
         assert (loaded.name, loaded.directory, loaded.reference) == ("lecture", folder, str(folder))
-        assert model.name_of(which) == "lecture"
+        assert names.name_of(which) == "lecture"
         assert loaded.lock("darwin-arm64").pins
     # What stands for it is found from any other folder.
     monkeypatch.chdir("/")
@@ -145,8 +145,8 @@ def test_a_folder_without_a_profile_is_refused_and_so_is_one_with_a_name_that_is
 
 
 def test_who_names_no_profile_has_the_default_one() -> None:
-    assert model.load("").name == model.name_of("") == model.DEFAULT
-    assert model.name_of("gone/for/good") == "good"
+    assert model.load("").name == names.name_of("") == names.DEFAULT
+    assert names.name_of("gone/for/good") == "good"
 
 
 def test_frameworks_come_in_the_profiles_order_and_unknown_ones_are_refused() -> None:

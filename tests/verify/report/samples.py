@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks import varied
 from benchmarks.varied import HOSTILE
+from verify.results.drift import Known
 from verify.results.files import Stored, file_name, load
 
 MEASURED = Path(__file__).resolve().parent / "measured.json"
@@ -16,10 +17,10 @@ CHANGES = [
     {"task": "mlx : MLX is as locked", "diff": ["@ packages", "-mlx==0.1", HOSTILE, "\x1b[31m"], "cut": True},
     {"task": HOSTILE, "diff": [], "cut": False},
 ]
-DRIFT: dict[str, dict[str, Any]] = {
-    "lab-01": {"time": TIME, "changes": [], "problem": ""},
-    "lab-03": {"time": TIME, "changes": CHANGES, "problem": ""},
-    HOSTILE: {"time": TIME, "changes": CHANGES[:1], "problem": f"no route to {HOSTILE}"},
+DRIFT: Known = {
+    "lab-01": {"ml-m1": {"time": TIME, "changes": [], "problem": ""}},
+    "lab-03": {"ml-m1": {"time": TIME, "changes": CHANGES, "problem": ""}},
+    HOSTILE: {"": {"time": TIME, "changes": CHANGES[:1], "problem": f"no route to {HOSTILE}"}},
 }
 """A check of three machines: as it should be, drifted, and hostile and out of reach."""
 
@@ -45,7 +46,7 @@ def write(folder: Path, results: list[dict[str, Any]]) -> list[Path]:
     """Write results into a folder, which is made; returns their files."""
     folder.mkdir(parents=True, exist_ok=True)
     varied.write(results, folder)
-    return [folder / file_name(one["host"]) for one in results]
+    return [folder / file_name(one["host"], one["profile"]) for one in results]
 
 
 def made_fleet(count: int) -> list[dict[str, Any]]:

@@ -51,7 +51,7 @@ def test_a_slower_framework_is_named_and_no_other(tmp_path: Path) -> None:
 )
 def test_beyond_the_noise_means_apart_and_by_a_margin(new: Figure, regressed: bool) -> None:
     measured_ = Measured("mlx", DEVICE, "matmul", "float32", 512)
-    found = Comparison("mac-1")
+    found = Comparison("mac-1", "ml-m1")
     comparison.judge_figures(found, {measured_: Figure(100, 98, 102, "TFLOPS")}, {measured_: new})
     assert found.regressed is regressed
 
@@ -138,7 +138,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, s
 def test_files_and_folders_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (old,) = write(tmp_path / "old", [measured(host="mac-1")])
     write(tmp_path / "new", [slower(measured(host="mac-1"), "mlx", 2), measured(host="mac-2")])
-    code, text = said(capsys, old, tmp_path / "new" / "mac-1.json")
+    code, text = said(capsys, old, tmp_path / "new" / "mac-1.ml-m1.json")
     assert code == 1
     assert "MLX fp32" in text
     assert "-50%" in text
@@ -204,7 +204,7 @@ def framework(**parts: Any) -> dict[str, Any]:
 
 def result(host: str = "mac-1", **changes: Any) -> Stored:
     """A result of which only what is compared exists."""
-    data: dict[str, Any] = {"host": host, "started": "2026-11-21T11:00:00Z", "level": "full"}
+    data: dict[str, Any] = {"host": host, "profile": "ml-m1", "started": "2026-11-21T11:00:00Z", "level": "full"}
     data |= {"machine": {"cpu": "Apple M1", "cores": 8}, "chip": None, "checks": [], "frameworks": {}}
     return Stored(Path(f"{host}.json"), {**data, **changes})
 
@@ -234,7 +234,7 @@ def test_all_figures_of_a_result() -> None:
 )
 def test_the_edges_of_the_noise(new: Figure, regressed: bool) -> None:
     first, second = (Measured("mlx", DEVICE, "matmul", "float32", n) for n in (1, 2))
-    found = Comparison("mac-1")
+    found = Comparison("mac-1", "ml-m1")
     old = Figure(100, 98, 102, "TFLOPS")
     comparison.judge_figures(found, {first: old, second: old}, {first: new, Measured("mlx", "x", "x", "", 0): old})
     assert found.regressed is regressed
@@ -289,6 +289,7 @@ APPLE = {"name": "Apple M1", "gpu_cores": 8}
             {"chip": {"name": "Apple M2", "gpu_cores": None}},
             ("other-chip", {"old": "Apple M1", "new": "Apple M2"}),
         ),
+        ({}, {"profile": "current"}, ("other-profile", {"old": "ml-m1", "new": "current"})),
         ({"machine": {}}, {}, None),  # of the same host
         ({}, {"machine": {"cpu": ""}}, None),
         ({"machine": {}, "host": "other"}, {}, ("chip-unknown", {})),
@@ -310,8 +311,9 @@ def test_how_a_fleet_is_judged() -> None:
     one = result("mac-0", frameworks={"mlx": framework(matmul=[figure(60, 55, 69.9)])})
     others = [result(f"mac-{n}", frameworks={"mlx": framework(matmul=[figure(n, 0, 0)])}) for n in (90, 100, 110)]
     odd = result("odd", machine={"cpu": "other", "cores": 8})
-    found = comparison.against_fleet(one, [one, odd, *others[:2]])
-    values = {"count": 2, "chip": "Apple M1 (8)", "needed": 3}
+    elsewhere = result("elsewhere", profile="current", frameworks=others[0].data["frameworks"])
+    found = comparison.against_fleet(one, [one, odd, elsewhere, *others[:2]])
+    values = {"count": 2, "chip": "Apple M1 (8)", "profile": "ml-m1", "needed": 3}
     assert (found.obstacle, found.against) == (comparison.Obstacle("small-fleet", values), "2 x Apple M1 (8)")
     assert comparison.against_fleet(result(machine={}), others).obstacle == comparison.Obstacle("chip-unknown")
 
@@ -339,6 +341,9 @@ def test_which_results_belong_together() -> None:
     assert list(comparison.pairs([a, b], [again, c])) == [(b, again)]
     assert list(comparison.pairs([a], [b, c])) == []
     assert list(comparison.pairs([a, b], [again])) == [(b, again)]
+    other = result("b", profile="current")
+    assert list(comparison.pairs([a, other], [b, c])) == []
+    assert list(comparison.pairs([b, other], [other, again])) == [(other, other), (b, again)]
 
 
 BANDWIDTH = {"bytes": 1000, "samples_s": [0.1], "median_s": 0.1, "share": None, "yardstick_gb_s": None}
@@ -407,6 +412,17 @@ def test_what_is_told_without_and_with_one_regression(tmp_path: Path, capsys: py
     assert "Z;" not in text
 
 
+def test_two_profiles_of_one_machine_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    both = [timed("a", 20), {**timed("a", 20), "profile": "current"}]
+    first, second = write(tmp_path / "old", both)
+    write(tmp_path / "new", both)
+    code, text = said(capsys, tmp_path / "old", tmp_path / "new")
+    assert code == 0
+    assert [line.split(":")[0] for line in text.splitlines()] == ["a (current)", "a (ml-m1)"]
+    code, text = said(capsys, first, second)
+    assert (code, text) == (2, "a: not compared: the profiles differ: ml-m1 and current\n")
+
+
 def test_some_that_cannot_be_compared_are_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path / "old", [timed("a", 20), timed("b", 20)])
     write(tmp_path / "new", [timed("b", 20), timed("c", 20)])
@@ -424,14 +440,13 @@ def test_a_single_result_has_its_history_beside_it(tmp_path: Path, capsys: pytes
     earlier = history.folder(tmp_path, "mac-1") / "20261121T110000Z-full.json"
     earlier.parent.mkdir(parents=True)
     earlier.write_text(json.dumps(timed("mac-1", 20, started="2026-11-21T11:00:00Z")), encoding="utf-8")
-    code, text = said(capsys, tmp_path / "mac-1.json")
+    code, text = said(capsys, tmp_path / "mac-1.ml-m1.json")
     assert (code, text.count("\n")) == (0, 1)
     assert "against mac-1, 2026-11-21T11:00:00Z" in text
     code, text = said(capsys, tmp_path)
     assert code == 0
-    assert (
-        f"mac-2: not compared: there is no earlier result of level full in {history.folder(tmp_path, 'mac-2')}" in text
-    )
+    why = f"there is no earlier result of the profile ml-m1 and level full in {history.folder(tmp_path, 'mac-2')}"
+    assert f"mac-2: not compared: {why}" in text
     earlier.write_text("{", encoding="utf-8")
     code, text = said(capsys, tmp_path)
     assert code == 2

@@ -295,7 +295,7 @@ def test_what_the_page_says_of_a_host(
     data = measured()
     one = stored(tmp_path, data)
     one.data.update(verdict=verdict, checks=[answer(f"c{number}", result) for number, result in enumerate(results)])
-    shown = view.host(one, SPOKEN)
+    shown = view.host(one, SPOKEN, "")
     assert (shown.state, shown.verdict) == (state, word)
     assert shown.when.endswith(" UTC")
     assert (shown.started, shown.took) == (data["started"], "175")
@@ -313,7 +313,7 @@ def test_what_is_wrong_comes_the_worst_first(tmp_path: Path) -> None:
         answer("f", "fail", "hang"),
     ]
     spoken = language.choose("pt")
-    found = view.host(one, spoken).findings
+    found = view.host(one, spoken, "").findings
     assert [(item.check, item.result, item.fault) for item in found] == [
         ("mlx.value", "fail", "wrong-value"),
         ("f", "fail", "hang"),
@@ -329,10 +329,10 @@ def test_hosts_that_need_a_person_come_first(tmp_path: Path) -> None:
     hosts = []
     states = [("c", "pass"), ("b", "warn"), ("a", "pass"), ("d", "fail"), ("f", "unverified"), ("e", "unverified")]
     for name, state in states:
-        one = view.host(stored(tmp_path, measured()), SPOKEN)
-        one.name, one.state = name, state  # type: ignore[assignment]
+        one = view.host(stored(tmp_path, measured()), SPOKEN, "")
+        one.title, one.state = name, state  # type: ignore[assignment]
         hosts.append(one)
-    assert [one.name for one in sorted(hosts, key=view.urgency)] == ["e", "f", "d", "b", "a", "c"]
+    assert [one.title for one in sorted(hosts, key=view.urgency)] == ["e", "f", "d", "b", "a", "c"]
 
 
 @pytest.mark.parametrize(
@@ -348,7 +348,7 @@ def test_what_computes_in_a_host(tmp_path: Path, chip: dict[str, Any] | None, cp
     one = stored(tmp_path, measured())
     one.data["chip"] = chip and {**chip, "fp32_tflops": None}
     one.data["machine"] = {**one.data["machine"], "cpu": cpu} if cpu else {}
-    assert view.host(one, SPOKEN).chip == said
+    assert view.host(one, SPOKEN, "").chip == said
 
 
 @pytest.mark.parametrize(
@@ -367,5 +367,5 @@ def test_a_framework_in_the_table_of_all(
 ) -> None:
     one = stored(tmp_path, measured())
     one.data["frameworks"] = {"mlx": framework(**parts)}
-    cell = view.host(one, SPOKEN).cells["mlx"]
+    cell = view.host(one, SPOKEN, "").cells["mlx"]
     assert (cell.result, cell.word, cell.speed, cell.share) == expected

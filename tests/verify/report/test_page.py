@@ -13,7 +13,7 @@ import pytest
 from babel.support import NullTranslations
 
 from benchmarks.varied import HOSTILE
-from tests.verify.report.samples import DRIFT, made_fleet, measured, write
+from tests.verify.report.samples import CHANGES, DRIFT, TIME, made_fleet, measured, write
 from verify.checks.advice import ADVICE
 from verify.report import language, page, view
 from verify.report.language import LOCALES, Language
@@ -61,7 +61,7 @@ def rendered(folder: Path, code: str = "en") -> str:
 @pytest.fixture
 def fleet(tmp_path: Path) -> Path:
     write(tmp_path, made_fleet(8))
-    drift.renew(tmp_path, DRIFT, [])
+    drift.renew(tmp_path, DRIFT, {})
     return tmp_path
 
 
@@ -153,7 +153,7 @@ def test_drift_is_told_by_machine_those_that_need_a_person_first(fleet: Path) ->
 
 
 def test_drift_alone_makes_a_page(tmp_path: Path) -> None:
-    drift.renew(tmp_path, DRIFT, [])
+    drift.renew(tmp_path, DRIFT, {})
     text = Document(rendered(tmp_path)).text
     assert "1 of 3 machines has drifted" in text
     assert "No result to show" not in text
@@ -229,8 +229,8 @@ def test_nothing_on_it_is_missing_in_the_catalogue(
     assert headline in page.render([], [], spoken, drift.read(fleet)).text
 
 
-def of_state(host: str, state: str) -> Stored:
-    data = measured(host=host)
+def of_state(host: str, state: str, profile: str = "ml-m1") -> Stored:
+    data = measured(host=host, profile=profile)
     if state == "broken":
         del data["frameworks"]
     result = {"unverified": "pass", "broken": "pass"}.get(state, state)
@@ -250,7 +250,7 @@ def of_state(host: str, state: str) -> Stored:
         ("fail fail", "2 of 2 machines are unhealthy", "2 unhealthy"),
         ("fail unverified", "1 of 2 machines is unhealthy", "1 could not be verified 1 unhealthy"),
         ("pass unverified", "1 of 2 machines could not be verified", "1 could not be verified 1 healthy"),
-        ("broken", "1 of 1 machines could not be verified", "1 could not be verified"),
+        ("broken", "The machine could not be verified", "1 could not be verified"),
         ("broken unverified pass", "2 of 3 machines could not be verified", "2 could not be verified 1 healthy"),
         ("broken fail", "1 of 2 machines is unhealthy", "1 could not be verified 1 unhealthy"),
     ],
@@ -261,16 +261,43 @@ def test_the_headline_and_the_counts(states: str, headline: str, counts: str) ->
     text = " ".join(Document(made.text).text.split())
     assert headline in text
     assert counts in text
-    assert set(made.broken) == {
-        one.data["host"] for one, state in zip(results, states.split(), strict=True) if state == "broken"
-    }
+    broken = {number for number, state in enumerate(states.split()) if state == "broken"}
+    assert set(made.broken) == {f"mac-{number}.ml-m1.json" for number in broken}
+
+
+@pytest.mark.parametrize(
+    ("states", "headline", "counts"),
+    [
+        ("pass pass", "The machine is healthy", "1 healthy"),
+        ("pass warn", "The machine is healthy", "1 healthy, with warnings"),
+        ("pass fail", "The machine is unhealthy", "1 unhealthy"),
+        ("unverified fail", "The machine could not be verified", "1 could not be verified"),
+        ("pass broken", "The machine could not be verified", "1 could not be verified"),
+    ],
+)
+def test_two_profiles_of_one_machine(states: str, headline: str, counts: str) -> None:
+    """Both are there, each under a name of its own; of the machine the worse one counts."""
+    results = [of_state("mac-1", state, profile) for state, profile in zip(states.split(), ("p", "q"), strict=True)]
+    known = {"mac-1": {"q": {"time": TIME, "changes": CHANGES, "problem": ""}}}
+    made = page.render(results, [], language.choose("en"), known)
+    document = Document(made.text)
+    text = " ".join(document.text.split())
+    assert headline in text
+    assert f"{headline} {counts} Verdicts" in text
+    assert {"mac-1 (p)", "mac-1 (q)"} <= {one.strip() for one in document.text.splitlines()}
+    shown = len([one for one in states.split() if one != "broken"])
+    assert [one for one in document.attributes("id") if re.fullmatch(r"host-\d+", one)] == [
+        f"host-{number}" for number in range(1, shown + 1)
+    ]
+    # Only the one has drifted, whose name is its own there.
+    assert document.text.count("drifted") == shown - 1
 
 
 def test_a_host_that_cannot_be_shown_is_named_and_the_rest_is_shown() -> None:
     results = [of_state("mac-1", "pass"), of_state("mac-2", "broken"), of_state("mac-3", "fail")]
     made = page.render(results, [Refused(Path("other.json"), "odd")], language.choose("en"))
     document = Document(made.text)
-    assert "mac-2.json" in document.text
+    assert "mac-2.ml-m1.json" in document.text
     assert "verify failed to show it: KeyError: 'frameworks'" in document.text
     assert "other.json" in document.text
     ids = document.attributes("id")
@@ -295,7 +322,7 @@ def test_what_drift_alone_comes_to(tmp_path: Path) -> None:
         (("lab-01", "lab-03"), "1 of 2 machines has drifted"),
     ):
         folder = tmp_path / str(len(names))
-        drift.renew(folder, {name: DRIFT[name] for name in names}, [])
+        drift.renew(folder, {name: DRIFT[name] for name in names}, {})
         assert headline in Document(rendered(folder)).text
     made = page.render([], [], language.choose("en"), drift.read(folder))
     assert "No result to show" not in made.text

@@ -105,7 +105,7 @@ def test_a_drift_file_that_lies_is_shown_or_refused_and_never_the_end_of_the_pag
     else:
         assert all(name in text for name in known)
     # And a run that has something to tell puts a whole one in its place.
-    drift.renew(tmp_path, {"lab-09": {"time": TIME, "changes": [], "problem": ""}}, [])
+    drift.renew(tmp_path, {"lab-09": {"ml-m1": {"time": TIME, "changes": [], "problem": ""}}}, {})
     assert "lab-09" in drift.read(tmp_path)
 
 
@@ -166,7 +166,7 @@ def limited() -> Iterator[None]:
 
 @pytest.mark.usefixtures("limited")
 @pytest.mark.parametrize("kind", ODD)
-@pytest.mark.parametrize("place", ["mac-b.json", "drift/drift.json", "history/mac-a/20261120T000000Z-full.json"])
+@pytest.mark.parametrize("place", ["mac-b.json", "drift/drift.json", "history/mac-a/20261120T000000Z-full.ml-m1.json"])
 def test_what_is_no_file_with_text_is_refused_at_once(
     kind: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -288,4 +288,4 @@ def test_names_that_differ_by_case_only_have_files_of_their_own(tmp_path: Path) 
     found, refused = gather(tmp_path)
     assert {one.data["host"] for one in found} == {"mac-a", "Mac-A", "MAC-A"}
     assert refused == []
-    assert files.file_name("mac-a") == "mac-a.json"
+    assert files.file_name("mac-a", "ml-m1") == "mac-a.ml-m1.json"

@@ -39,7 +39,7 @@ def test_a_host_that_cannot_be_shown_is_no_success(
     code, out, err = ran(capsys, "--results", tmp_path)
     assert code == 2
     assert out == f"Report: {tmp_path}/report.html\n"
-    assert err.startswith("mac-1 could not be shown: ValueError: odd")
+    assert err.startswith("mac-1.ml-m1.json could not be shown: ValueError: odd")
     assert "\x1b" not in err
 
 
@@ -69,18 +69,19 @@ def test_how_drift_is_told() -> None:
 
     change = {"task": "a task", "diff": ["-old", "+new"], "cut": False}
     known = {
-        "d": looked(),
-        "c": looked("", change, {**change, "cut": True}),
-        "b": looked("", change),
-        "z": looked("no route", change),
-        "a": looked(),
+        "d": {"p": looked()},
+        "c": {"p": looked("", change, {**change, "cut": True})},
+        "b": {"p": looked("", change), "q": looked()},
+        "z": {"": looked("no route", change)},
+        "a": {"p": looked()},
     }
     found = drifted(known, language.choose("en"))
-    assert [(one.name, one.state, one.word) for one in found] == [
+    assert [(one.title, one.state, one.word) for one in found] == [
         ("z", "fail", "not looked at to the end"),
-        ("b", "warn", "1 task would change it"),
+        ("b (p)", "warn", "1 task would change it"),
         ("c", "warn", "2 tasks would change it"),
         ("a", "pass", "as it should be"),
+        ("b (q)", "pass", "as it should be"),
         ("d", "pass", "as it should be"),
     ]
     assert found[2].changes == [("a task", "-old\n+new"), ("a task", "-old\n+new\n...")]

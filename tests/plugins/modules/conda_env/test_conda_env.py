@@ -436,6 +436,7 @@ def test_an_environment_of_another_maker_is_left(lab: Lab) -> None:
     lab_record.write("ml-m1", record)
     said = lab.run()["msg"]
     assert f"is already at {lab.prefix} (made by uv)" in said
+    assert f"{lab.prefix} is the environment of the profile 'ml-m1'" in lab.run(profile="other")["msg"]
     assert "Set env_provider and env_prefix to those" in said
     assert json.loads(lab_record.path("ml-m1").read_text()) == record
 
