@@ -12,7 +12,6 @@ from urllib.parse import quote, urlsplit
 from ansible.utils.display import Display
 
 from ...verify.bundle import allowed
-from ...verify.documents import MalformedError
 from ...verify.errors import UserError
 from ...verify.profile import model as profiles
 from ...verify.profile.lock import content_digest
@@ -60,7 +59,7 @@ def read(text: str, base: str, folder: Path | None) -> Source:
     """
     try:
         found = allowed.about(text)
-    except MalformedError as error:
+    except UserError as error:
         what = f"{folder}/bundle.json" if folder else f"{base}/health"
         raise UnservedError(
             f"{what} is not what a bundle or a cache says of itself ({error}): {text[:200]!r}"

@@ -8,7 +8,6 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from ...verify.bundle import allowed
-from ...verify.documents import MalformedError
 from ...verify.errors import UserError
 
 
@@ -32,7 +31,7 @@ def bundle_about(text: str) -> dict[str, Any]:
     """See bundle_about.yml."""
     try:
         found = allowed.about(text)
-    except MalformedError as error:
+    except UserError as error:
         raise AnsibleFilterError(f"bundle.json is not what a bundle says of itself: {error}") from error
     return {"holds": sorted(found.holds), "locks": found.locks}
 

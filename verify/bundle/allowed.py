@@ -1,17 +1,17 @@
 """What others wrote and we build on: each kind of word has a form, and what has another one is refused.
 
 An index's pages, Homebrew's API, a channel's records and a bundle's own account of itself come from somewhere else.
-Whatever of them goes into a path, an address, a configuration or a message comes by here first.
+Whatever of them goes into a path, an address, a configuration or a message comes by here first. Filters of Ansible's use
+it, which have to load where none of the project's requirements are: the standard library is all that it needs.
 """
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from .. import documents
-from ..documents import MalformedError
 from ..errors import UserError
 
 PARTS = (
@@ -48,16 +48,19 @@ def about(text: str) -> About:
     """Read what a cache answers, or a bundle's bundle.json.
 
     Raises:
-        MalformedError: it is something else.
+        UserError: it is something else.
     """
-    data = documents.parse(text)
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"it is not JSON: {error}"[:200]) from error
     if not isinstance(data, dict) or not isinstance(data.get("holds"), list) or not isinstance(data.get("locks"), dict):
-        raise MalformedError("it does not say what it holds, and for which locks")
+        raise UserError("it does not say what it holds, and for which locks")
     if unknown := [part for part in data["holds"] if part not in PARTS]:
-        raise MalformedError(f"it holds something unknown: {str(unknown[0])[:40]!r}")
+        raise UserError(f"it holds something unknown: {str(unknown[0])[:40]!r}")
     for platform, lock in data["locks"].items():
         if not _PLATFORM.fullmatch(platform) or not isinstance(lock, str) or not _DIGEST.fullmatch(lock):
-            raise MalformedError(f"it names a lock that is none: {platform[:40]!r}")
+            raise UserError(f"it names a lock that is none: {platform[:40]!r}")
     return About(frozenset(data["holds"]), dict(data["locks"]))
 
 

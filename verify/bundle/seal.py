@@ -56,7 +56,7 @@ def _locks(about: Path) -> dict[str, str]:
         return {}
     try:
         return allowed.about(about.read_text(encoding="utf-8")).locks
-    except ValueError as error:
+    except (ValueError, UserError) as error:
         raise UserError(f"{about} is not what a bundle says of itself: {error}. Remove it.") from error
 
 
