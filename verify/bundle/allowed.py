@@ -1,7 +1,7 @@
 """What others wrote and we build on: each kind of word has a form, and what has another one is refused.
 
 An index's pages, Homebrew's API, a channel's records and a bundle's own account of itself come from somewhere else.
-Whatever of them goes into a path, an address, a configuration or a message comes by here first. Filters of Ansible's use
+Whatever of them goes into a path, an address, a configuration or a message comes by here first. Ansible's filters use
 it, which have to load where none of the project's requirements are: the standard library is all that it needs.
 """
 
