@@ -184,10 +184,9 @@ def _headline(machines: Counter[State], looked: list[Drifted], language: Languag
     bad, unverified = machines["fail"], machines["unverified"]
     if not total:
         return language.gettext("No result to show")
-    if total == 1 and bad:
-        return language.gettext("The machine is unhealthy")
-    if total == 1 and unverified:
-        return language.gettext("The machine could not be verified")
+    if total == 1 and (bad or unverified):
+        gettext = language.gettext
+        return gettext("The machine is unhealthy") if bad else gettext("The machine could not be verified")
     if unverified and not bad:
         return language.ngettext(
             "%(n)s of %(total)s machines could not be verified",
