@@ -145,10 +145,11 @@ class Journal:
         self._prefix = prefix
         self._path = prefix / "etc" / "metal-lab" / "conda-change.json"
 
-    def open(self, lost: list[str]) -> None:
+    def open(self, lost: Mapping[str, str]) -> None:
         """Note what is there, and what an earlier change took that is still to come back."""
-        whole = [record["name"] for record in map(read_json, self._records()) if self._is_whole(record)]
-        kept = {"history": read_history(self._prefix), "packages": sorted({*whole, *lost})}
+        records = [record for record in map(read_json, self._records()) if self._is_whole(record)]
+        whole = {record["name"]: record["version"] for record in records}
+        kept = {"history": read_history(self._prefix), "packages": {**whole, **lost}}
         lab_record.replace(self._path, json.dumps(kept).encode())
 
     def close(self) -> None:
@@ -159,9 +160,10 @@ class Journal:
         """conda's own record of what was asked for; empty if it is not known."""
         return self._read().get("history") or ""
 
-    def packages(self) -> set[str]:
-        """Names of the packages that were whole."""
-        return set(self._read().get("packages", []))
+    def packages(self) -> dict[str, str]:
+        """The packages that were whole: version by name."""
+        packages: dict[str, str] = self._read().get("packages", {})
+        return packages
 
     def damaged(self) -> list[Path]:
         """Records that the change left half written, or whose package it left without some of its files."""
@@ -211,7 +213,7 @@ class CondaEnvironment:
         self.making = self.prefix.with_name(f".{self.prefix.name}.being-made")
         self.aside: Path | None = None
         self.journal = Journal(self.prefix)
-        self.lost: list[str] = []
+        self.lost: dict[str, str] = {}
         self.evidence = self.prefix / "etc" / "metal-lab" / "conda-specs.json"
 
     def make(self) -> None:
@@ -230,7 +232,9 @@ class CondaEnvironment:
         self._set_variables(found)
         if self.result["changed"]:
             now = None if self.module.check_mode else read_environment(self.prefix)
-            self._changed(before, now.describe() if now else self._expected(found))
+            after = now.describe() if now else self._expected(found)
+            if after != before:
+                self._add_diff(lab_record.part(f"conda environment {self.prefix}", before, after))
         python = self.prefix / "bin" / "python"
         if not self.module.check_mode and not os.access(python, os.X_OK):
             raise CondaError(
@@ -265,8 +269,11 @@ class CondaEnvironment:
     def _find(self) -> Environment | None:
         """What is there, once a creation that was cut off has been taken back."""
         if self.making.exists() and not (self.prefix / "conda-meta" / "history").is_file():
+            aside = self.making.read_text(encoding="utf-8")
+            if aside:
+                self._add_diff(lab_record.part(self.prefix, "half an environment\n", f"{aside}, put back\n"))
             if self.module.check_mode:
-                return None
+                return read_environment(Path(aside)) if aside else None
             self._take_back()
         damaged = self.journal.damaged()
         found = read_environment(self.prefix, damaged)
@@ -276,7 +283,8 @@ class CondaEnvironment:
                 self._add_diff(lab_record.part(f"{self.prefix}/conda-meta/history", "", after))
                 if not self.module.check_mode:
                     self._restore_history()
-            self.lost = sorted(self.journal.packages() - found.records.keys() - set(self.absent))
+            there = {*found.records, *self.absent}
+            self.lost = {name: one for name, one in self.journal.packages().items() if name not in there}
         if not self.module.check_mode:
             for path in damaged:
                 path.unlink()
@@ -343,13 +351,13 @@ class CondaEnvironment:
         try:
             if unwanted:
                 self._change("remove", unwanted)
+            # All specifications are named, so that the solver may not give one up for another.
             if missing or self.lost:
-                # All specifications are named, so that the solver may not give one up for another.
-                self._change("install", [*self.specs, *self.lost])
+                self._install()
             self._confirm()
         except CondaError:
             self._restore_history()
-            if not self.journal.damaged() and self._has(self.journal.packages()):
+            if not self.journal.damaged() and self._has(set(self.journal.packages())):
                 self.journal.close()
             raise
         self.journal.close()
@@ -357,6 +365,15 @@ class CondaEnvironment:
     def _has(self, names: set[str]) -> bool:
         found = read_environment(self.prefix)
         return found is not None and names <= found.records.keys()
+
+    def _install(self) -> None:
+        try:
+            self._change("install", [*self.specs, *(f"{name}={version}" for name, version in self.lost.items())])
+        except CondaError:
+            if not self.lost:
+                raise
+            # The versions that were lost may not go with what is asked for now.
+            self._change("install", [*self.specs, *self.lost])
 
     def _change(self, command: str, specs: list[str]) -> None:
         """Let conda change packages, where it takes none away that was not named.
@@ -429,9 +446,6 @@ class CondaEnvironment:
         kept = Environment(records, self._variables_after(found.variables if found else {}))
         missing = self.specs if found is None else self._unsatisfied(found)
         return kept.describe() + "".join(f"{spec} (to be chosen by conda)\n" for spec in [*missing, *self.lost])
-
-    def _changed(self, before: str, after: str) -> None:
-        self._add_diff(lab_record.part(f"conda environment {self.prefix}", before, after))
 
     def _add_diff(self, part: dict[str, str]) -> None:
         self.result["changed"] = True
