@@ -65,7 +65,10 @@ ADVICE = (
         "The script that {package} brings for its installation failed; conda took back what it had changed. Mend what "
         "the script says, or take the package out of conda_env_extra_packages.",
     ),
-    (r"Signal interrupt", "Something ended conda while it worked. What it left is put right by the next run: run again."),
+    (
+        r"Signal interrupt",
+        "Something ended conda while it worked. What it left is put right by the next run: run again.",
+    ),
     (
         r"No space left|NoSpaceLeft|Errno 28\b",
         "The disk is full. Make room (`conda clean --all` throws away what conda has fetched), then run again.",

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 import shutil
 import time
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 PROVIDER = "conda"
+
 
 class Environment(NamedTuple):
     """What a prefix holds.
@@ -137,8 +137,8 @@ def record_identity(record: Mapping[str, Any]) -> str:
 class Journal:
     """What an environment had before conda was told to change it.
 
-    It is there only meanwhile. Who finds it knows that the change was cut off: conda unlinks all packages that go before
-    it links the first that comes, and writes their records last.
+    It is there only meanwhile: whoever finds it knows that the change was cut off. conda unlinks all packages that go
+    before it links the first that comes, and writes the records last.
     """
 
     def __init__(self, prefix: Path) -> None:

@@ -4,7 +4,7 @@
 """
 
 import json
-from pathlib import Path
+from itertools import pairwise
 from typing import Any
 
 from verify import ROOT
@@ -52,7 +52,7 @@ def specs(transcript: Transcript) -> list[str]:
 def channels(transcript: Transcript) -> list[str]:
     """Where it is looked for."""
     rest = transcript["argv"]
-    return [one for before, one in zip(rest, rest[1:], strict=False) if before == "-c"]
+    return [one for before, one in pairwise(rest) if before == "-c"]
 
 
 def compact(name: str, transcript: Transcript) -> dict[str, Any]:
@@ -79,9 +79,7 @@ def compact(name: str, transcript: Transcript) -> dict[str, Any]:
 
 def failures() -> dict[str, dict[str, Any]]:
     """Each situation in which a change that the project asks for ends with an error, in the compact form."""
-    return {
-        name: compact(name, one) for name, one in transcripts().items() if is_asked(one) and one["exit_code"] > 0
-    }
+    return {name: compact(name, one) for name, one in transcripts().items() if is_asked(one) and one["exit_code"] > 0}
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ other packages.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import hashlib
+import http
 import json
 import os
 import re
@@ -27,7 +27,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -40,7 +40,6 @@ ROOT = Path(sys.argv[0]).resolve().parent.parent
 ROOM = Path(os.environ.get("STANDIN_ROOM", "/opt/.sim"))
 RECORDED: dict[str, Any] = json.loads(Path(conda.__file__).with_name("recorded.json").read_text())
 RECORDED_CHANNEL = "https://conda.example/conda-forge"
-ASKED = ("create", "install", "remove")
 
 
 class Package(NamedTuple):
@@ -111,7 +110,8 @@ def index() -> list[Package]:
     other = ROOM / "conda-index.json"
     if not other.exists():
         return list(INDEX)
-    return [Package(*one[:4], tuple(one[4])) for one in json.loads(other.read_text())]
+    listed = json.loads(other.read_text())
+    return [Package(name, version, build, subdir, tuple(depends)) for name, version, build, subdir, depends in listed]
 
 
 def installed(prefix: Path) -> dict[str, Package]:
@@ -130,8 +130,9 @@ def installed(prefix: Path) -> dict[str, Package]:
 
 def choose(options: argparse.Namespace, there: dict[str, Package]) -> list[Package]:
     """What is to be linked: for each specification that nothing satisfies yet the newest, and what these depend on."""
-    known, chosen, missing = index(), {}, []
-    specs = list(options.specs)
+    known, specs = index(), list(options.specs)
+    chosen: dict[str, Package] = {}
+    missing = []
     while specs:
         spec = specs.pop(0)
         if any(one.matches(spec) for one in [*there.values(), *chosen.values()]):
@@ -152,7 +153,9 @@ def choose(options: argparse.Namespace, there: dict[str, Package]) -> list[Packa
     if "python" in there and "python" in chosen:
         raise UnrecordedError("another Python in an environment that has one")
     for one in there.values():
-        if one.name not in chosen and not all(any(x.matches(d) for x in {**there, **chosen}.values()) for d in one.depends):
+        if one.name not in chosen and not all(
+            any(x.matches(d) for x in {**there, **chosen}.values()) for d in one.depends
+        ):
             raise UnrecordedError(f"a change on which {one.name} depends")
     return [one for one in known if chosen.get(one.name) == one]
 
@@ -197,59 +200,62 @@ def pause(place: str) -> None:
 def transact(
     options: argparse.Namespace, unlink: list[Package], link: list[Package], kept: Iterable[Package] = ()
 ) -> dict[str, Any]:
-    """Change an environment, as conda does it: unlink, link, the records, the history; back where that is ended."""
-    prefix = Path(options.prefix)
-    meta = prefix / "conda-meta"
+    """Change an environment, and answer."""
     if not options.dry_run:
-        with ending(f"{options.command}-{{}}-fetching"):
-            pause("fetching")
-        if options.failure and RECORDED[options.failure]["at"] == "fetch":
-            raise RecordedError(options.failure)
-        meta.mkdir(parents=True, exist_ok=True)
-        aside = [(meta / f"{one.file}.json", meta / f"{one.file}.json.c~") for one in unlink]
-        try:
-            for record, beside in aside:
-                record.rename(beside)
-            for one in link:
-                write_files(prefix, one)
-            for place in ("linking", "post-link"):
-                with ending(f"create-{{}}-{place}" if options.command == "create" else "install-{}"):
-                    pause(place)
-            if options.failure:
-                raise RecordedError(options.failure)
-        except RecordedError:
-            # The rollback of conda 26.3.2 deletes the history, and leaves a new folder standing.
-            for record, beside in aside:
-                beside.rename(record)
-            (meta / "history").unlink(missing_ok=True)
-            (meta / "created_at").touch()
-            register(prefix)
-            raise
-        for _, beside in aside:
-            beside.unlink()
-        for one in link:
-            write_record(prefix, one)
-        if not (meta / "created_at").exists():
-            (meta / "created_at").touch()
+        change(options, unlink, link)
         write_history(options, unlink, [*link, *kept])
-        register(prefix)
-    actions: dict[str, Any] = {"FETCH": [], "PREFIX": str(prefix)}
+        register(Path(options.prefix))
+    actions: dict[str, Any] = {"FETCH": [], "PREFIX": options.prefix}
     for kind, ones in (("UNLINK", unlink), ("LINK", link)):
         if ones:
             actions[kind] = [one.in_answer() for one in ones]
-    return {"success": True, "actions": actions, "prefix": str(prefix), **({"dry_run": True} if options.dry_run else {})}
+    dry = {"dry_run": True} if options.dry_run else {}
+    return {"success": True, "actions": actions, "prefix": options.prefix, **dry}
 
 
-@contextlib.contextmanager
-def ending(situation: str) -> Iterator[None]:
-    """While this lasts, Ctrl-C and the end of a session lead to a recorded situation; {} in its name is the signal's."""
+def change(options: argparse.Namespace, unlink: list[Package], link: list[Package]) -> None:
+    """As conda does it: unlink, link, the records last; back where that fails or is ended."""
+    prefix = Path(options.prefix)
+    meta = prefix / "conda-meta"
+    ends_as(f"{options.command}-{{}}-fetching")
+    pause("fetching")
+    if options.failure and RECORDED[options.failure]["at"] == "fetch":
+        raise RecordedError(options.failure)
+    meta.mkdir(parents=True, exist_ok=True)
+    aside = [(meta / f"{one.file}.json", meta / f"{one.file}.json.c~") for one in unlink]
+    try:
+        for record, beside in aside:
+            record.rename(beside)
+        for one in link:
+            write_files(prefix, one)
+        for place in ("linking", "post-link"):
+            ends_as(f"create-{{}}-{place}" if options.command == "create" else "install-{}")
+            pause(place)
+        if options.failure:
+            raise RecordedError(options.failure)
+    except RecordedError:
+        # The rollback of conda 26.3.2 deletes the history, and leaves a new folder standing.
+        for record, beside in aside:
+            beside.rename(record)
+        (meta / "history").unlink(missing_ok=True)
+        (meta / "created_at").touch()
+        register(prefix)
+        raise
+    for _, beside in aside:
+        beside.unlink()
+    for one in link:
+        write_record(prefix, one)
+    (meta / "created_at").touch()
+
+
+def ends_as(situation: str) -> None:
+    """From now on Ctrl-C and the end of a session lead to a recorded situation; {} in its name is the signal's."""
 
     def stop(number: int, _frame: object) -> NoReturn:
         raise RecordedError(situation.format(signal.Signals(number).name.lower()))
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    yield
 
 
 def write_history(options: argparse.Namespace, unlinked: list[Package], linked: list[Package]) -> None:
@@ -313,7 +319,10 @@ def remove(options: argparse.Namespace) -> dict[str, Any]:
     if missing:
         raise RecordedError("remove-not-installed", {"ffmpeg": "\n  - ".join(missing)})
     gone = set(options.specs)
-    while more := {one.name for one in there.values() if any(there[n].matches(d) for n in gone for d in one.depends)} - gone:
+    while (
+        more := {one.name for one in there.values() if any(there[n].matches(d) for n in gone for d in one.depends)}
+        - gone
+    ):
         gone |= more
     if "python" in gone and not options.dry_run:
         raise UnrecordedError("an environment without Python")
@@ -467,22 +476,25 @@ def unknown(arguments: list[str]) -> int:
 def main(arguments: list[str]) -> int:
     """Run a command; returns the exit code."""
     note(arguments)
+    command = arguments[0] if arguments else ""
     if arguments == ["--version"]:
         print(f"conda {VERSION}")
         return 0
-    command, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
     if command == "init":
-        return init(rest)
+        return init(arguments[1:])
     if command.startswith("shell."):
         return shell(arguments)
-    if command not in ASKED:
-        return unknown(arguments)
+    return packages(arguments) if command in ASKED else unknown(arguments)
+
+
+def packages(arguments: list[str]) -> int:
+    """`conda create`, `install` and `remove`."""
+    command, *rest = arguments
     parser = argparse.ArgumentParser(prog=f"conda {command}", allow_abbrev=False)
     parser.add_argument("--prefix", required=True)
-    for flag in ("--yes", "--json", "--quiet"):
+    for flag in ("--yes", "--json", "--quiet", "--override-channels"):
         parser.add_argument(flag, action="store_true", required=True)
     parser.add_argument("--dry-run", action="store_true")
-    parser.add_argument("--override-channels", action="store_true", required=True)
     parser.add_argument("-c", action="append", required=True, dest="channels")
     parser.add_argument("specs", nargs="*")
     options = parser.parse_args(rest, argparse.Namespace(command=command, failure=None))
@@ -491,13 +503,16 @@ def main(arguments: list[str]) -> int:
         for channel in [] if recorded(options) else options.channels:
             if channel != "conda-forge":
                 ask_channel(channel)
-        print(json.dumps({"create": create, "install": install, "remove": remove}[command](options), indent=2), end="")
+        print(json.dumps(ASKED[command](options), indent=2), end="")
     except RecordedError as error:
         error.replaced["prefix"] = options.prefix
         return answer(error)
     except (UnrecordedError, InvalidMatchSpec) as error:
         return unknown([*arguments, f"({error})"])
     return 0
+
+
+ASKED = {"create": create, "install": install, "remove": remove}
 
 
 def recorded(options: argparse.Namespace) -> bool:
@@ -526,7 +541,7 @@ def ask_channel(channel: str) -> None:
         with urllib.request.urlopen(f"{channel}/osx-arm64/repodata.json") as answer:  # noqa: S310 (http and file are meant)
             json.load(answer)
     except urllib.error.HTTPError as error:
-        if error.code != 404:
+        if error.code != http.HTTPStatus.NOT_FOUND:
             raise UnrecordedError(f"HTTP {error.code}") from error
         recorded = {"https://conda.example/no-such-channel": channel, "no-such-channel": name}
         raise RecordedError("install-channel-404", recorded) from error

@@ -149,7 +149,9 @@ def test_a_failed_creation_leaves_the_former_environment_in_its_place(lab: Lab) 
     (lab.prefix / "notes.txt").write_text("mine")
     before = lab.environment_tree()
     failed = lab.run(recreate=True, packages=["pip", "postfail"])
-    assert failed["msg"].endswith("Nothing of the new environment was left. The former environment is back in its place.")
+    assert failed["msg"].endswith(
+        "Nothing of the new environment was left. The former environment is back in its place."
+    )
     assert (failed["changed"], "kept_aside" in failed, lab.environment_tree()) == (False, False, before)
     assert [path.name for path in lab.prefix.parent.iterdir()] == ["ml-m1"]
 

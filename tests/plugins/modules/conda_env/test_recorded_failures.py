@@ -72,14 +72,17 @@ SAID = {
     "remove-not-installed": ("- ffmpeg", MISSING),
     "remove-one-not-installed": ("- ffmpeg", MISSING),
 }
-"""What conda says of it, and what follows. What settings of the user lead to is no answer to a call of the project's."""
+"""What conda says of it, and what follows."""
 
 SETTINGS = (
-    "create-allowlist-channels-other", "create-condarc-invalid", "create-condarc-wrong-type", "create-denylist-channels",
-    "create-offline-condarc", "create-offline-index-cached", "create-offline-nothing-cached",
+    "create-allowlist-channels-other", "create-condarc-invalid", "create-condarc-wrong-type",
+    "create-denylist-channels", "create-offline-condarc", "create-offline-index-cached",
+    "create-offline-nothing-cached",
     "create-override-channels-enabled-false", "create-override-channels-enabled-false-user",
     "create-subdir-base-condarc", "create-subdir-condarc",
 )  # fmt: skip
+
+"""What only a user's settings lead to, which no call of the project's lets in."""
 
 DRY = "if '--dry-run' in sys.argv:\n    print('{\"success\": true}')\n    sys.exit()"
 
@@ -99,7 +102,9 @@ def held(lab: Lab, name: str, out: str, err: str) -> None:
     command = name.partition("-")[0]
     lines = [DRY] if COMPACTED[name].get("at") in {"link", "fetch"} or "-sig" in name else []
     if "post-link" in name or name in {"install-sigint", "install-sigterm"}:
-        lines.append(f"__import__('pathlib').Path({str(lab.prefix)!r}, 'conda-meta', 'history').unlink(missing_ok=True)")
+        lines.append(
+            f"__import__('pathlib').Path({str(lab.prefix)!r}, 'conda-meta', 'history').unlink(missing_ok=True)"
+        )
     if command != "create":
         lab.run(packages=["pip", "htop"])
     before = lab.environment_tree()
