@@ -42,13 +42,13 @@ def test_no_setting_of_the_users_reaches_it(lab: Lab, monkeypatch: pytest.Monkey
     assert init(lab)["changed"]
 
 
-def test_bytes_that_are_not_utf8_are_left_with_a_warning(lab: Lab) -> None:
+def test_bytes_that_are_not_utf8_are_left_with_a_warning(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     """conda itself ends with an error report (recorded: init-zsh-not-utf8-rc)."""
     place = lab.home / ".zshrc"
     place.write_bytes(b"# sch\xf6n\n")
     answer = init(lab)
     assert (answer["changed"], place.read_bytes(), lab.calls) == (False, b"# sch\xf6n\n", [])
-    assert f"{place} has bytes in it that are not UTF-8" in str(answer["warnings"])
+    assert f"{place} has bytes in it that are not UTF-8" in capsys.readouterr().err
 
 
 def test_what_conda_cannot_write_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
