@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.metal_lab.macs.plugins.modules import environment_absent
 
 from tests.helpers import conda_transcripts
 from tests.helpers.conda_transcripts import ABSENT
@@ -257,6 +258,26 @@ def test_taking_it_away_needs_nobodys_consent(lab: Lab, how: str) -> None:
         (lab.root / "bin" / "conda").unlink()
     assert lab.remove()["changed"]
     assert (lab.prefix.exists(), known.read_text()) == (False, f"/opt/other\n{lab.prefix}2\n")
+
+
+def test_read_only_folders_are_made_writable_before_they_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests as root may write everywhere."""
+    (tmp_path / "env" / "below").mkdir(parents=True)
+    changed: list[tuple[str, int]] = []
+    monkeypatch.setattr(os, "access", lambda path, _: path != str(tmp_path / "env" / "below"))
+    monkeypatch.setattr(Path, "chmod", lambda path, mode: changed.append((path.name, mode)))
+    environment_absent._take_away(tmp_path / "env")
+    assert (changed, list(tmp_path.iterdir())) == ([("below", 0o700)], [])
+
+
+def test_what_may_not_be_deleted_is_said(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.run()
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(environment_absent, "_take_away", refuse)
+    assert f"Permission denied: '{lab.prefix}'. Needed: the right to delete it." in lab.remove()["msg"]
 
 
 @pytest.mark.skipif(not FULL, reason=ABSENT)
