@@ -34,17 +34,16 @@ class Environment(NamedTuple):
     records: dict[str, dict[str, Any]]
     variables: dict[str, str]
 
-    @property
-    def python_series(self) -> str:
-        """Release series of the environment's Python, for example 3.11; empty without Python."""
-        version = str(self.records.get("python", {}).get("version", ""))
-        return ".".join(version.split(".")[:2])
-
     def describe(self) -> str:
         """Packages and variables, one a line, for a diff."""
         packages = [f"{record['name']} {record['version']} {record['build']}" for record in self.records.values()]
         variables = [f"{name}={value}" for name, value in self.variables.items()]
         return "".join(f"{line}\n" for line in sorted(packages) + sorted(variables))
+
+
+def series(version: str) -> str:
+    """Release series of a version of Python, for example 3.11."""
+    return ".".join(version.split(".")[:2])
 
 
 def read_environment(prefix: Path, ignored: Collection[Path] = ()) -> Environment | None:
@@ -221,9 +220,12 @@ class CondaEnvironment:
         self._guard_base()
         old = environment.read(self.profile, PROVIDER, self.prefix)
         found = self._find()
-        if found is not None and found.python_series != self.python:
-            self._set_aside(found)
-            found = None
+        if found is not None:
+            # A change that was cut off may have taken Python itself, which then comes back.
+            there = found.records.get("python", {}).get("version", self.lost.get("python", ""))
+            if series(there) != self.python:
+                self._set_aside(series(there) or "no Python")
+                found = None
         before = found.describe() if found else ""
         if found is None:
             self._create()
@@ -307,11 +309,10 @@ class CondaEnvironment:
                 path.rename(path.with_name("history.damaged"))
             lab_record.replace(path, self.journal.history().encode())
 
-    def _set_aside(self, found: Environment) -> None:
-        series = found.python_series or "no Python"
+    def _set_aside(self, there: str) -> None:
         if not self.recreate:
             raise CondaError(
-                f"Found the environment {self.prefix} with {series}. Needed: Python {self.python}. Nothing "
+                f"Found the environment {self.prefix} with {there}. Needed: Python {self.python}. Nothing "
                 "was changed. Set conda_env_recreate to true to keep it aside and make a new one, or set "
                 "conda_env_prefix to another folder."
             )
@@ -367,13 +368,14 @@ class CondaEnvironment:
         return found is not None and names <= found.records.keys()
 
     def _install(self) -> None:
-        try:
-            self._change("install", [*self.specs, *(f"{name}={version}" for name, version in self.lost.items())])
-        except CondaError:
-            if not self.lost:
-                raise
-            # The versions that were lost may not go with what is asked for now.
-            self._change("install", [*self.specs, *self.lost])
+        specs = [*self.specs, *(f"{name}={version}" for name, version in self.lost.items())]
+        if self.lost:
+            try:
+                self.conda.removed("install", self.prefix, self.channels, specs)
+            except CondaError:
+                # The versions that were lost do not go with what is asked for now.
+                specs = [*self.specs, *self.lost]
+        self._change("install", specs)
 
     def _change(self, command: str, specs: list[str]) -> None:
         """Let conda change packages, where it takes none away that was not named.

@@ -75,6 +75,26 @@ def test_a_version_that_was_lost_gives_way_to_what_is_asked_for(lab: Lab) -> Non
     assert lab.installed()["numpy"] == "2.3.5"
 
 
+def test_python_itself_comes_back(lab: Lab) -> None:
+    lab.run(packages=["pip", "numpy=1.23"])
+    killed(lab, "fetching", packages=["pip", "numpy=2.3"])
+    python = lab.prefix / "conda-meta" / "python-3.11.15-hd63d673_0_cpython.json"
+    python.rename(python.with_name(f"{python.name}.c~"))
+    assert "with 3.11. Needed: Python 3.12" in lab.run(python="3.12")["msg"]
+    assert "python (to be chosen by conda)" in lab.run(check=True)["diff"][0]["after"]
+    assert lab.run()["changed"]
+    assert lab.installed()["python"] == "3.11.15"
+
+
+def test_what_fails_while_something_is_to_come_back_is_told(lab: Lab) -> None:
+    """And comes back in the run after that."""
+    lab.run(packages=["pip", "numpy=1.23"])
+    killed(lab, "linking", packages=["pip", "numpy=2.3"])
+    assert "no-such-package" in lab.run(packages=["pip", "no-such-package"])["msg"]
+    lab.run()
+    assert lab.installed()["numpy"] == "1.23.5"
+
+
 def test_what_must_not_be_there_does_not_come_back(lab: Lab) -> None:
     lab.run(packages=["pip", "numpy=1.23"])
     killed(lab, "linking", packages=["pip", "numpy=2.3"])
