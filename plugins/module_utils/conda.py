@@ -132,6 +132,10 @@ ADVICE = (
 """What conda says, by class and words (conda/conda, conda/exceptions.py), and what to do about it."""
 
 
+HINTS = re.compile(r"^(?:To search for alternate channels|You will need to adjust your conda configuration)", re.M)
+"""What conda itself advises, which leads astray here: to other channels, and to a configuration that is not read."""
+
+
 class CondaError(Exception):
     """What stands in the way, as a message for the user: what was found, what is needed, what to do."""
 
@@ -228,7 +232,8 @@ def told(answer: Mapping[str, Any]) -> Iterator[str]:
     if errors:
         yield from dict.fromkeys(line for one in errors for line in told(one))
         return
-    name, said = answer.get("exception_name"), str(answer.get("message") or answer.get("error") or "").strip()
+    name, said = answer.get("exception_name"), str(answer.get("message") or answer.get("error") or "")
+    said = HINTS.split(said)[0].strip()
     if said:
         yield said if not name or said.startswith(name) else f"{name}: {said}"
 
