@@ -17,6 +17,8 @@ def start_file(shell: str, zdotdir: str) -> Path:
     """Where conda writes (conda/conda, conda/core/initialize.py)."""
     if shell == "zsh":
         return Path(zdotdir or Path.home()) / ".zshrc"
+    if shell == "fish":
+        return Path.home() / ".config" / "fish" / "config.fish"
     return Path.home() / (".bash_profile" if sys.platform == "darwin" else ".bashrc")
 
 
@@ -34,7 +36,8 @@ def obstacle(place: Path) -> str:
     except OSError as error:
         return f"cannot be read ({error.strerror}). Make it readable"
     real = place.resolve()
-    existing = real if real.exists() else real.parent
+    # conda makes the folders that are missing.
+    existing = next(one for one in (real, *real.parents) if one.exists())
     return "" if os.access(existing, os.W_OK) else "may not be written by this user. Give it to this user"
 
 

@@ -72,6 +72,8 @@ def test_conda_that_fails_is_shown(lab: Lab) -> None:
 
 def test_bash_has_another_file_on_a_mac(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
+    assert start_file("fish", "") == tmp_path / ".config" / "fish" / "config.fish"
+    assert obstacle(start_file("fish", "")) == ""
     for platform, name in (("darwin", ".bash_profile"), ("linux", ".bashrc")):
         monkeypatch.setattr(sys, "platform", platform)
         assert start_file("bash", "") == tmp_path / name
