@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 from itertools import pairwise
 from typing import Any
 
@@ -12,6 +13,8 @@ from verify import ROOT
 FOLDER = ROOT.parent / "shared" / "transcripts" / "conda"
 COMPACT = ROOT / "molecule" / "mac" / "standins" / "conda_recorded.json"
 ABSENT = f"The recordings of the real conda are not on this machine ({FOLDER})."
+
+ADVISED = re.compile(r"(navigate to\\+n\\+n +)[^\\]+")
 
 BY_ARGUMENTS = frozenset(
     {
@@ -32,7 +35,9 @@ Transcript = dict[str, Any]
 
 def transcripts() -> dict[str, Transcript]:
     """Every recorded situation by name; none where the recordings are not."""
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))}
+    # What conda advises is another place to look for packages; which, is nothing to this project.
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.json"))}
+    return {name: json.loads(re.sub(ADVISED, r"\1https://hub.example", text)) for name, text in texts.items()}
 
 
 def is_asked(transcript: Transcript) -> bool:
