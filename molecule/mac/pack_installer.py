@@ -6,7 +6,13 @@ import hashlib
 from pathlib import Path
 
 STANDINS = Path(__file__).resolve().parent / "standins"
-PARTS = {"MATCH_SPEC": "match_spec.py", "HOOK": "conda.sh", "CONDA": "conda_standin.py"}
+PARTS = {
+    "MATCH_SPEC": "match_spec.py",
+    "CONSTANTS": "conda_constants.py",
+    "RECORDED": "conda_recorded.json",
+    "HOOK": "conda.sh",
+    "CONDA": "conda_standin.py",
+}
 
 
 def pack(target: Path) -> str:

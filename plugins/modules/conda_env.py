@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 import shutil
 import time
@@ -15,40 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils import environment, lab_record
+from ..module_utils.conda import Conda, CondaError
 from ..module_utils.environment import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-# Prints, for each specification, the names of the installed packages that satisfy it. MatchSpec is what conda
-# itself decides with, and its `match` takes a mapping too (conda/conda, conda/models/match_spec.py).
-MATCHER = """
-import json, sys
-from conda.models.match_spec import MatchSpec
-asked = json.load(sys.stdin)
-json.dump({spec: [one["name"] for one in asked["records"] if MatchSpec(spec).match(one)]
-           for spec in asked["specs"]}, sys.stdout)
-"""
+    from collections.abc import Collection, Mapping
 
 PROVIDER = "conda"
-
-RECORD_FIELDS = (
-    "name",
-    "version",
-    "build",
-    "build_number",
-    "channel",
-    "subdir",
-    "fn",
-    "url",
-    "md5",
-    "sha256",
-)
-"""What MatchSpec may look at; the lists of files in a record are large and not sent."""
-
-
-class CondaEnvError(Exception):
-    """What stands in the way, as a message for the user: what was found, what is needed, what to do."""
 
 
 class Environment(NamedTuple):
@@ -62,12 +34,6 @@ class Environment(NamedTuple):
     records: dict[str, dict[str, Any]]
     variables: dict[str, str]
 
-    @property
-    def python_series(self) -> str:
-        """Release series of the environment's Python, for example 3.11; empty without Python."""
-        version = str(self.records.get("python", {}).get("version", ""))
-        return ".".join(version.split(".")[:2])
-
     def describe(self) -> str:
         """Packages and variables, one a line, for a diff."""
         packages = [f"{record['name']} {record['version']} {record['build']}" for record in self.records.values()]
@@ -75,47 +41,88 @@ class Environment(NamedTuple):
         return "".join(f"{line}\n" for line in sorted(packages) + sorted(variables))
 
 
-def read_environment(prefix: Path) -> Environment | None:
+def series(version: str) -> str:
+    """Release series of a version of Python, for example 3.11."""
+    return ".".join(version.split(".")[:2])
+
+
+def read_environment(prefix: Path, ignored: Collection[Path] = ()) -> Environment | None:
     """Read a prefix, or return None where nothing is.
 
-    An environment is where conda-meta/history is: conda/conda, conda/cli/install.py, tests this file.
+    For conda, an environment is where conda-meta/history is (conda/conda, conda/cli/install.py). A change that conda
+    took back deletes that file and leaves the packages, so that their records say as much here.
+
+    Args:
+        prefix: the folder.
+        ignored: records that are not to be looked at.
 
     Raises:
-        CondaEnvError: the prefix holds something else, or a file of it cannot be understood.
+        CondaError: the prefix holds something else, or a file of it cannot be understood.
     """
     meta = prefix / "conda-meta"
-    if not (meta / "history").is_file():
+    paths = sorted(meta.glob("*.json"))
+    if not (paths or (meta / "history").is_file()):
         if prefix.is_dir() and not any(prefix.iterdir()):
             return None
         if os.path.lexists(prefix):
-            raise CondaEnvError(
+            raise CondaError(
                 f"Found {prefix}, which is not a conda environment (it has no conda-meta/history). "
                 "Needed: an unused place for the environment. Move it away, or set conda_env_prefix to another folder."
             )
         return None
     records = {}
-    for path in sorted(meta.glob("*.json")):
+    for path in paths:
+        if path in ignored:
+            continue
         record = read_json(path)
         records[record["name"]] = record
-    state = meta / "state"
-    return Environment(records, read_json(state).get("env_vars", {}) if state.is_file() else {})
+    return Environment(records, read_state(prefix).get("env_vars", {}))
+
+
+def read_state(prefix: Path) -> dict[str, Any]:
+    """What conda-meta/state holds; {} without one.
+
+    Raises:
+        CondaError: it is no JSON object.
+    """
+    state = prefix / "conda-meta" / "state"
+    return read_json(state) if state.is_file() else {}
+
+
+def read_history(prefix: Path) -> str | None:
+    """What conda-meta/history holds; None where it is not there, or no text."""
+    try:
+        return (prefix / "conda-meta" / "history").read_text(encoding="utf-8")
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
+
+
+def clear(prefix: Path) -> None:
+    """Empty a folder, whatever it holds, and take it away; of a link, its folder's content only."""
+    for path in prefix.iterdir() if prefix.is_dir() else ():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    if prefix.is_dir() and not prefix.is_symlink():
+        prefix.rmdir()
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        CondaEnvError: it is none; the message names the file.
+        CondaError: it is none; the message names the file.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CondaEnvError(
+        raise CondaError(
             f"{path} cannot be read as JSON ({error}). The environment is damaged: mend the file, or "
             "remove the environment and run again."
         ) from error
     if not isinstance(data, dict):
-        raise CondaEnvError(f"{path} holds no JSON object. Mend the file, or remove the environment and run again.")
+        raise CondaError(f"{path} holds no JSON object. Mend the file, or remove the environment and run again.")
     return data
 
 
@@ -126,93 +133,58 @@ def record_identity(record: Mapping[str, Any]) -> str:
     )
 
 
-class Conda:
-    """The conda installation: its command and its own Python."""
+class Journal:
+    """What an environment had before conda was told to change it.
 
-    def __init__(self, module: AnsibleModule, root: Path) -> None:
-        self._module = module
-        self._root = root
-        self.commands: list[list[str]] = []
-
-    def matches(self, specs: list[str], records: list[dict[str, Any]]) -> dict[str, list[str]]:
-        """Let conda's MatchSpec say which installed packages satisfy each specification.
-
-        Raises:
-            CondaEnvError: conda's Python cannot be started, or does not understand a specification.
-        """
-        asked = {
-            "specs": specs,
-            "records": [{key: one[key] for key in RECORD_FIELDS if key in one} for one in records],
-        }
-        code, out, err = self._run([str(self._root / "bin" / "python"), "-I", "-c", MATCHER], json.dumps(asked))
-        if code != 0:
-            last = (err.strip().splitlines() or ["no message"])[-1]
-            raise CondaEnvError(
-                f"conda does not understand one of {', '.join(specs)}: {last}. Mend conda_env_packages."
-            )
-        answer: dict[str, list[str]] = json.loads(out)
-        return answer
-
-    def change(self, command: str, prefix: Path, arguments: list[str]) -> None:
-        """Run `conda create`, `install` or `remove` on the prefix.
-
-        Raises:
-            CondaEnvError: it failed; the message carries conda's own.
-        """
-        # --quiet keeps the progress bars, which are JSON objects of their own, out of the answer.
-        line = [
-            str(self._root / "bin" / "conda"),
-            command,
-            "--prefix",
-            str(prefix),
-            "--yes",
-            "--json",
-            "--quiet",
-        ]
-        self.commands.append(line + arguments)
-        code, out, err = self._run(line + arguments)
-        try:
-            answer = json.loads(out)
-        except ValueError:
-            answer = {"message": (out + err).strip()}
-        if code != 0 or not answer.get("success"):
-            said = told(answer) or err.strip() or f"exit code {code}"
-            raise CondaEnvError(
-                f"conda {command} failed: {said}\nRun it by hand for the whole story: "
-                f"{shlex.join(line + arguments)}\n{way_out(said)}"
-            )
-
-    def _run(self, line: list[str], data: str | None = None) -> tuple[int, str, str]:
-        if not os.access(line[0], os.X_OK):
-            raise CondaEnvError(f"{line[0]} is not there. Needed: a conda installation; run the role miniforge.")
-        code, out, err = self._module.run_command(line, data=data)
-        return code, out, err
-
-
-def told(answer: Mapping[str, Any]) -> str:
-    """What conda's JSON answer says went wrong, "" if it does not say it.
-
-    What fails while packages are fetched comes as a list without a message of its own (conda/conda, conda/__init__.py,
-    CondaMultiError.dump_map).
+    It is there only meanwhile: whoever finds it knows that the change was cut off. conda unlinks all packages that go
+    before it links the first that comes, and writes the records last.
     """
-    errors = answer.get("errors") or []
-    parts = [told(one) if isinstance(one, dict) else one for one in errors]
-    parts = parts or [answer.get("message") or answer.get("error") or ""]
-    return "\n".join(part.strip() for part in map(str, parts) if part.strip())
 
+    def __init__(self, prefix: Path) -> None:
+        self._prefix = prefix
+        self._path = prefix / "etc" / "metal-lab" / "conda-change.json"
 
-def way_out(said: str) -> str:
-    """What to do about it."""
-    # conda/conda, conda/exceptions.py, ChecksumMismatchError.
-    found = re.search(r"mismatch between the expected content and downloaded content\s+for url '([^']+)'", said)
-    if found:
-        file = found[1].rpartition("/")[2]
-        return (
-            f"{file} came altered, and was not installed. If a lab's cache has it wrong, throw it away there, then run "
-            f"again: `ansible-playbook -i INVENTORY playbooks/cache.yml --tags purge -e purge={file}`. If a mirror "
-            "altered it, repair the mirror."
-        )
-    return "If the channel cannot be reached, set conda_env_channels to a mirror."
+    def open(self, lost: Mapping[str, str]) -> None:
+        """Note what is there, and what an earlier change took that is still to come back."""
+        records = [record for record in map(read_json, self._records()) if self._is_whole(record)]
+        whole = {record["name"]: record["version"] for record in records}
+        kept = {"history": read_history(self._prefix), "packages": {**whole, **lost}}
+        lab_record.replace(self._path, json.dumps(kept).encode())
+
+    def close(self) -> None:
+        """Note that there is nothing to come back."""
+        self._path.unlink(missing_ok=True)
+
+    def history(self) -> str:
+        """conda's own record of what was asked for; empty if it is not known."""
+        return self._read().get("history") or ""
+
+    def packages(self) -> dict[str, str]:
+        """The packages that were whole: version by name."""
+        packages: dict[str, str] = self._read().get("packages", {})
+        return packages
+
+    def damaged(self) -> list[Path]:
+        """Records that the change left half written, or whose package it left without some of its files."""
+        packages, damaged = self.packages(), []
+        for path in self._records() if packages else []:
+            try:
+                record = read_json(path)
+            except CondaError:
+                damaged.append(path)
+                continue
+            if record["name"] in packages and not self._is_whole(record):
+                damaged.append(path)
+        return damaged
+
+    def _records(self) -> list[Path]:
+        return sorted((self._prefix / "conda-meta").glob("*.json"))
+
+    def _is_whole(self, record: Mapping[str, Any]) -> bool:
+        return all(os.path.lexists(self._prefix / name) for name in record.get("files", []))
+
+    def _read(self) -> dict[str, Any]:
+        return read_json(self._path) if self._path.exists() else {}
 
 
 class CondaEnvironment:
@@ -236,8 +208,11 @@ class CondaEnvironment:
         self.conda = Conda(module, self.root)
         self.result: dict[str, Any] = {"changed": False, "commands": self.conda.commands}
         # A killed `conda create` leaves a folder that is neither empty nor an environment. This file, beside
-        # it and there only meanwhile, tells it from somebody else's folder.
+        # it and there only meanwhile, tells it from somebody else's folder, and where the former environment is.
         self.making = self.prefix.with_name(f".{self.prefix.name}.being-made")
+        self.aside: Path | None = None
+        self.journal = Journal(self.prefix)
+        self.lost: dict[str, str] = {}
         self.evidence = self.prefix / "etc" / "metal-lab" / "conda-specs.json"
 
     def make(self) -> None:
@@ -245,9 +220,12 @@ class CondaEnvironment:
         self._guard_base()
         old = environment.read(self.profile, PROVIDER, self.prefix)
         found = self._find()
-        if found is not None and found.python_series != self.python:
-            self._set_aside(found)
-            found = None
+        if found is not None:
+            # A change that was cut off may have taken Python itself, which then comes back.
+            there = found.records.get("python", {}).get("version", self.lost.get("python", ""))
+            if series(there) != self.python:
+                self._set_aside(series(there) or "no Python")
+                found = None
         before = found.describe() if found else ""
         if found is None:
             self._create()
@@ -256,10 +234,12 @@ class CondaEnvironment:
         self._set_variables(found)
         if self.result["changed"]:
             now = None if self.module.check_mode else read_environment(self.prefix)
-            self._changed(before, now.describe() if now else self._expected(found))
+            after = now.describe() if now else self._expected(found)
+            if after != before:
+                self._add_diff(lab_record.part(f"conda environment {self.prefix}", before, after))
         python = self.prefix / "bin" / "python"
         if not self.module.check_mode and not os.access(python, os.X_OK):
-            raise CondaEnvError(
+            raise CondaError(
                 f"The environment {self.prefix} says that it has Python, but {python} cannot be run. Move the "
                 "environment away and run again."
             )
@@ -283,68 +263,147 @@ class CondaEnvironment:
 
     def _guard_base(self) -> None:
         if self.prefix.resolve() == self.root.resolve():
-            raise CondaEnvError(
+            raise CondaError(
                 f"{self.prefix} is conda's own base environment. Needed: an environment of its own, because "
                 "a mistake in base takes conda with it. Set conda_env_prefix to a folder below its envs."
             )
 
     def _find(self) -> Environment | None:
-        if self.making.exists():
-            if not self.module.check_mode:
-                shutil.rmtree(self.prefix, ignore_errors=True)
-                self.making.unlink()
-            return None
-        return read_environment(self.prefix)
+        """What is there, once a creation that was cut off has been taken back."""
+        if self.making.exists() and not (self.prefix / "conda-meta" / "history").is_file():
+            aside = self.making.read_text(encoding="utf-8")
+            if aside:
+                self._add_diff(lab_record.part(self.prefix, "half an environment\n", f"{aside}, put back\n"))
+            if self.module.check_mode:
+                return read_environment(Path(aside)) if aside else None
+            self._take_back()
+        damaged = self.journal.damaged()
+        found = read_environment(self.prefix, damaged)
+        if found is not None:
+            if read_history(self.prefix) is None:
+                after = self.journal.history() or "(empty)\n"
+                self._add_diff(lab_record.part(f"{self.prefix}/conda-meta/history", "", after))
+                if not self.module.check_mode:
+                    self._restore_history()
+            there = {*found.records, *self.absent}
+            self.lost = {name: one for name, one in self.journal.packages().items() if name not in there}
+        if not self.module.check_mode:
+            for path in damaged:
+                path.unlink()
+            self.making.unlink(missing_ok=True)
+        return found
 
-    def _set_aside(self, found: Environment) -> None:
-        series = found.python_series or "no Python"
+    def _take_back(self) -> None:
+        """Take away half an environment, and put the former one back."""
+        aside = self.making.read_text(encoding="utf-8")
+        clear(self.prefix)
+        if aside:
+            Path(aside).rename(self.prefix)
+        self.making.unlink()
+
+    def _restore_history(self) -> None:
+        """Without a history that it can read, conda does nothing with an environment."""
+        path = self.prefix / "conda-meta" / "history"
+        if read_history(self.prefix) is None:
+            if path.exists():
+                path.rename(path.with_name("history.damaged"))
+            lab_record.replace(path, self.journal.history().encode())
+
+    def _set_aside(self, there: str) -> None:
         if not self.recreate:
-            raise CondaEnvError(
-                f"Found the environment {self.prefix} with {series}. Needed: Python {self.python}. Nothing "
+            raise CondaError(
+                f"Found the environment {self.prefix} with {there}. Needed: Python {self.python}. Nothing "
                 "was changed. Set conda_env_recreate to true to keep it aside and make a new one, or set "
                 "conda_env_prefix to another folder."
             )
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        aside = self.prefix.with_name(f"{self.prefix.name}.before-{stamp}")
-        self.result["kept_aside"] = str(aside)
-        if not self.module.check_mode:
-            self.prefix.rename(aside)
+        self.aside = self.prefix.with_name(f"{self.prefix.name}.before-{stamp}")
+        self.result["kept_aside"] = str(self.aside)
 
     def _create(self) -> None:
         self.result["changed"] = True
         if self.module.check_mode:
             return
         self.making.parent.mkdir(parents=True, exist_ok=True)
-        self.making.touch()
-        self.conda.change("create", self.prefix, [*self.channels, *self.specs])
-        self._confirm()
+        self.making.write_text(str(self.aside or ""), encoding="utf-8")
+        try:
+            if self.aside:
+                self.prefix.rename(self.aside)
+            self.conda.change("create", self.prefix, self.channels, self.specs)
+            self._confirm()
+        except CondaError as error:
+            self._take_back()
+            self.result["changed"] = False
+            back = " The former environment is back in its place." if self.result.pop("kept_aside", "") else ""
+            raise CondaError(f"{error}\nNothing of the new environment was left.{back}") from error
         self.making.unlink()
 
     def _amend(self, found: Environment) -> None:
         unwanted = [name for name in self.absent if name in found.records]
         missing = self._unsatisfied(found)
-        if not (unwanted or missing):
+        if not (unwanted or missing or self.lost):
+            if not self.module.check_mode:
+                self.journal.close()
             return
-        self.result["changed"] = True
         if self.module.check_mode:
+            self.result["changed"] = True
             return
-        if unwanted:
-            self.conda.change("remove", self.prefix, unwanted)
-        if missing:
+        self.journal.open(self.lost)
+        try:
+            if unwanted:
+                self._change("remove", unwanted)
             # All specifications are named, so that the solver may not give one up for another.
-            self.conda.change("install", self.prefix, [*self.channels, *self.specs])
-        self._confirm()
+            if missing or self.lost:
+                self._install()
+            self._confirm()
+        except CondaError:
+            self._restore_history()
+            if not self.journal.damaged() and self._has(set(self.journal.packages())):
+                self.journal.close()
+            raise
+        self.journal.close()
+
+    def _has(self, names: set[str]) -> bool:
+        found = read_environment(self.prefix)
+        return found is not None and names <= found.records.keys()
+
+    def _install(self) -> None:
+        specs = [*self.specs, *(f"{name}={version}" for name, version in self.lost.items())]
+        if self.lost:
+            try:
+                self.conda.removed("install", self.prefix, self.channels, specs)
+            except CondaError:
+                # The versions that were lost do not go with what is asked for now.
+                specs = [*self.specs, *self.lost]
+        self._change("install", specs)
+
+    def _change(self, command: str, specs: list[str]) -> None:
+        """Let conda change packages, where it takes none away that was not named.
+
+        Raises:
+            CondaError: it would, or it failed.
+        """
+        gone = self.conda.removed(command, self.prefix, self.channels, specs)
+        unnamed = [name for name in gone if name not in self.absent]
+        if unnamed:
+            raise CondaError(
+                f"Nothing was changed: `conda {command} {' '.join(specs)}` would also take away {', '.join(unnamed)}. "
+                f"If that is meant, add {', '.join(unnamed)} to conda_env_absent_packages; else change what is asked "
+                "for."
+            )
+        self.conda.change(command, self.prefix, self.channels, specs)
+        self.result["changed"] = True
 
     def _confirm(self) -> None:
         """Look again after conda: its word is not taken for it.
 
         Raises:
-            CondaEnvError: something that was asked for is not there.
+            CondaError: something that was asked for is not there.
         """
         now = read_environment(self.prefix)
         missing = self.specs if now is None else self._unsatisfied(now)
         if missing:
-            raise CondaEnvError(f"conda reported success, but {self.prefix} does not satisfy {', '.join(missing)}.")
+            raise CondaError(f"conda reported success, but {self.prefix} does not satisfy {', '.join(missing)}.")
 
     def _unsatisfied(self, found: Environment) -> list[str]:
         """Specifications that no installed package satisfies; remembers the others."""
@@ -373,8 +432,8 @@ class CondaEnvironment:
             return
         self.result["changed"] = True
         if not self.module.check_mode:
-            # The form that conda/core/prefix_data.py reads and writes.
-            text = json.dumps({"version": 1, "env_vars": after})
+            # The form that conda/core/prefix_data.py reads and writes; it keeps what it does not know.
+            text = json.dumps({"version": 1, **read_state(self.prefix), "env_vars": after})
             lab_record.replace(self.prefix / "conda-meta" / "state", text.encode())
 
     def _variables_after(self, before: dict[str, str]) -> dict[str, str]:
@@ -388,10 +447,7 @@ class CondaEnvironment:
             records.pop(name, None)
         kept = Environment(records, self._variables_after(found.variables if found else {}))
         missing = self.specs if found is None else self._unsatisfied(found)
-        return kept.describe() + "".join(f"{spec} (to be chosen by conda)\n" for spec in missing)
-
-    def _changed(self, before: str, after: str) -> None:
-        self._add_diff(lab_record.part(f"conda environment {self.prefix}", before, after))
+        return kept.describe() + "".join(f"{spec} (to be chosen by conda)\n" for spec in [*missing, *self.lost])
 
     def _add_diff(self, part: dict[str, str]) -> None:
         self.result["changed"] = True
@@ -420,8 +476,14 @@ def main() -> None:
     conda_env = CondaEnvironment(module)
     try:
         conda_env.make()
-    except (CondaEnvError, RefusedError, lab_record.RecordError) as error:
+    except (CondaError, RefusedError, lab_record.RecordError) as error:
         module.fail_json(msg=str(error), **conda_env.result)
+    except OSError as error:
+        module.fail_json(
+            msg=f"The environment {conda_env.prefix} cannot be changed: {error}. Needed: a folder that this user may "
+            "write, and room on its disk.",
+            **conda_env.result,
+        )
     module.exit_json(**conda_env.result)
 
 

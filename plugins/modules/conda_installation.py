@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -32,32 +33,37 @@ def is_conda(place: Path) -> bool:
 
 
 def find(places: list[Path], prefix: Path, subdir: str) -> Path | None:
-    """The first conda, or None where the prefix is free for one.
+    """The first conda for this platform, or None where the prefix is free for one.
+
+    One for another platform is passed over: who comes from an Intel Mac often still has it.
 
     Raises:
-        CondaFoundError: it is for another platform, or the prefix holds something else.
+        CondaFoundError: the prefix holds something else, or such a conda.
     """
-    found = next((place for place in places if is_conda(place)), None)
-    if found is None:
-        if prefix.exists() and not marker(prefix).exists() and (not prefix.is_dir() or any(prefix.iterdir())):
-            raise CondaFoundError(
-                f"Found {prefix}, which holds files and no conda. Needed: an unused place, since nothing is "
-                "overwritten. Move it away, or set miniforge_prefix to another folder."
-            )
-        return None
-    platform = platform_of(found)
-    if platform not in {subdir, ""}:
+    for place in places:
+        if is_conda(place) and platform_of(place) in {subdir, ""}:
+            return place
+    if is_conda(prefix):
         raise CondaFoundError(
-            f"Found conda in {found}, made for {platform}. Needed: {subdir}; under Rosetta it would bring packages for "
-            f"Intel. Move it away (its environments are in {found}/envs), or set miniforge_prefix to an unused folder."
+            f"Found conda in {prefix}, made for {platform_of(prefix)}. Needed: {subdir}; under Rosetta it would bring "
+            f"packages for Intel. Move it away (its environments are in {prefix}/envs), or set miniforge_prefix to an "
+            "unused folder."
         )
-    return found
+    if prefix.exists() and not marker(prefix).exists() and (not prefix.is_dir() or any(prefix.iterdir())):
+        raise CondaFoundError(
+            f"Found {prefix}, which holds files and no conda. Needed: an unused place, since nothing is "
+            "overwritten. Move it away, or set miniforge_prefix to another folder."
+        )
+    return None
 
 
 def platform_of(root: Path) -> str:
     """The platform of conda's own packages; noarch ones say nothing. Empty if none says."""
     for path in sorted((root / "conda-meta").glob("*.json")):
-        subdir = json.loads(path.read_text(encoding="utf-8")).get("subdir", "noarch")
+        try:
+            subdir = json.loads(path.read_bytes()).get("subdir", "noarch")
+        except (OSError, ValueError, AttributeError):
+            continue  # A damaged record says nothing either.
         if subdir != "noarch":
             return str(subdir)
     return ""
@@ -73,10 +79,15 @@ def initialised(root: Path, shell: str, zdotdir: str) -> bool:
         "bash": [home / ".bash_profile", home / ".bashrc"],
     }
     for path in files.get(shell, []):
-        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-        block = text.partition(FIRST)[2].partition(LAST)[0]
-        if f"'{root}/bin/conda'" in block or f'"{root}/bin/conda"' in block:
-            return True
+        try:
+            text = path.read_text(encoding="utf-8", errors="surrogateescape")
+        except OSError:
+            continue  # It is not there, or nothing that a shell can read.
+        # Several condas may each have put a block there.
+        for part in text.split(FIRST)[1:]:
+            for place in re.findall(r"""['"](/[^'"\n]*)/bin/conda['"]""", part.partition(LAST)[0]):
+                if os.path.realpath(place) == os.path.realpath(root):
+                    return True
     return False
 
 

@@ -44,12 +44,18 @@ def main() -> None:
         )
     doomed = ours(profile, record)
     if not module.check_mode:
-        _forget(module, record, doomed)
-        for path in doomed:
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+        # conda itself is not asked: it refuses to part with an environment that is active in the terminal that this was
+        # started from, frozen, or damaged, and may be gone.
+        if prefix in doomed:
+            _forget(prefix)
+        try:
+            for path in doomed:
+                _take_away(path)
+        except OSError as error:
+            module.fail_json(
+                f"Not everything could be taken away: {error}. Needed: the right to delete it. Give it to this user "
+                "(`sudo chown -R`), then run again."
+            )
         if record["provider"] == "uv":
             lab_record.prune(prefix.parent)
         lab_record.prune(lab_record.data_folder())
@@ -68,17 +74,25 @@ def _is_base(prefix: Path, record: dict[str, Any]) -> bool:
     return holds or (root is not None and prefix.resolve() == Path(root).resolve())
 
 
-def _forget(module: AnsibleModule, record: dict[str, Any], doomed: list[Path]) -> None:
-    """Have conda take its environment away, where there is still a conda: it keeps a list of them."""
-    prefix = Path(record["prefix"])
-    conda = Path(record.get("conda", {}).get("root", "")) / "bin" / "conda"
-    if prefix not in doomed or not (prefix / "conda-meta" / "history").exists() or not os.access(conda, os.X_OK):
+def _take_away(path: Path) -> None:
+    """Delete a file, a link, or a folder with read-only folders in it."""
+    if not path.is_dir() or path.is_symlink():
+        path.unlink(missing_ok=True)
         return
-    # --all takes the folder too, with what pip and uv put there (conda/cli/main_remove.py).
-    line = [str(conda), "remove", "--prefix", str(prefix), "--yes", "--json", "--quiet", "--all"]
-    code, out, err = module.run_command(line)
-    if code != 0:
-        module.fail_json(f"conda remove ended with exit code {code}, and nothing else was taken away: {err or out}")
+    for folder, _, _ in os.walk(path):
+        if not os.access(folder, os.W_OK | os.X_OK):
+            Path(folder).chmod(0o700)
+    shutil.rmtree(path)
+
+
+def _forget(prefix: Path) -> None:
+    """Take an environment out of the list that conda keeps (conda/conda, conda/core/envs_manager.py)."""
+    known = Path.home() / ".conda" / "environments.txt"
+    if known.is_file():
+        before = known.read_bytes()
+        after = b"".join(line for line in before.splitlines(True) if line.rstrip() != os.fsencode(prefix))
+        if after != before:
+            known.write_bytes(after)
 
 
 if __name__ == "__main__":

@@ -63,11 +63,14 @@ mac() {
         "$startup/.zprofile" "$startup/.zshrc" "$startup/.zshenv" "$startup/.zlogin")"
     # The places of roles/miniforge/vars/main.yml, in its order.
     [ $# -gt 0 ] || set -- "$HOME/miniforge3" "$homebrew/Caskroom/miniforge/base" "$HOME/mambaforge" "$HOME/miniconda3" \
-        "$HOME/anaconda3" /opt/miniconda3 /opt/anaconda3
+        "$HOME/anaconda3" "$HOME/opt/miniconda3" "$HOME/opt/anaconda3" "$homebrew/Caskroom/mambaforge/base" \
+        "$homebrew/Caskroom/miniconda/base" "$homebrew/anaconda3" /opt/miniforge3 /opt/miniconda3 /opt/anaconda3
     conda=''
     for place in "$@"; do
         case $place in '~'/*) place=$HOME/${place#??} ;; esac
-        [ -n "$conda" ] || [ ! -x "$place/bin/conda" ] || conda=$place
+        # One made for Intel is passed over, as by the module conda_installation.
+        [ -n "$conda" ] || [ ! -x "$place/bin/conda" ] ||
+            grep -qs '"subdir": *"osx-64"' "$place"/conda-meta/python-[0-9]*.json || conda=$place
     done
     say conda "$conda"
     say conda_owner "$([ -z "$conda" ] || owner "$conda")"

@@ -1,7 +1,8 @@
 """Stand-in for conda 26.3.2's conda.models.match_spec: the specifications that the project's tests use.
 
-Knows `name` and `name=1.2` (a release and all below it, as in conda's own documentation of MatchSpec); everything
-else is refused, so that a test cannot pass on a comparison that only this file would make.
+Knows `name`, `name=1.2` (a release and all below it, as in conda's own documentation of MatchSpec) and `name>=1.2`, of
+versions that are numbers; everything else is refused, so that a test cannot pass on a comparison that only this file
+would make.
 """
 
 from __future__ import annotations
@@ -18,13 +19,18 @@ class MatchSpec:
     """One specification."""
 
     def __init__(self, spec: str) -> None:
-        found = re.fullmatch(r"([a-z0-9_.-]+)(?:=([0-9]+(?:\.[0-9]+)*))?", spec)
+        found = re.fullmatch(r"([a-z0-9_.-]+)(?:(>?=)([0-9]+(?:\.[0-9]+)*))?", spec)
         if found is None:
-            raise InvalidMatchSpec(f"Invalid spec '{spec}' (the stand-in knows name and name=1.2)")
-        self.name, self._version = found[1], found[2]
+            raise InvalidMatchSpec(f"Invalid spec '{spec}' (the stand-in knows name, name=1.2 and name>=1.2)")
+        self.name, self._kind, self._version = found[1], found[2], found[3]
 
     def match(self, record: Mapping[str, str]) -> bool:
         """Whether a package, given as a mapping, satisfies the specification."""
         version = record["version"]
-        fits = self._version is None or f"{version}.".startswith(f"{self._version}.")
-        return record["name"] == self.name and fits
+        if record["name"] != self.name or self._version is None:
+            return record["name"] == self.name
+        if self._kind == ">=":
+            there, least = ([int(part) for part in one.split(".")] for one in (version, self._version))
+            return there >= least
+        missing = max(0, self._version.count(".") - version.count("."))
+        return f"{version}{'.0' * missing}.".startswith(f"{self._version}.")

@@ -21,16 +21,19 @@ if [ "$(cat "$room/hang-miniforge" 2>/dev/null || :)" = install ]; then
     sleep 600
 fi
 lib=$prefix/lib/python3.11/site-packages/conda
-mkdir -p "$prefix/bin" "$lib/models" "$prefix/conda-meta" "$prefix/envs" "$prefix/etc/profile.d" "$prefix/condabin"
+mkdir -p "$prefix/bin" "$lib/models" "$lib/base" "$prefix/conda-meta" "$prefix/envs" "$prefix/etc/profile.d" "$prefix/condabin"
 for name in python python3 python3.11; do ln -s "$room/python3.11" "$prefix/bin/$name"; done
 printf 'home = %s\ninclude-system-site-packages = false\nversion = 3.11\n' "$room" >"$prefix/pyvenv.cfg"
 : >"$lib/__init__.py"
 : >"$lib/models/__init__.py"
+: >"$lib/base/__init__.py"
 printf 'channels:\n  - conda-forge\n' >"$prefix/.condarc"
 : >"$prefix/conda-meta/history"
 payload() { sed -n "/^$1 BEGIN\$/,/^$1 END\$/p" "$installer" | sed '1d;$d'; }
 installer=$0
 payload MATCH_SPEC >"$lib/models/match_spec.py"
+payload CONSTANTS >"$lib/base/constants.py"
+payload RECORDED >"$lib/recorded.json"
 payload HOOK | sed "s|@ROOT@|$prefix|" >"$prefix/etc/profile.d/conda.sh"
 { printf '#!%s/bin/python\n' "$prefix"; payload CONDA | sed 1d; } >"$prefix/bin/conda"
 chmod 755 "$prefix/bin/conda"

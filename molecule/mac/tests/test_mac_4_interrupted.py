@@ -32,7 +32,7 @@ MOMENTS = {
     "in the installer of Miniforge": ("hang-miniforge", "install", "~/miniforge3", "test -d ~/miniforge3/bin"),
     "in conda create": (
         "hang-conda",
-        "create",
+        "linking",
         "~/miniforge3/envs/ml-m1",
         "test -d ~/miniforge3/envs/ml-m1/conda-meta",
     ),

@@ -1,7 +1,9 @@
 """Preflight: what the script prints is read strictly, and every obstacle is named with its way out."""
 
 import getpass
+import json
 import os
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -385,14 +387,22 @@ def test_the_script_finds_conda_and_the_environment_in_it(tmp_path: Path) -> Non
     assert mac_script(tmp_path, tmp_path / "none", "~/my conda").conda == f"{tmp_path}/home/my conda"
 
 
+def test_the_script_passes_over_a_conda_made_for_intel(tmp_path: Path) -> None:
+    homes = [tmp_path / "home" / name for name in ("miniforge3", "opt/anaconda3")]
+    for conda, subdir in zip(homes, ("osx-64", "osx-arm64"), strict=True):
+        (conda / "bin").mkdir(parents=True)
+        (conda / "bin" / "conda").touch(mode=0o755)
+        (conda / "conda-meta").mkdir()
+        (conda / "conda-meta" / "python-3.13.0-h1_cpython.json").write_text(json.dumps({"subdir": subdir}, indent=2))
+    assert mac_script(tmp_path, tmp_path / "none").conda == str(homes[1])
+
+
 def test_conda_is_looked_for_where_the_role_miniforge_looks() -> None:
     role = yaml.safe_load((ROOT / "roles/miniforge/vars/main.yml").read_text(encoding="utf-8"))["__miniforge_places"]
-    names = [
-        place.replace("{{ __miniforge_home }}", "$HOME").replace("{{ __miniforge_cask_root }}", "$homebrew/Cask")
-        for place in role
-    ]
+    written = {"home": "$HOME", "homebrew": "$homebrew", "cask_root": "$homebrew/Caskroom/miniforge/base"}
+    names = [re.sub(r"\{\{ __miniforge_(\w+) }}", lambda name: written[name[1]], place) for place in role]
     line = SCRIPT.read_text(encoding="utf-8").split("|| set -- ")[1].split("conda=")[0].replace("\\\n", " ")
-    assert [word.strip('"').replace("room/miniforge/base", "") for word in line.split()] == names
+    assert [word.strip('"') for word in line.split()] == names
 
 
 @pytest.fixture

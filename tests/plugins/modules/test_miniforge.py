@@ -41,10 +41,46 @@ def test_a_free_place_is_free(tmp_path: Path) -> None:
     assert find([prefix], prefix, "osx-arm64") is None
 
 
-def test_one_made_for_intel_is_refused(tmp_path: Path) -> None:
-    found = make(tmp_path / "miniconda3", "osx-64")
+def test_one_made_for_intel_is_passed_over_and_where_it_takes_the_place_refused(tmp_path: Path) -> None:
+    intel = make(tmp_path / "miniforge3", "osx-64")
+    ours = make(tmp_path / "miniconda3")
+    assert find([intel, ours], intel, "osx-arm64") == ours
+    assert find([intel], tmp_path / "other", "osx-arm64") is None
     with pytest.raises(CondaFoundError, match=r"made for osx-64\. Needed: osx-arm64"):
-        find([found], tmp_path / "miniforge3", "osx-arm64")
+        find([intel], intel, "osx-arm64")
+
+
+def test_a_prefix_may_be_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    root = make(tmp_path / "disk" / "conda")
+    link = tmp_path / "miniforge3"
+    link.symlink_to(root)
+    assert find([link], link, "osx-arm64") == link
+    for named in (root, link):
+        (tmp_path / ".zshrc").write_text(block(named))
+        assert initialised(link, "zsh", "")
+        assert initialised(root, "zsh", "")
+
+
+def test_a_damaged_record_does_not_say_what_it_is_made_for(tmp_path: Path) -> None:
+    found = make(tmp_path / "miniconda3")
+    for name, content in (("a.json", b"{"), ("b.json", b"\xff\xfe"), ("c.json", b"[]")):
+        (found / "conda-meta" / name).write_bytes(content)
+    (found / "conda-meta" / "d.json").mkdir()
+    assert platform_of(found) == "osx-arm64"
+
+
+def test_of_several_blocks_one_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    root = tmp_path / "miniforge3"
+    others = [block(tmp_path / name) for name in ("anaconda3", "miniconda3")]
+    (tmp_path / ".zshrc").write_text(f"{others[0]}{block(root)}{others[1]}")
+    assert initialised(root, "zsh", "")
+    (tmp_path / ".zshrc").write_text("".join(others))
+    assert not initialised(root, "zsh", "")
+    (tmp_path / ".zshrc").unlink()
+    (tmp_path / ".zshrc").mkdir()
+    assert not initialised(root, "zsh", "")
 
 
 def test_one_that_does_not_say_what_it_is_made_for_is_used(tmp_path: Path) -> None:
@@ -141,7 +177,8 @@ def test_the_module_tells_what_is_there(tmp_path: Path, monkeypatch: pytest.Monk
     seen = look(tmp_path, check=True, init=False)
     assert (seen["changed"], seen["present"], seen["root"], seen["initialised"]) == (False, True, str(root), True)
     assert seen["ansible_facts"] == {"metal_lab_conda": {"root": str(root), "init": False}}
-    assert "made for osx-arm64. Needed: osx-64" in look(tmp_path, subdir="osx-64")["msg"]
+    assert look(tmp_path, subdir="osx-64")["present"] is False
+    assert "made for osx-arm64. Needed: osx-64" in look(tmp_path, subdir="osx-64", prefix=str(root))["msg"]
 
 
 INSTALLER = """
@@ -190,15 +227,23 @@ def test_an_installation_that_was_cut_off_starts_over(place: Path, monkeypatch: 
         monkeypatch.setenv("MODE", mode)
         failed = install(place)
         assert failed["failed"]
-        assert f"ended with exit code {code}, and there is no working {place}/bin/conda" in failed["msg"]
+        assert f"ended with exit code {code}, and there was no working {place}/bin/conda" in failed["msg"]
         assert failed["msg"].endswith("It said:\nout of it\n\non stderr")
-        assert marker(place).exists()
-    (place / "bin" / "conda").unlink()
-    (place / "bin").rmdir()
-    place.rmdir()
+        # Nothing is left by which what a user installs there by hand could be taken for half an installation.
+        assert list(place.parent.iterdir()) == []
     monkeypatch.setenv("MODE", "755")
+    (place / "bin").mkdir(parents=True)
+    marker(place).touch()
     assert install(place)["changed"]
     assert not marker(place).exists()
+
+
+def test_one_that_was_cut_off_and_holds_environments_is_left(place: Path) -> None:
+    (place / "envs" / "thesis" / "conda-meta").mkdir(parents=True)
+    marker(place).touch()
+    assert f"If that conda works, delete {marker(place)}" in install(place)["msg"]
+    assert (place / "envs" / "thesis").exists()
+    assert marker(place).exists()
 
 
 def test_of_what_the_installer_said_the_end_is_shown(place: Path) -> None:

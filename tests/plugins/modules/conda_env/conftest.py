@@ -68,6 +68,17 @@ class Lab:
         line += ["--override-channels", "-c", "conda-forge", *specs]
         subprocess.run(line, env=self.environment, check=True, capture_output=True)
 
+    def conda_says(self, out: str = "", err: str = "", code: int = 0, *, left: str = "") -> None:
+        """From now on conda does nothing else than to say this; `left` is Python that decides what it leaves."""
+        say = f"import sys\n{left}\nsys.stdout.write({out!r})\nsys.stderr.write({err!r})\nsys.exit({code})\n"
+        (self.root / "bin" / "conda").write_text(f"#!{self.root}/bin/python\n{say}")
+
+    def environment_tree(self) -> dict[str, str]:
+        """Every file of the environment but our own, with its content."""
+        ours = str(self.prefix / "etc" / "metal-lab")
+        kept = self.tree().items()
+        return {path: text for path, text in kept if path.startswith(str(self.prefix)) and not path.startswith(ours)}
+
     def tree(self) -> dict[str, str]:
         """Every file below the home with its content, to see that nothing changed."""
         files = [path for path in self.home.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
