@@ -113,7 +113,7 @@ class FrameworkJudge:
     def large(self, report: Report) -> list[CheckResult]:
         """The check large."""
         if report.data["error"] is None:
-            return [self._skip("large", report.data["said"])]
+            return [self._skip("large", report.data["said"].strip() or "it did not run")]
         error, limit = float(report.data["error"]), tolerance.PRODUCT
         if not math.isfinite(error):
             return [self._fail("large", "not-finite", "the product has another shape, or values that are not finite")]
