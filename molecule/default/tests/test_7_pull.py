@@ -47,7 +47,7 @@ def test_it_converges_itself_from_a_signed_tag_and_is_collected_from(fresh: Lab,
 
     assert "has not run yet" in fresh.play("collect.yml").words
     pull = fresh.home / ".local" / "share" / "metal-lab" / "pull"
-    command = ["/bin/sh", str(pull / "self-converge.sh"), str(pull), str(server), "lab", "14"]
+    command = ["/bin/sh", str(pull / "self-converge.sh")]
     # What it says is shown as YAML, which doubles a quote.
     assert shlex.join(command) in done.words.replace("''", "'")
     ended = subprocess.run(command, env=fresh.environment(), check=False, timeout=LIMIT_S)
