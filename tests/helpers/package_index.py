@@ -3,13 +3,14 @@
 import hashlib
 import json
 import re
-import threading
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
+
+from tests.helpers.serving import serving as at_work
 
 JSON = "application/vnd.pypi.simple.v1+json"
 
@@ -113,11 +114,6 @@ def serving() -> Iterator[Index]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
     index.url = f"http://127.0.0.1:{server.server_address[1]}/simple"
-    try:
+    with at_work(server):
         yield index
-    finally:
-        server.shutdown()
-        server.server_close()

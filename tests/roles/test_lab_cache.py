@@ -10,7 +10,6 @@ import shlex
 import shutil
 import signal
 import subprocess
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,6 +20,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.metal_lab.macs.plugins.filter import outside
 
 from tests.helpers.roles import render
+from tests.helpers.serving import serving
 from tests.helpers.waiting import wait_until
 
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/opt/homebrew/bin")
@@ -338,13 +338,8 @@ class Cache:
 
 @pytest.fixture
 def world() -> Iterator[Outside]:
-    server = Outside()
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Outside()) as server:
+        yield server
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -23,6 +22,7 @@ from ansible_collections.metal_lab.macs.verify import ROOT, documents
 
 from tests.helpers import roles
 from tests.helpers.plugins import connection, run_action
+from tests.helpers.serving import serving
 from tests.verify.report.samples import measured
 
 ROLE = ROOT / "roles" / "self_converge"
@@ -469,13 +469,11 @@ def test_a_password_is_in_no_address_no_argument_and_no_log(lab: Lab, tmp_path: 
         def log_message(self, *_: object) -> None:
             pass
 
-    server = HTTPServer(("127.0.0.1", 0), Server)
-    Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://ana:s%40cret@127.0.0.1:{server.server_port}/x"
-    credentials = render("credentials", repository=address)
-    (lab.pull / "credentials").write_text(credentials, encoding="utf-8")
-    assert lab.run("v1", repository=address)["step"] == "fetch"
-    server.shutdown()
+    with serving(HTTPServer(("127.0.0.1", 0), Server)) as server:
+        address = f"http://ana:s%40cret@127.0.0.1:{server.server_port}/x"
+        credentials = render("credentials", repository=address)
+        (lab.pull / "credentials").write_text(credentials, encoding="utf-8")
+        assert lab.run("v1", repository=address)["step"] == "fetch"
     assert asked[-1] == f"Basic {b64encode(b'ana:s@cret').decode()}"
     # A server that refuses it once does not have it removed.
     assert (lab.pull / "credentials").read_text(encoding="utf-8") == credentials

@@ -118,9 +118,7 @@ def digest(text: object) -> str:
     Raises:
         UserError: it is none.
     """
-    if not isinstance(text, str) or not _DIGEST.fullmatch(text):
-        raise UserError(f"This is no SHA-256: {str(text)[:80]!r}")
-    return text
+    return _of_form(text, _DIGEST, "SHA-256")
 
 
 def name(text: object) -> str:
@@ -129,8 +127,12 @@ def name(text: object) -> str:
     Raises:
         UserError: it is none.
     """
-    if not isinstance(text, str) or not _NAME.fullmatch(text):
-        raise UserError(f"This is no name of a file or a package: {str(text)[:80]!r}")
+    return _of_form(text, _NAME, "name of a file or a package")
+
+
+def _of_form(text: object, form: re.Pattern[str], what: str) -> str:
+    if not isinstance(text, str) or not form.fullmatch(text):
+        raise UserError(f"This is no {what}: {str(text)[:80]!r}")
     return text
 
 

@@ -129,13 +129,20 @@ def probe(
 
 def _modules(name: str) -> dict[str, str]:
     """The text of a probe's module, and of what it imports from beside it: each after what it needs itself."""
-    text = (PROBES / f"{name}.py").read_text(encoding="utf-8")
     found: dict[str, str] = {}
-    # Not by ast, which is not safe where several threads parse (CPython #106905).
-    for module, names in _IMPORT.findall(text):
-        for one in [module] if module else [name.strip() for name in names.split(",")]:
-            found |= {key: value for key, value in _modules(one).items() if key not in found}
-    return {**found, name: text}
+
+    def add(one: str) -> None:
+        if one in found:
+            return
+        text = (PROBES / f"{one}.py").read_text(encoding="utf-8")
+        # Not by ast, which fails now and then where several threads parse (seen with Python 3.11.7).
+        for module, names in _IMPORT.findall(text):
+            for needed in [module] if module else names.split(","):
+                add(needed.strip())
+        found[one] = text
+
+    add(name)
+    return found
 
 
 def _understand(done: CommandResult, kind: str, nonce: str) -> Outcome:

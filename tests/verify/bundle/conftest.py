@@ -1,13 +1,9 @@
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TypeVar
 
 import pytest
 
-One = TypeVar("One", bound=ThreadingHTTPServer)
+from tests.helpers.serving import serving
 
 
 class Site(ThreadingHTTPServer):
@@ -43,17 +39,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
-
-
-@contextmanager
-def serving(server: One) -> Iterator[One]:
-    """The server, at work in a thread of its own."""
-    thread = threading.Thread(target=partial(server.serve_forever, 0.01))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture

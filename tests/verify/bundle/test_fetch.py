@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.serving import serving
 from verify.bundle import fetch as fetching
 from verify.bundle.fetch import fetch, read
 from verify.errors import UserError
 
-from .conftest import Site, serving
+from .conftest import Site
 
 CONTENT = bytes(range(256)) * 5000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
