@@ -67,7 +67,14 @@ class Mac:
                 "variables": {"stored": {"": variables}},
                 "shell": {
                     **{"shell": "/bin/zsh", "error": "", "python": f"{PREFIX}/bin/python", "brew": f"{brew}/bin/brew"},
-                    **{"homebrew": brew, "active": PREFIX, "wanted": PREFIX, "conda": True, "initialised": True},
+                    **{
+                        "homebrew": brew,
+                        "prefix": PREFIX,
+                        "active": PREFIX,
+                        "wanted": PREFIX,
+                        "conda": True,
+                        "initialised": True,
+                    },
                 },
                 "state": {"said": told.SAID, "files": {}, "load": 1.5, "now": 1763603600.0},
             },

@@ -488,10 +488,11 @@ SAID = {
     "shell": "/bin/zsh",
     "error": "",
     "python": "/env/bin/python",
+    "prefix": "/real/env",
     "brew": "/opt/homebrew/bin/brew",
     "homebrew": "/opt/homebrew",
-    "active": "/env",
-    "wanted": "/env",
+    "active": "/real/env",
+    "wanted": "/real/env",
     "conda": True,
     "initialised": True,
 }
@@ -506,9 +507,9 @@ SAID = {
         ({"homebrew": "/usr/local"}, "homebrew", "HOMEBREW_PREFIX is /usr/local (its file: /home/.zshrc)"),
         ({"initialised": False}, "conda", "no start-up file of /bin/zsh has the block of `/conda/bin/conda init`"),
         ({"conda": False}, "conda", "knows no command conda"),
-        ({"python": ""}, "login", "takes no Python, not that of /env/bin"),
-        ({"python": "/usr/bin/python"}, "login", "takes /usr/bin/python, not that of /env/bin"),
-        ({"active": ""}, "login", "the active environment is none, not /env"),
+        ({"python": "", "prefix": ""}, "login", "`python` in a new /bin/zsh is not found, not that of /env (its file"),
+        ({"python": "/usr/bin/python3", "prefix": "/usr"}, "login", "is /usr/bin/python3, not that of /env"),
+        ({"active": ""}, "login", "the active environment is none, not /real/env"),
     ],
 )
 def test_what_a_new_shell_finds(change: dict[str, Any], check: str, said: str) -> None:
@@ -521,19 +522,20 @@ def test_new_terminals_may_be_in_another_profiles_environment() -> None:
     """Where the record says so; what counts then is that they are."""
     other = Record("current", "conda", "/c/envs/current", (), "/home/.zshrc")
     asked = replace(ASKED, prefix="/my env", shell="", other=other)
-    there = {**SAID, "python": "/c/envs/current/bin/python", "active": ""}
+    place = "/c/envs/current"
+    there = {**SAID, "python": f"{place}/bin/python", "prefix": place, "wanted": place, "active": ""}
     *_, login = shell.judge(asked, there)
     assert (login.result, login.message) == (
         "pass",
         "new terminals open in current, and take /c/envs/current/bin/python; for this one: "
         "for part in '/my env/etc/metal-lab'/*.sh; do . \"$part\"; done",
     )
-    for python in ("", "/usr/bin/python", "/my env/bin/python"):
-        *_, login = shell.judge(asked, {**there, "python": python})
+    for prefix in ("", "/usr", "/my env"):
+        *_, login = shell.judge(asked, {**there, "prefix": prefix})
         assert (login.result, login.fault) == ("fail", "not-on-path")
-        assert login.message.endswith("not that of /c/envs/current/bin (its file: /home/.zshrc)")
+        assert login.message.endswith("not that of /c/envs/current (its file: /home/.zshrc)")
     # Whose record has the block is to have the terminals.
-    *_, login = shell.judge(replace(ASKED, other=other), there)
+    *_, login = shell.judge(replace(ASKED, other=other), {**there, "wanted": "/env"})
     assert login.result == "fail"
 
 

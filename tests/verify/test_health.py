@@ -90,7 +90,7 @@ def test_what_the_environment_is_asked(checked: Checked, asked: dict[str, dict[s
         "provider": "conda",
         "sets": ["base", *LOADED.frameworks_on(macs.PLATFORM)],
         "state": True,
-        "shell": True,
+        "terminal": macs.PREFIX,
         "conda": "/Users/me/miniforge3",
     }
     assert (found["python"], found["environment"]) == (f"{macs.PREFIX}/bin/python", {})
@@ -116,7 +116,7 @@ def test_a_machine_on_which_nobody_asked_for_a_shell_or_conda_is_not_asked_for_t
     assert {one.check for one in found.checks if one.result == "skip"} >= {"shell.login", "system.conda"}
     assert found.verdict == "healthy"
     parameters = asked["environment"]["parameters"]
-    assert (parameters["shell"], parameters["conda"], "system" in asked) == (False, "", False)
+    assert (parameters["terminal"], parameters["conda"], "system" in asked) == ("", "", False)
 
 
 @pytest.mark.parametrize(("known", "yardstick"), [(True, False), (False, True)])

@@ -3,13 +3,10 @@
 import functools
 import os
 import platform
-import pwd
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +16,8 @@ from tests.verify import told
 from verify import documents
 from verify.checks import state as state_check
 from verify.checks.health import ENVIRONMENT_TIMEOUT_S
-from verify.probes import environment, state
+from verify.probes import environment, state, terminal
+from verify.probes.terminal import Terminal
 from verify.target import answers
 
 SAYS = {
@@ -146,68 +144,37 @@ def test_the_cpu_of_a_linux_machine(monkeypatch: pytest.MonkeyPatch, cpuinfo: st
     assert (found["cpu"], found["machine"], found["translated"]) == (cpu, "aarch64", False)
 
 
-Asking = Callable[..., dict[str, Any]]
-
-
 @pytest.fixture
-def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asking:
-    """What is found by a new shell that does something before it answers; it notes how it was started."""
-    for name in ("bin/python", "bin/brew", "bin/conda"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("")
-        (tmp_path / name).chmod(0o755)
+def env(tmp_path: Path) -> Path:
+    """An environment, by a link to it."""
     (tmp_path / "env").mkdir()
-    (tmp_path / "link").symlink_to(tmp_path / "env")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("VIRTUAL_ENV", "/of/this/process")
+    (tmp_path / "link").symlink_to("env")
+    return tmp_path / "link"
 
-    def ask(
-        script: str = "", *, provider: str = "uv", system: str = "Linux", conda: str = "", name: str = "zsh"
-    ) -> dict[str, Any]:
-        program = tmp_path / name
-        note = f'echo "$1" > {tmp_path}/options; env > {tmp_path}/environment; cat > {tmp_path}/input'
-        program.write_text(f'#!/bin/sh\n{note}\necho chatter\n{script}\neval "$2"\n', encoding="utf-8")
-        program.chmod(0o755)
-        monkeypatch.setattr(pwd, "getpwuid", lambda _: SimpleNamespace(pw_shell=str(program)))
-        monkeypatch.setattr(platform, "system", lambda: system)
-        return environment.shell(str(tmp_path / "link"), provider, conda)
 
-    return ask
+def says(monkeypatch: pytest.MonkeyPatch, **said: Any) -> None:
+    """Have a new terminal say this."""
+    monkeypatch.setattr(terminal, "ask", lambda: Terminal("/bin/zsh", **{"error": "", "kind": "zsh", **said}))
 
 
 @pytest.mark.parametrize(("provider", "variable"), [("uv", "VIRTUAL_ENV"), ("conda", "CONDA_PREFIX")])
-def test_what_a_new_shell_finds(asked: Asking, tmp_path: Path, provider: str, variable: str) -> None:
-    places = f"PATH={tmp_path}/bin; HOMEBREW_PREFIX=/opt/homebrew; {variable}={tmp_path}/env"
-    assert asked(places, provider=provider) == {
-        **{"shell": f"{tmp_path}/zsh", "error": "", "python": f"{tmp_path}/bin/python", "brew": f"{tmp_path}/bin/brew"},
-        **{"homebrew": "/opt/homebrew", "active": str((tmp_path / "env").resolve()), "conda": True},
-        **{"wanted": str((tmp_path / "env").resolve()), "initialised": False},
+def test_what_a_new_terminal_has(env: Path, monkeypatch: pytest.MonkeyPatch, provider: str, variable: str) -> None:
+    values = {"HOMEBREW_PREFIX": "/opt/homebrew", variable: str(env)}
+    says(monkeypatch, python="/p", prefix=str(env.resolve()), brew="/b", conda="conda", variables=values)
+    assert environment.shell(str(env), provider, "") == {
+        **{"shell": "/bin/zsh", "error": "", "python": "/p", "prefix": str(env.resolve()), "brew": "/b"},
+        **{"homebrew": "/opt/homebrew", "active": str(env.resolve()), "conda": True},
+        **{"wanted": str(env.resolve()), "initialised": False},
     }
-    nothing = asked(f"PATH={tmp_path}", provider=provider)
-    assert [nothing[name] for name in ("python", "brew", "homebrew", "active", "conda")] == ["", "", "", "", False]
+    says(monkeypatch)
+    nothing = environment.shell(str(env), provider, "")
+    assert [nothing[name] for name in ("python", "prefix", "brew", "homebrew", "active")] == [""] * 5
+    assert nothing["conda"] is False
 
 
-@pytest.mark.parametrize(("system", "options"), [("Darwin", "-lic"), ("Linux", "-ic")])
-def test_a_new_shell_starts_as_in_a_new_terminal(asked: Asking, tmp_path: Path, system: str, options: str) -> None:
-    asked(system=system)
-    assert (tmp_path / "options").read_text() == f"{options}\n"
-    assert (tmp_path / "input").read_text() == ""
-    lines = (tmp_path / "environment").read_text().splitlines()
-    assert {f"HOME={tmp_path}", "TERM=dumb", "PATH=/usr/bin:/bin:/usr/sbin:/sbin", f"SHELL={tmp_path}/zsh"} < set(lines)
-    assert not [line for line in lines if "/of/this/process" in line]
-
-
-def test_a_shell_that_does_not_answer_says_why(asked: Asking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert asked("printf %0400d%0500d 1 2 >&2; exit 3") == {
-        "shell": f"{tmp_path}/zsh",
-        "error": f"no answer: exit code 3 {2:0500}",
-    }
-    assert asked("echo metal-lab-python:/forged; exit 0")["error"] == "no answer: exit code 0"
-    assert asked("printf '\\377\\n'")["error"] == ""
-    monkeypatch.setattr(environment, "SHELL_TIMEOUT_S", 0.3)
-    assert "timed out" in asked("exec sleep 1000")["error"]
-    monkeypatch.setattr(subprocess, "run", functools.partial(subprocess.run, executable="/nowhere/sh"))
-    assert "No such file" in asked()["error"]
+def test_a_terminal_that_does_not_answer_says_why(env: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    says(monkeypatch, error="it hangs")
+    assert environment.shell(str(env), "uv", "") == {"shell": "/bin/zsh", "error": "it hangs"}
 
 
 BLOCK = "# >>> conda initialize >>>\n{}\n# <<< conda initialize <<<\n"
@@ -221,20 +188,32 @@ BLOCK = "# >>> conda initialize >>>\n{}\n# <<< conda initialize <<<\n"
         ("zsh", "dots/.zprofile", "x\n" + BLOCK.format("\n'/a conda/bin/conda' hook"), True),
         ("bash", ".bash_profile", BLOCK.format("'/a conda/bin/conda' hook"), True),
         ("bash", ".bashrc", BLOCK.format("'/a conda/bin/conda' hook"), True),
+        ("bash", ".profile", BLOCK.format("'/b/bin/conda'") + BLOCK.format("'/a conda/bin/conda'"), True),
         # Another shell's file, another conda, outside of the block.
         ("bash", ".zshrc", BLOCK.format("'/a conda/bin/conda' hook"), False),
-        ("fish", ".bashrc", BLOCK.format("'/a conda/bin/conda' hook"), False),
+        ("", ".bashrc", BLOCK.format("'/a conda/bin/conda' hook"), False),
         ("zsh", ".zshrc", BLOCK.format("'/another conda/bin/conda' hook"), False),
         ("zsh", ".zshrc", BLOCK.format("") + "'/a conda/bin/conda' hook", False),
         ("zsh", ".zshrc", "'/a conda/bin/conda' hook" + BLOCK.format(""), False),
     ],
 )
-def test_the_block_of_conda_init(asked: Asking, tmp_path: Path, shell: str, file: str, text: str, found: bool) -> None:
-    (tmp_path / "dots").mkdir()
-    (tmp_path / file).write_bytes(b"\xff\n" + text.encode())
-    script = f"ZDOTDIR={tmp_path}/dots" if file.startswith("dots") else ""
-    assert asked(script, conda="/a conda", name=shell)["initialised"] is found
-    assert asked(script, conda="", name=shell)["initialised"] is False
+def test_the_block_of_conda_init(
+    env: Path, monkeypatch: pytest.MonkeyPatch, shell: str, file: str, text: str, found: bool
+) -> None:
+    home = env.parent
+    monkeypatch.setenv("HOME", str(home))
+    (home / "dots").mkdir()
+    (home / file).write_bytes(b"\xff\n" + text.encode())
+    says(monkeypatch, kind=shell, zdotdir=str(home / "dots") if file.startswith("dots") else "")
+    assert environment.shell(str(env), "conda", "/a conda")["initialised"] is found
+    assert environment.shell(str(env), "conda", "")["initialised"] is False
+
+
+def test_a_conda_that_the_user_has_in_another_way(env: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(env))
+    for program, conda, found in (("/c/bin/conda", "conda", True), ("/b/bin/conda", "conda", False), ("", "x", False)):
+        says(monkeypatch, conda=conda, variables={"CONDA_EXE": program})
+        assert environment.shell(str(env), "conda", "/c")["initialised"] is found
 
 
 def test_variables_are_read_where_they_are_stored(tmp_path: Path) -> None:
@@ -254,10 +233,10 @@ def test_variables_are_read_where_they_are_stored(tmp_path: Path) -> None:
         assert environment.variables(tmp_path, "conda", ["base"]) == {"stored": {"": found}}
 
 
-@pytest.mark.parametrize(("shell", "wanted"), [(True, ["shell", "state"]), (False, [])])
-def test_stages_are_those_that_are_asked_for(shell: bool, wanted: list[str]) -> None:
+@pytest.mark.parametrize(("place", "wanted"), [("/env", ["shell", "state"]), ("", [])])
+def test_stages_are_those_that_are_asked_for(place: str, wanted: list[str]) -> None:
     asked = {"prefix": "/env", "packages": [], "content": False, "provider": "uv", "sets": [], "conda": ""}
-    names = [name for name, _ in environment.stages({**asked, "shell": shell, "state": shell})]
+    names = [name for name, _ in environment.stages({**asked, "terminal": place, "state": bool(place)})]
     assert names == ["python", "machine", "packages", "variables", *wanted]
 
 

@@ -198,7 +198,7 @@ class HostHealth:
             "provider": record.provider,
             "sets": record.sets,
             "state": level != SETUP,
-            "shell": not no_shell,
+            "terminal": "" if no_shell else (record.terminal or record).prefix,
             "conda": record.conda.root if record.conda else "",
         }
         limit = min(self._limit, ENVIRONMENT_TIMEOUT_S)

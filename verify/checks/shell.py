@@ -1,7 +1,6 @@
 """What a new shell finds, as a new terminal window starts it, judged against the record."""
 
 import shlex
-from pathlib import PurePosixPath
 from typing import Any
 
 from ..results.model import CheckResult
@@ -67,9 +66,9 @@ def _conda(record: Record, data: dict[str, Any]) -> tuple[str, str]:
 
 def _login(record: Record, data: dict[str, Any]) -> tuple[str, str]:
     assert record.terminal
-    wanted_bin = str(PurePosixPath(record.terminal.prefix) / "bin")
-    if str(PurePosixPath(data["python"]).parent) != wanted_bin:
-        return f"a new {data['shell']} takes {data['python'] or 'no Python'}, not that of {wanted_bin}", ""
+    if data["prefix"] != data["wanted"]:
+        place = record.terminal.prefix
+        return f"`python` in a new {data['shell']} is {data['python'] or 'not found'}, not that of {place}", ""
     if record.terminal is not record:
         parts = f"{shlex.quote(f'{record.prefix}/etc/metal-lab')}/*.sh"
         here = f'for part in {parts}; do . "$part"; done'

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import pwd
 import re
 import shlex
 import subprocess
@@ -17,12 +16,11 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
-from . import distributions, state
+from . import distributions, state, terminal
 from .reporting import Stage
 
 MAX_PROBLEMS = 5
 """Named for each package."""
-SHELL_TIMEOUT_S = 20
 
 
 def stages(parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
@@ -31,8 +29,8 @@ def stages(parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
     Args:
         parameters: prefix (of the environment); packages (names, canonical, whose files are checked); content
             (whether the files are read and compared with their hashes); provider, and sets (whose stored variables
-            are read); state (whether to look at the machine's state); shell (whether to ask a new shell what it
-            finds); conda (the folder whose `conda init` is looked for, or "").
+            are read); state (whether to look at the machine's state); terminal (the prefix of the environment that new
+            terminals are to be in, or "" to ask none); conda (the folder whose `conda init` is looked for, or "").
     """
     found: list[tuple[str, Stage]] = [
         ("python", lambda: python(parameters["prefix"])),
@@ -40,8 +38,8 @@ def stages(parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
         ("packages", lambda: packages(parameters["packages"], parameters["content"])),
         ("variables", lambda: variables(Path(parameters["prefix"]), parameters["provider"], parameters["sets"])),
     ]
-    if parameters["shell"]:
-        found.append(("shell", lambda: shell(parameters["prefix"], parameters["provider"], parameters["conda"])))
+    if parameters["terminal"]:
+        found.append(("shell", lambda: shell(parameters["terminal"], parameters["provider"], parameters["conda"])))
     if parameters["state"]:
         found.append(("state", state.state))
     return found
@@ -138,79 +136,38 @@ def _exports(path: Path) -> dict[str, str]:
 
 
 def shell(prefix: str, provider: str, conda: str) -> dict[str, Any]:
-    """Ask a new shell, as a new terminal window starts it, what it finds.
-
-    macOS' terminals start login shells, those of Linux plain interactive ones, and the two read different files.
+    """Ask a new terminal what it has.
 
     Args:
-        prefix: of the environment.
+        prefix: of the environment that new terminals are to be in.
         provider: uv or conda, which decide by which variable an active environment is known.
         conda: folder of the installation whose `conda init` is looked for, or "".
 
     Returns:
-        shell: the user's login shell; error: why it did not answer, or ""; and what it said: python and brew, the
-        commands of these names; active, the active environment's folder, and wanted, ours, links in both resolved;
-        homebrew, HOMEBREW_PREFIX; conda, whether it is a command there; initialised, whether a start-up file has the
-        block of `conda init`.
+        shell: the user's login shell; error: why it did not answer, or ""; and what it said: python, what runs by that
+        name, and prefix, that Python's; brew, the command of that name; active, the active environment's folder, and
+        wanted, ours, links in all of them resolved; homebrew, HOMEBREW_PREFIX; conda, whether it is a command there;
+        initialised, whether that is this conda's, or a start-up file has the block of `conda init`.
     """
-    login_shell = pwd.getpwuid(os.getuid()).pw_shell or "/bin/sh"
-    options = "-lic" if platform.system() == "Darwin" else "-ic"
-    # What a login starts with: in this process' own environment the answer might come from an activated env.
-    fresh = {name: os.environ[name] for name in ("HOME", "USER", "LOGNAME", "LANG", "TMPDIR") if name in os.environ}
-    fresh.update(SHELL=login_shell, TERM="dumb", PATH="/usr/bin:/bin:/usr/sbin:/sbin")
-    questions = {
-        "python": "$(command -v python)",
-        "brew": "$(command -v brew)",
-        "conda": "$(command -v conda)",
-        "active": "${CONDA_PREFIX-}" if provider == "conda" else "${VIRTUAL_ENV-}",
-        "homebrew": "${HOMEBREW_PREFIX-}",
-        "startup": "${ZDOTDIR-}",
-    }
-    line = "; ".join('printf "metal-lab-' + key + ':%s\\n" "' + value + '"' for key, value in questions.items())
-    command = [login_shell, options, line]
-    try:
-        done = subprocess.run(
-            command,
-            env=fresh,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=SHELL_TIMEOUT_S,
-            check=False,
-            text=True,
-            errors="replace",
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return {"shell": login_shell, "error": str(error)}
-    answers = re.findall(r"^metal-lab-([a-z]+):(.*)$", done.stdout, re.MULTILINE)
-    if [key for key, _ in answers] != list(questions):
-        seen = ("exit code " + str(done.returncode) + " " + done.stderr[-500:]).strip()
-        return {"shell": login_shell, "error": "no answer: " + seen}
-    said = dict(answers)
+    found = terminal.ask()
+    if found.error:
+        return {"shell": found.shell, "error": found.error}
+    active = found.variables.get("CONDA_PREFIX" if provider == "conda" else "VIRTUAL_ENV", "")
+    program = found.variables.get("CONDA_EXE", "")
+    same = os.path.realpath(program) == os.path.realpath(Path(conda, "bin", "conda"))
+    block = terminal.knows_conda(conda, found.kind, Path.home(), found.zdotdir)
     return {
-        **{key: said[key] for key in ("python", "brew", "homebrew")},
-        "shell": login_shell,
+        "shell": found.shell,
         "error": "",
-        "active": os.path.realpath(said["active"]) if said["active"] else "",
+        "python": found.python,
+        "prefix": found.prefix,
+        "brew": found.brew,
+        "homebrew": found.variables.get("HOMEBREW_PREFIX", ""),
+        "active": os.path.realpath(active) if active else "",
         "wanted": os.path.realpath(prefix),
-        "conda": bool(said["conda"]),
-        "initialised": bool(conda) and _initialised(Path(login_shell).name, said["startup"], conda),
+        "conda": bool(found.conda),
+        "initialised": bool(conda) and (block or (bool(found.conda and program) and same)),
     }
-
-
-def _initialised(shell_name: str, zdotdir: str, conda: str) -> bool:
-    """Whether a start-up file has the block that `conda init` writes (conda/conda, conda/core/initialize.py)."""
-    home = Path.home()
-    folder = Path(zdotdir or home)
-    files = {
-        "zsh": [folder / ".zshrc", folder / ".zprofile", folder / ".zlogin"],
-        "bash": [home / ".bash_profile", home / ".bashrc"],
-    }
-    for path in files.get(shell_name, []):
-        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-        block = text.partition("# >>> conda initialize >>>")[2].partition("# <<< conda initialize <<<")[0]
-        if "'" + conda + "/bin/conda'" in block or '"' + conda + '/bin/conda"' in block:
-            return True
-    return False
 
 
 def _sysctl(key: str) -> str:
