@@ -257,9 +257,9 @@ class CondaEnvironment:
         block has not run (conda/conda, conda/core/initialize.py and conda/shell/etc/profile.d/conda.sh).
         """
         hook = shlex.quote(str(self.root / "etc" / "profile.d" / "conda.sh"))
-        return (
-            f"command -v __conda_activate >/dev/null 2>&1 || . {hook}\nconda activate {shlex.quote(str(self.prefix))}\n"
-        )
+        prefix = shlex.quote(str(self.prefix))
+        # The backslashes: users have aliases for the dot, and for conda (`alias conda=mamba`).
+        return f"command -v __conda_activate >/dev/null 2>&1 || \\. {hook}\n\\conda activate {prefix}\n"
 
     def _guard_base(self) -> None:
         if self.prefix.resolve() == self.root.resolve():

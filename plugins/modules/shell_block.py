@@ -3,19 +3,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import lab_record, shell_lines
+from ..module_utils import lab_record, shell_lines, terminal
+from ..module_utils.terminal import CONDA_FIRST, CONDA_LAST
 
 BACKUP = ".before-metal-lab"
-CONDA_FIRST = "# >>> conda initialize >>>"
-CONDA_LAST = "# <<< conda initialize <<<"
-"""The lines around conda's own block (conda/conda, conda/core/initialize.py)."""
+_ADDED = "# Line ends that were missing before this block, and were added: {}\n"
 _MARKER = re.compile(r"# (>>>|<<<) metal-lab (\S+) \1")
 # The line that Homebrew's installer and the course tell to add (Homebrew/install, install.sh, "Next steps").
 _SHELLENV = re.compile(r'eval "\$\(/[^\s"()$`]*/brew shellenv\)"')
@@ -38,6 +38,7 @@ class Change(NamedTuple):
         before: its text, "" where it is not there.
         after: its text as it is to be.
         adopted: whether lines of the user's go.
+        restored: whether it becomes what it was before all, and the copy of that goes.
     """
 
     named: str
@@ -45,6 +46,7 @@ class Change(NamedTuple):
     before: str
     after: str
     adopted: bool
+    restored: bool = False
 
     @property
     def backup(self) -> Path:
@@ -57,27 +59,53 @@ def markers(profile: str) -> tuple[str, str]:
     return f"# >>> metal-lab {profile} >>>", f"# <<< metal-lab {profile} <<<"
 
 
-def edit(before: str, profile: str, block: str, *, alone: bool = False) -> str:
-    """The file's text with exactly one block, after conda's own, or with none for an empty `block`.
+def edit(before: str, profile: str, block: str, *, alone: bool = False, settled: bool = False) -> str:
+    """The file's text with exactly one block, or with none for an empty `block`.
+
+    The block stands after conda's own, and where no command is unfinished: people put conda's block into a function of
+    theirs. Its lines end as shells need it, whatever the others do.
 
     Args:
         before: the file's text.
         profile: names the block.
         block: the block's lines, each ending with a newline.
         alone: whether other profiles' blocks go too.
+        settled: whether a block that is there stays in its place, wherever that is.
 
     Raises:
         DamagedError: a marker stands without its partner.
     """
-    lines = shell_lines.LINES.findall(before)
+    kept, place, added = _without(shell_lines.LINES.findall(before), profile, alone=alone)
+    if not block:
+        text = "".join(kept)
+        # Where something came behind the block later, its line would otherwise be joined to the one before.
+        return text[: len(text) - added] if place == len(kept) and text.endswith("\n" * added) else text
+    if place is None:
+        place = len(kept)
+    elif not settled:
+        # conda's block puts its base environment first again.
+        place = max([place, *(at for at, line in enumerate(kept, start=1) if line.strip() == CONDA_LAST)])
+        free = shell_lines.by_themselves("".join(kept))
+        place = next((at for at in range(place, len(kept)) if free[at]), len(kept))
+    missing = _missing(kept[place - 1]) if place else 0
+    # A block that is there already has the line ends before it.
+    note = _ADDED.format(missing or added) if missing or (added and place == len(kept)) else ""
+    begin, end = markers(profile)
+    return "".join([*kept[:place], "\n" * missing, f"{begin}\n{note}{block}{end}\n", *kept[place:]])
+
+
+def _without(lines: list[str], profile: str, *, alone: bool) -> tuple[list[str], int | None, int]:
+    """A file's lines without our block, the place where it was, and how many line ends were added before it."""
     kept: list[str] = []
     place: int | None = None
-    inside, owner = 0, ""
+    inside, owner, added = 0, "", 0
     for number, line in enumerate(lines, start=1):
         marker = _MARKER.fullmatch(line.strip())
         if marker is None or not (alone or marker[2] == profile):
             if not inside:
                 kept.append(line)
+            elif number == inside + 1 and line[:-2] == _ADDED[:-3]:
+                added = int(line[-2])
         elif marker[1] == ">>>":
             if inside:
                 raise DamagedError(f"line {inside} begins a block, and so does line {number} before it ends", owner)
@@ -89,19 +117,14 @@ def edit(before: str, profile: str, block: str, *, alone: bool = False) -> str:
             raise DamagedError(f"line {number} ends a block that does not begin", marker[2])
     if inside:
         raise DamagedError(f"line {inside} begins a block that does not end", owner)
-    if not block:
-        return "".join(kept)
-    if place is None:
-        place = len(kept)
-    else:
-        # conda's block puts its base environment first again.
-        place = max([place, *(at for at, line in enumerate(kept, start=1) if line.strip() == CONDA_LAST)])
-    newline = "\r\n" if lines and lines[0].removesuffix("\n").endswith("\r") else "\n"
-    if place and not kept[place - 1].endswith("\n"):
-        kept[place - 1] += "\n" if kept[place - 1].endswith("\r") else newline
-    begin, end = markers(profile)
-    ours = f"{begin}\n{block}{end}\n".replace("\n", newline)
-    return "".join([*kept[:place], ours, *kept[place:]])
+    return kept, place, added
+
+
+def _missing(line: str) -> int:
+    """How many line ends a line needs before a command can begin in the next one: it may have none, or go on there."""
+    text = line[:-1] if line.endswith("\n") else line
+    goes_on = (len(text) - len(text.rstrip("\\"))) % 2
+    return goes_on + (text == line)
 
 
 def adopt(before: str, activations: list[str]) -> str:
@@ -137,13 +160,15 @@ def place_of(path: str, files: list[str]) -> str:
     return next((one for one in reversed(later) if CONDA_FIRST in _read(Path(one))), path)
 
 
-def plan(target: str, files: list[str], profile: str, block: str, activations: list[str]) -> list[Change]:
+def plan(
+    target: str, files: list[str], profile: str, block: str, activations: list[str], *, settled: bool = False
+) -> list[Change]:
     """What is to become of each file; the one with the block comes first.
 
     Args:
         target: the file for the block.
         files: the others, in which a block of ours is one too many.
-        profile, block: as of `edit`; with a block, those of other profiles go.
+        profile, block, settled: as of `edit`; with a block, those of other profiles go.
         activations: as of `adopt`.
 
     Raises:
@@ -157,7 +182,8 @@ def plan(target: str, files: list[str], profile: str, block: str, activations: l
         before = _read(path)
         kept = adopt(before, activations) if block else before
         try:
-            after = edit(kept, profile, block if named == target else "", alone=bool(block))
+            ours = block if named == target else ""
+            after = edit(kept, profile, ours, alone=bool(block), settled=settled)
         except DamagedError as error:
             begin, end = markers(error.profile)
             raise DamagedError(
@@ -169,67 +195,223 @@ def plan(target: str, files: list[str], profile: str, block: str, activations: l
     return list(changes.values())
 
 
+def obstacle(change: Change) -> str:
+    """Why a file cannot be written, "" if it can. One without any permission to write is meant to stay as it is."""
+    named = Path(change.named)
+    leads = f" leads to {change.path}, which" if named.is_symlink() else ""
+    if not change.path.exists():
+        if named.is_symlink():
+            return f"{change.named}{leads} is not there"
+        above = next(one for one in change.path.parents if one.exists())
+        return "" if os.access(above, os.W_OK) else f"{change.named} is not there, and {above} may not be written"
+    if not change.path.stat().st_mode & 0o222 or not os.access(change.path, os.W_OK):
+        return f"{change.named}{leads} is read-only"
+    if not os.access(change.path.parent, os.W_OK):
+        return f"{change.named} lies in {change.path.parent}, which may not be written"
+    return ""
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "path": {"type": "path", "required": True},
-            "files": {"type": "list", "elements": "path", "default": []},
+            "path": {"type": "path", "default": ""},
+            "shell": {"type": "str", "default": ""},
+            "zdotdir": {"type": "path", "default": ""},
             "profile": {"type": "str", "required": True},
             "block": {"type": "str", "required": True},
+            "prefix": {"type": "path", "default": ""},
             "move": {"type": "bool", "default": True},
             "unhandled": {"type": "str", "default": ""},
             "activations": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
-    options = module.params
-    profile, block = options["profile"], options["block"]
-    if block and not options["path"]:
-        module.warn(options["unhandled"])
-        module.exit_json(changed=False, backups=[])
+    profile = module.params["profile"]
     try:
         record = lab_record.read(profile)
     except lab_record.RecordError as error:
         module.fail_json(str(error))
     others = lab_record.others(profile)
     # A terminal is in one environment: the block that comes takes the place of the one that is there.
-    holders = {name: one for name, one in others.items() if block and one.get("shell")}
-    if holders and not options["move"]:
+    holders = {name: one for name, one in others.items() if module.params["block"] and one.get("shell")}
+    if holders and not module.params["move"]:
         module.exit_json(changed=False, backups=[], msg=f"New terminals stay in {', '.join(holders)}.")
-    named = options["path"] or record.get("shell", "")
-    if not named:
-        module.exit_json(changed=False, backups=[], msg="The record names no shell file.")
-    target = place_of(named, options["files"]) if block else named
-    was = {profile: record, **holders}
-    # The block was elsewhere if the user has another shell now, or conda's block another place.
-    recorded = [one["shell"] for one in was.values() if one.get("shell")]
     try:
-        changes = plan(target, [*options["files"], *recorded], profile, block, options["activations"])
+        _Run(module, {profile: record, **holders}, sorted(others)).run()
     except DamagedError as error:
         module.fail_json(str(error))
-    made = {one["shell"] for one in was.values() if one.get("shell_created")}
-    created = target in made or (target not in recorded and not changes[0].path.exists())
-    now = {name: _noted(one, target if block and name == profile else "", created) for name, one in was.items()}
-    stale = {name: one for name, one in now.items() if one != was[name]}
-    edited = [change for change in changes if change.before != change.after]
-    diff = [part for change in edited for part in _diff(change)]
-    if not module.check_mode:
+
+
+class _Run:
+    """One run of the module.
+
+    Args:
+        module: Ansible's, with the options.
+        was: the records that have, had or are to have the block, by profile; ours comes first.
+        others: the other profiles with an environment here.
+    """
+
+    def __init__(self, module: AnsibleModule, was: dict[str, dict[str, Any]], others: list[str]) -> None:
+        self._module, self._was, self._others = module, was, others
+        self._profile, self._block = module.params["profile"], module.params["block"]
+        self._prefix = module.params["prefix"]
+        self._recorded: list[str] = [one["shell"] for one in was.values() if one.get("shell")]
+        # What the files were as we left them; those of another profile's block are ours from now on.
+        self._written: dict[str, str] = {}
+        for one in was.values():
+            self._written.update(one.get("shell_written", {}))
+
+    def run(self) -> None:
+        """See what is to change, change it, and look whether it does what it is for."""
+        files = [str(path) for path in self._startup_files()]
+        target = self._target(files)
+        if not target:
+            if self._block:
+                self._module.warn(self._module.params["unhandled"])
+            self._module.exit_json(changed=False, backups=[], msg="The record names no shell file.")
+        target, changes = self._plan(target, files)
+        edited = self._writable(changes)
+        made = {one["shell"] for one in self._was.values() if one.get("shell_created")}
+        created = target in made or (target not in self._recorded and not changes[0].path.exists())
+        written = self._lineage(edited)
+        now = {}
+        for name, one in self._was.items():
+            ours = bool(self._block) and name == self._profile
+            now[name] = _noted(one, target if ours else "", created, written if ours else {})
+        stale = {name: one for name, one in now.items() if one != self._was[name]}
+        diff = [part for change in edited for part in _diff(change)]
+        if not self._module.check_mode:
+            self._apply(edited, stale, made)
+        backups = sorted({str(path) for one in changes for path in Path(one.named).parent.glob(f"*{BACKUP}")})
+        self._module.exit_json(changed=bool(edited or stale), backups=backups, others=self._others, diff=diff)
+
+    def _startup_files(self) -> list[Path]:
+        options, home = self._module.params, Path.home()
+        if not self._block:
+            return []
+        zdotdir = options["zdotdir"]
+        if not zdotdir and options["shell"] == "zsh":
+            # Where ZDOTDIR came from the environment of an earlier run, this one may lack it, as a nightly one does.
+            there = [Path(one) for one in self._recorded if Path(one).name.startswith(".z")]
+            zdotdir = next((str(one.parent) for one in there if _has(one)), "")
+        return terminal.startup_files(options["shell"], home, zdotdir, login=terminal.is_login())
+
+    def _target(self, files: list[str]) -> str:
+        named = self._module.params["path"]
+        if not self._block:
+            return named or next(iter(self._recorded), "")
+        main = terminal.main_file(self._module.params["shell"], [Path(one) for one in files])
+        return place_of(named or str(main or ""), files)
+
+    def _plan(self, target: str, files: list[str]) -> tuple[str, list[Change]]:
+        """The file for the block, and what becomes of all. A block that does what it is for stays where it is."""
+        activations, there = self._module.params["activations"], next(iter(self._recorded), "")
+        rest = [*files, *self._recorded, *([] if self._block else self._written)]
+        changes = plan(target, rest, self._profile, self._block, activations)
+        asked = self._block and self._prefix and not self._module.params["path"]
+        if asked and there and _has(Path(there), self._profile):
+            stays = plan(there, rest, self._profile, self._block, activations, settled=True)
+            moves = {change.path: change.after for change in changes} != {one.path: one.after for one in stays}
+            if moves and not self._trouble():
+                return there, stays
+        if not self._block:
+            changes = [self._restored(change) for change in changes]
+        return target, changes
+
+    def _restored(self, change: Change) -> Change:
+        """A file that nobody has changed since becomes what it was, the lines that the block had replaced included."""
+        if self._written.get(change.named) != _digest(change.before) or not change.backup.is_file():
+            return change
+        return change._replace(after=_read(change.backup), restored=True)
+
+    def _writable(self, changes: list[Change]) -> list[Change]:
+        """Those of the changes that can be made; of the others it is said what to do. Without the block, none."""
+        edited = []
+        for change in changes:
+            if change.before == change.after:
+                continue
+            wrong = obstacle(change)
+            if not wrong:
+                edited.append(change)
+                continue
+            if change is changes[0] and self._block:
+                self._module.warn(self._by_hand(wrong))
+                self._module.exit_json(changed=False, backups=[], others=self._others, diff=[])
+            begin, end = markers(self._profile)
+            what = (
+                "the lines that the block replaces stay in it"
+                if self._block
+                else f"remove what is from '{begin}' to '{end}'"
+            )
+            self._module.warn(f"{wrong}: {what}.")
+        return edited
+
+    def _by_hand(self, wrong: str) -> str:
+        return (
+            f"{wrong}, so new terminals were not put into the environment. Make it writable and run again, or add "
+            f"these lines at the end of it, or of what it is made from:\n{self._block}"
+        )
+
+    def _lineage(self, edited: list[Change]) -> dict[str, str]:
+        """Digests of the files as they are now left, as far as what they were before all is kept beside them."""
+        written = dict(self._written)
         for change in edited:
-            if change.adopted:
-                _keep(change)
+            fresh = change.adopted and not os.path.lexists(change.backup)
+            if fresh or written.get(change.named) == _digest(change.before):
+                written[change.named] = _digest(change.after)
+            else:
+                # Somebody has changed it in between.
+                written.pop(change.named, None)
+        return written
+
+    def _apply(self, edited: list[Change], stale: dict[str, dict[str, Any]], made: set[str]) -> None:
         # The records first: if this is cut off, uninstall still knows whose file it is.
         for name, one in stale.items():
             lab_record.write(name, one)
         for change in edited:
-            _store(change.path, change.after, remove=change.named in made and not change.after)
-    if holders:
-        module.warn(
-            f"New terminals move from {', '.join(holders)} to {profile}. To put them back: ./converge -e "
-            f"profile={next(iter(holders))} --tags shell"
-        )
-    backups = sorted(str(path) for path in Path(target).parent.glob(f"*{BACKUP}"))
-    module.exit_json(changed=bool(edited or stale), backups=backups, others=sorted(others), diff=diff)
+            try:
+                if change.adopted:
+                    _keep(change)
+                _store(change.path, change.after, remove=change.named in made and not change.after)
+                if change.restored:
+                    change.backup.unlink()
+            except OSError as error:
+                for name in stale:
+                    lab_record.write(name, self._was[name])
+                self._module.warn(self._by_hand(f"{change.named} could not be written ({error.strerror})"))
+                self._module.exit_json(changed=False, backups=[], others=self._others, diff=[])
+        if len(self._was) > 1:
+            holders = [name for name in self._was if name != self._profile]
+            self._module.warn(
+                f"New terminals move from {', '.join(holders)} to {self._profile}. To put them back: ./converge -e "
+                f"profile={holders[0]} --tags shell"
+            )
+        trouble = self._trouble() if edited and self._block and self._prefix else ""
+        if trouble:
+            self._module.warn(
+                f"{edited[0].named} has the block, and yet {trouble}. Look in the shell's files for what comes after "
+                "it, or for an alias or a function python."
+            )
+
+    def _trouble(self) -> str:
+        """Why a new terminal is not in the environment, "" if it is."""
+        found = terminal.ask()
+        if found.error:
+            return f"a new {found.shell} does not say what it has: {found.error}"
+        if found.prefix == os.path.realpath(self._prefix):
+            return ""
+        return f"`python` in a new {found.shell} is {found.python or 'not found'}"
+
+
+def _has(path: Path, profile: str = "") -> bool:
+    """Whether a file has the profile's block, or, without one, any profile's."""
+    found = (_MARKER.fullmatch(line.strip()) for line in shell_lines.LINES.findall(_read(path)))
+    return any(one is not None and profile in ("", one[2]) for one in found)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _diff(change: Change) -> list[dict[str, str]]:
@@ -240,13 +422,22 @@ def _diff(change: Change) -> list[dict[str, str]]:
     return parts
 
 
-def _noted(record: dict[str, object], path: str, created: bool) -> dict[str, object]:
-    """The record as it is to be: with the file of the block, or "" for none; and whether that was made for the block.
+def _noted(record: dict[str, Any], path: str, created: bool, written: dict[str, str]) -> dict[str, Any]:
+    """The record as it is to be.
 
     Where there is no record (the role is used alone) there is nothing to note in.
+
+    Args:
+        record: as it is.
+        path: the file of the block, or "" for none.
+        created: whether that was made for the block.
+        written: digests of the files that can be put back as they were.
     """
-    rest = {key: value for key, value in record.items() if key not in ("shell", "shell_created")}
-    return {**rest, "shell": path, "shell_created": created} if record and path else rest
+    keys = ("shell", "shell_created", "shell_written")
+    rest = {key: value for key, value in record.items() if key not in keys}
+    if not (record and path):
+        return rest
+    return {**rest, "shell": path, "shell_created": created, **({"shell_written": written} if written else {})}
 
 
 def _read(path: Path) -> str:

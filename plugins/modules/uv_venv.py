@@ -71,7 +71,7 @@ def _python_version(prefix: Path) -> str:
 def activation(prefix: Path) -> str:
     """Shell lines that put a POSIX shell, bash or zsh into the environment."""
     quoted = "'" + str(prefix).replace("'", "'\\''") + "'"
-    return f". {quoted}/bin/activate\n"
+    return f"\\. {quoted}/bin/activate\n"
 
 
 def main() -> None:

@@ -58,7 +58,7 @@ mac() {
     say homebrew_owner "$([ ! -e "$homebrew" ] || owner "$homebrew")"
     # shellcheck disable=SC2012  # For a person to read.
     say homebrew_holds "$(ls -A "$homebrew" 2>/dev/null | head -5 | paste -sd ' ' -)"
-    startup=${ZDOTDIR:-$HOME}
+    startup=${zdotdir:-$HOME}
     say shellenv "$(flag env LC_ALL=C grep -Eqs '^[[:blank:]]*eval .*brew[^A-Za-z0-9]* shellenv' \
         "$startup/.zprofile" "$startup/.zshrc" "$startup/.zshenv" "$startup/.zlogin")"
     # The places of roles/miniforge/vars/main.yml, in its order.
@@ -86,6 +86,21 @@ mac() {
     say env_writable "$(flag test -w "${env:-/}")"
 }
 
+# /Search, since the local directory does not know network accounts (dscl(1); opendirectoryd(8)).
+case $(uname -s) in
+    Darwin) shell=$(dscl /Search -read "/Users/$(id -un)" UserShell | sed 's/^UserShell: //') ;;
+    *) shell=$(getent passwd "$(id -un)" | cut -d: -f7) ;;
+esac
+# Only zsh itself knows: most people set it in .zshenv, without export. Every command over SSH reads that file too.
+zdotdir=${ZDOTDIR:-}
+case $shell in
+    */zsh)
+        # shellcheck disable=SC2016  # zsh is to expand it.
+        zdotdir=$("$shell" -c 'printf "\nzdotdir=%s\n" "${ZDOTDIR-}"' </dev/null 2>/dev/null |
+            sed -n 's/^zdotdir=//p' | tail -n 1)
+        ;;
+esac
+
 case $(uname -s) in
     Darwin)
         mac "$@"
@@ -93,13 +108,10 @@ case $(uname -s) in
         say translated "$(sysctl -in sysctl.proc_translated)"
         say macos "$(sw_vers -productVersion)"
         say cpu "$(sysctl -in machdep.cpu.brand_string)"
-        say shell "$(dscl . -read "/Users/$(id -un)" UserShell | sed 's/^UserShell: //')"
-        ;;
-    *)
-        say shell "$(getent passwd "$(id -un)" | cut -d: -f7)"
         ;;
 esac
-say zdotdir "${ZDOTDIR:-}"
+say shell "$shell"
+say zdotdir "$zdotdir"
 
 # Free space where the environment goes: the nearest folder above it that exists.
 place=$prefix

@@ -60,8 +60,8 @@ def test_sysctl_prints_values_and_is_silent_when_told_so(room: Path) -> None:
 
 
 def test_dscl_reads_a_users_shell_or_says_that_there_is_none(room: Path) -> None:
-    assert run(room, "dscl", ".", "-read", "/Users/root", "UserShell").stdout.startswith("UserShell: /")
-    assert run(room, "dscl", ".", "-read", "/Users/nobodyhere", "UserShell").returncode == 56
+    assert run(room, "dscl", "/Search", "-read", "/Users/root", "UserShell").stdout.startswith("UserShell: /")
+    assert run(room, "dscl", "/Search", "-read", "/Users/nobodyhere", "UserShell").returncode == 56
 
 
 def test_system_profiler_prints_json_with_the_gpus_cores(room: Path) -> None:

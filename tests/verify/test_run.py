@@ -433,7 +433,7 @@ def test_the_terminals_of_another_profile_are_looked_at_and_named(mac: Machine) 
             assert done.message("shell.login").startswith(f"new terminals open in current, and take {prefix}/bin/")
         else:
             assert done.bad() == {"shell.login": ("fail", "not-on-path")}
-            assert f"not that of {elsewhere}/bin (its file: {shell})" in done.message("shell.login")
+            assert f"not that of {elsewhere} (its file: {shell})" in done.message("shell.login")
         (mac.record_path.parent / f"{name}.json").unlink()
 
 

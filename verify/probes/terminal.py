@@ -201,7 +201,11 @@ class _Asking:
         for name in ("shell", "python", "end"):
             with suppress(FileNotFoundError):
                 (self._place / name).unlink()
-        pid, master = pty.fork()
+        try:
+            pid, master = pty.fork()
+        except OSError as error:
+            self.error = f"there is no terminal to be had ({error.strerror})"
+            return self
         if pid == 0:
             self._become()
         try:

@@ -276,7 +276,7 @@ TOOLS = {
     "sw_vers": '[ "$*" = -productVersion ] && echo 15.6.1',
     "sysctl": "case $* in *proc_translated) echo 0 ;; '-in machdep.cpu.brand_string') echo Apple M1 ;; "
     "'-n kern.bootsessionuuid') echo 1F-2E ;; *) exit 64 ;; esac",
-    "dscl": '[ "$*" = ". -read /Users/ana UserShell" ] && echo "UserShell: /bin/zsh"',
+    "dscl": '[ "$*" = "/Search -read /Users/ana UserShell" ] && echo "UserShell: /bin/zsh"',
     "id": "case $1 in -un) echo ana ;; -u) echo 501 ;; -Gn) echo staff everyone admin ;; *) exit 64 ;; esac",
     "sudo": '[ "$*" = "-kn true" ] && echo "sudo: a password is required" >&2; exit 1',
     "git": 'echo "a window opens" >&2; exit 1',
@@ -356,6 +356,27 @@ def test_the_script_sees_a_login_shell_that_finds_homebrew(
     assert not mac_script(tmp_path, tmp_path / "none").shellenv
     (home / name).write_bytes(content)
     assert mac_script(tmp_path, tmp_path / "none").shellenv is found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", ""),
+        ("ZDOTDIR=$HOME/dots", "/home/dots"),
+        ("echo hello; printf zdotdir=/x; ZDOTDIR=~/a\\ b", "/home/a b"),
+        ("exit", ""),
+    ],
+)
+def test_the_script_asks_zsh_itself_for_its_folder(tmp_path: Path, text: str, found: str) -> None:
+    """Most people set it in .zshenv, without export."""
+    tools, home = put_tools(tmp_path), tmp_path / "home"
+    (home / ".zshenv").write_text(f"{text}\n")
+    (home / "dots").mkdir()
+    (home / "dots" / ".zprofile").write_text('eval "$(/opt/homebrew/bin/brew shellenv)"\n')
+    facts = parse(by_shell(SCRIPT, home, "ml-m1", "", str(tmp_path / "none"), path=f"{tools}:/usr/bin:/bin"))
+    assert facts.zdotdir == (f"{tmp_path}{found}" if found else "")
+    assert facts.mac is not None
+    assert facts.mac.shellenv is (found == "/home/dots")
 
 
 def test_settings_that_a_role_cannot_take_are_refused_before_anything_is_asked(home: Path) -> None:

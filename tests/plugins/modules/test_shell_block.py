@@ -1,5 +1,6 @@
 """The managed block: one of it, and not a byte of the rest changed but what it replaces."""
 
+import errno
 import json
 import os
 import subprocess
@@ -8,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.metal_lab.macs.plugins.module_utils import shell_lines
+from ansible_collections.metal_lab.macs.plugins.module_utils import lab_record, shell_lines, terminal
+from ansible_collections.metal_lab.macs.plugins.module_utils.terminal import Terminal
 from ansible_collections.metal_lab.macs.plugins.modules import shell_block
 from ansible_collections.metal_lab.macs.plugins.modules.shell_block import (
     DamagedError,
@@ -27,6 +29,14 @@ from tests.helpers.plugins import run_module
 BLOCK = "echo hello\n"
 BEGIN, END = markers("ml-m1")
 OURS = f"{BEGIN}\n{BLOCK}{END}\n"
+
+
+def added(count: int) -> str:
+    """The block where line ends were missing before it."""
+    note = f"# Line ends that were missing before this block, and were added: {count}\n"
+    return f"{BEGIN}\n{note}{BLOCK}{END}\n"
+
+
 CONDA = "# >>> conda initialize >>>\nconda activate base\n# <<< conda initialize <<<\n"
 BREW = 'eval "$(/opt/homebrew/bin/brew shellenv)"\n'
 ACTIVATE = "conda activate ml-m1\n"
@@ -51,7 +61,7 @@ def test_the_block_is_appended_to_a_file() -> None:
 
 
 def test_a_last_line_without_newline_stays_a_line_of_its_own() -> None:
-    assert edit("alias ll=ls", "ml-m1", BLOCK) == f"alias ll=ls\n{OURS}"
+    assert edit("alias ll=ls", "ml-m1", BLOCK) == f"alias ll=ls\n{added(1)}"
 
 
 def test_an_edited_block_is_mended_where_it_stands() -> None:
@@ -63,11 +73,23 @@ def test_several_blocks_become_one() -> None:
     assert edit(f"{OURS}middle\n{OURS}", "ml-m1", BLOCK) == f"{OURS}middle\n"
 
 
-def test_a_file_with_windows_line_ends_keeps_them() -> None:
-    assert edit("one\r\n", "ml-m1", BLOCK) == ("one\n" + OURS).replace("\n", "\r\n")
-    assert edit("one\r\ntwo\r", "ml-m1", BLOCK) == ("one\ntwo\n" + OURS).replace("\n", "\r\n")
-    assert edit("one\r\ntwo", "ml-m1", BLOCK) == ("one\ntwo\n" + OURS).replace("\n", "\r\n")
-    assert edit("one\ntwo\r", "ml-m1", BLOCK) == f"one\ntwo\r\n{OURS}"
+def test_a_file_with_windows_line_ends_keeps_them_and_our_lines_are_a_shells() -> None:
+    """`fi` with a carriage return is another word."""
+    assert edit("one\r\n", "ml-m1", BLOCK) == f"one\r\n{OURS}"
+    assert edit(f"one\r\n{OURS}two\r\n".replace("\n", "\r\n"), "ml-m1", BLOCK) == f"one\r\r\n{OURS}two\r\r\n"
+    assert edit("one\r\ntwo\r", "ml-m1", BLOCK) == f"one\r\ntwo\r\n{added(1)}"
+
+
+@pytest.mark.parametrize(("before", "count"), [("one", 1), ("one\n", 0), ("one \\\n", 1), ("one \\", 2), ("\\\\\n", 0)])
+def test_line_ends_that_had_to_be_added_go_with_the_block(before: str, count: int) -> None:
+    once = edit(before, "ml-m1", BLOCK)
+    ends = "\n" * count
+    assert once == f"{before}{ends}{added(count) if count else OURS}"
+    assert edit(once, "ml-m1", BLOCK) == once
+    assert edit(once, "ml-m1", "") == before
+    # What came behind the block later must not be joined to what was before it.
+    assert edit(f"{once}later\n", "ml-m1", "") == f"{before}{ends}later\n"
+    assert edit(f"{once}later\n", "ml-m1", BLOCK) == f"{before}{ends}{OURS}later\n"
 
 
 def test_another_profiles_block_goes_only_when_ours_comes() -> None:
@@ -103,8 +125,7 @@ def test_damaged_markers_are_refused_rather_than_guessed(text: str, said: str) -
 def test_adding_twice_is_adding_once_and_removing_gives_the_rest_back(text: str) -> None:
     once = edit(text, "ml-m1", BLOCK)
     assert edit(once, "ml-m1", BLOCK) == once
-    assert edit(once, "ml-m1", "").startswith(text)
-    assert edit(once, "ml-m1", "").removeprefix(text) in ("", "\n", "\r\n")
+    assert edit(once, "ml-m1", "") == text
 
 
 def test_the_block_comes_after_condas_own() -> None:
@@ -112,7 +133,32 @@ def test_the_block_comes_after_condas_own() -> None:
     assert edit(f"{OURS}one\n{CONDA}two\n", "ml-m1", BLOCK) == f"one\n{CONDA}{OURS}two\n"
     # Where it stands after conda's, it stays: what the user put behind it is meant to come last.
     assert edit(f"{CONDA}one\n{OURS}two\n", "ml-m1", BLOCK) == f"{CONDA}one\n{OURS}two\n"
-    assert edit(f"{OURS}{CONDA}".removesuffix("\n"), "ml-m1", BLOCK) == CONDA + OURS
+    assert edit(f"{OURS}{CONDA}".removesuffix("\n"), "ml-m1", BLOCK) == CONDA + added(1)
+
+
+LAZY = f"lazily() {{\n{CONDA}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        # People put conda's block into a function of theirs, or an `if`.
+        (LAZY, LAZY + OURS),
+        (f"{OURS}{LAZY}one\n", f"{LAZY}{OURS}one\n"),
+        (f"if true; then\n{OURS}{CONDA}fi\none\n", f"if true; then\n{CONDA}fi\n{OURS}one\n"),
+        (f"case x in\n{OURS}esac\none\n", f"case x in\nesac\n{OURS}one\n"),
+        (f"cat <<EOF\n{OURS}EOF\none\n", f"cat <<EOF\nEOF\n{OURS}one\n"),
+        (f"echo '\n{OURS}'\none\n", f"echo '\n'\n{OURS}one\n"),
+        # Where nothing more is understood, the end of the file is the one place that is in nothing.
+        (f"fi\n{OURS}one\n", f"fi\none\n{OURS}"),
+    ],
+)
+def test_the_block_is_never_within_something_bigger(before: str, after: str) -> None:
+    assert edit(before, "ml-m1", BLOCK) == after
+    assert edit(after, "ml-m1", BLOCK) == after
+    # One that works may stand wherever its user put it.
+    if OURS in before:
+        assert edit(before, "ml-m1", BLOCK, settled=True) == before
 
 
 def test_the_courses_lines_are_adopted() -> None:
@@ -396,6 +442,10 @@ def test_the_block_goes_into_the_last_file_that_puts_base_first(tmp_path: Path) 
     assert place_of(str(tmp_path / "z"), names) == str(tmp_path / "z")
 
 
+BASH: dict[str, Any] = {"shell": "bash"}
+FISH: dict[str, Any] = {"shell": "fish"}
+
+
 @dataclass
 class Home:
     """A home with start-up files and a record, and the module run on it."""
@@ -418,18 +468,17 @@ class Home:
         return loaded
 
     def run(self, *, block: str = BLOCK, check: bool = False, refused: bool = False, **options: Any) -> dict[str, Any]:
-        names = [str(self.path / name) for name in (".zprofile", ".zshrc", ".zlogin")]
-        base = {"path": names[1], "files": names, "profile": "ml-m1", "block": block, "activations": NAMES}
+        base = {"shell": "zsh", "profile": "ml-m1", "block": block, "activations": NAMES}
         arguments = {**base, **options}
         answer = run_module(shell_block.main, arguments, check=check)
         assert answer.get("failed", False) is refused, answer
         return answer
 
     def uninstall(self, **options: Any) -> dict[str, Any]:
-        return self.run(block="", path="", files=[], activations=[], **options)
+        return self.run(block="", shell="", activations=[], **options)
 
     def tree(self) -> dict[str, tuple[int, bytes]]:
-        found = (path for path in sorted(self.path.rglob("*")) if path.is_file())
+        found = (path for path in sorted(self.path.rglob("*")) if path.is_file() and path.suffix != ".json")
         return {str(path): (path.lstat().st_mode, path.read_bytes()) for path in found}
 
 
@@ -438,6 +487,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     made = Home(tmp_path / "home")
     monkeypatch.setenv("HOME", str(made.path))
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.setattr(terminal, "is_login", lambda: True)
     _environment(made, "ml-m1")
     return made
 
@@ -520,14 +570,35 @@ def test_the_block_goes_where_condas_comes_last(home: Home) -> None:
     assert home.run()["changed"] is False
 
 
-def test_uninstalling_takes_the_block_and_says_where_the_copy_is(home: Home) -> None:
+def test_uninstalling_gives_files_back_as_they_were(home: Home) -> None:
+    """Lines that the block had replaced are there again, in every file, after several runs as well."""
+    home.write(".zshrc", BY_HAND, 0o600)
+    home.write(".zprofile", BREW + BREW)
+    home.write(".zlogin", "mine")
+    before = home.tree()
+    for block in (BLOCK, "echo more\n"):
+        home.run(block=block)
+    changed = home.tree()
+    assert home.uninstall(check=True)["changed"] is True
+    assert home.tree() == changed
+    assert home.uninstall()["backups"] == []
+    assert home.tree() == before
+    assert home.uninstall()["changed"] is False
+
+
+def test_a_file_that_somebody_has_changed_loses_our_lines_and_the_copy_is_named(home: Home) -> None:
     rc = home.write(".zshrc", BY_HAND)
     home.run()
-    assert home.uninstall(check=True)["changed"] is True
+    rc.write_text(f"{rc.read_text()}mine\n")
+    home.run(block="echo more\n")
     assert home.uninstall()["backups"] == [f"{rc}.before-metal-lab"]
-    assert rc.read_text() == f"setopt autocd\n{BREW}{CONDA}"
+    assert rc.read_text() == f"setopt autocd\n{BREW}{CONDA}mine\n"
     assert "shell" not in home.record
-    assert home.uninstall()["changed"] is False
+    # That copy is not what the file is to become the next time.
+    rc.write_text(f"{rc.read_text()}{ACTIVATE}")
+    home.run()
+    home.uninstall()
+    assert rc.read_text() == f"setopt autocd\n{BREW}{CONDA}mine\n"
 
 
 def test_uninstalling_leaves_lines_that_came_later(home: Home) -> None:
@@ -542,7 +613,7 @@ def test_a_shell_that_is_not_handled_is_told_what_to_do_and_nothing_is_written(
     home: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = sorted(home.path.rglob("*"))
-    answer = home.run(path="", files=[], unhandled="Your login shell is /usr/bin/fish.")
+    answer = home.run(**FISH, unhandled="Your login shell is /usr/bin/fish.")
     # In the controller's process, where this runs, a module's warning is Ansible's own.
     assert capsys.readouterr().err == "[WARNING]: Your login shell is /usr/bin/fish.\n"
     assert (answer["changed"], answer["backups"]) == (False, [])
@@ -581,8 +652,8 @@ def test_a_block_too_many_goes_and_the_users_file_stays(home: Home) -> None:
 
 
 def test_with_another_shell_the_block_moves(home: Home) -> None:
-    rc = str(home.path / ".bashrc")
-    home.run(path=rc, files=[rc])
+    rc = str(home.path / ".bash_profile")
+    home.run(**BASH)
     assert home.record["shell"] == rc
     answer = home.run()
     assert [part["before_header"] for part in answer["diff"]] == [str(home.path / ".zshrc"), rc]
@@ -607,7 +678,7 @@ def test_used_alone_it_makes_no_record(home: Home) -> None:
     assert not place.exists()
     nothing = home.uninstall()
     assert (nothing["changed"], nothing["backups"], nothing["msg"]) == (False, [], "The record names no shell file.")
-    assert home.run(block="")["changed"] is True
+    assert home.run(block="", path=str(home.path / ".zshrc"))["changed"] is True
     assert (home.path / ".zshrc").read_text() == ""
 
 
@@ -676,7 +747,7 @@ def test_a_file_made_for_one_profiles_block_goes_with_the_others(home: Home) -> 
 def test_the_other_profiles_block_goes_wherever_it_is(home: Home) -> None:
     _environment(home, "other")
     elsewhere = str(home.path / ".bashrc")
-    home.run(profile="other", path=elsewhere, files=[elsewhere])
+    home.run(profile="other", path=elsewhere)
     home.write(".zprofile", "mine\n" + OURS.replace("ml-m1", "forgotten"))
     home.run()
     assert not Path(elsewhere).exists()
@@ -705,3 +776,143 @@ def test_what_cannot_be_understood_is_refused_with_what_to_do(home: Home) -> Non
     (home.path / ".local/share/metal-lab/ml-m1.json").write_text("{}")
     assert "Move it away" in home.run(refused=True)["msg"]
     assert rc.read_text() == f"x\n{END}\n"
+
+
+def test_in_check_mode_the_record_stays(home: Home) -> None:
+    before = home.record
+    home.run(check=True)
+    assert home.record == before
+
+
+@pytest.mark.parametrize("case", ["read-only", "link into a store", "link to nowhere"])
+def test_a_file_that_may_not_be_written_is_left_and_it_is_said_what_to_add(
+    home: Home, case: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rc = home.path / ".zshrc"
+    if case == "read-only":
+        home.write(".zshrc", BY_HAND, 0o444)
+    else:
+        rc.symlink_to("store/zshrc")
+    if case == "link into a store":
+        (home.path / "store").mkdir()
+        home.write("store/zshrc", BY_HAND, 0o444)
+    before = home.tree()
+    answer = home.run()
+    assert (answer["changed"], home.tree(), "shell" in home.record) == (False, before, False)
+    said = capsys.readouterr().err
+    link = f"leads to {home.path}/store/zshrc, which"
+    found = {
+        "read-only": "is read-only",
+        "link into a store": f"{link} is read-only",
+        "link to nowhere": f"{link} is not",
+    }
+    assert f"{rc} {found[case]}" in " ".join(said.split())
+    assert "add these lines at the end of it" in " ".join(said.split())
+    assert BLOCK.strip() in said
+
+
+def test_a_folder_that_may_not_be_written(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """For root, who runs this here and there, permissions are none: as chflags(1) and chattr(1) have it."""
+    rc = home.write(".zshrc", "mine\n")
+
+    def replace(place: Path, *_: Any, **__: Any) -> None:
+        if place == rc:
+            raise OSError(errno.EPERM, "Operation not permitted")
+        write(place, *_, **__)
+
+    write = lab_record.replace
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lab_record, "replace", replace)
+        answer = home.run()
+    assert (answer["changed"], rc.read_text(), "shell" in home.record) == (False, "mine\n", False)
+    assert "could not be written (Operation not permitted)" in " ".join(capsys.readouterr().err.split())
+    assert home.run()["changed"] is True
+
+
+def test_only_the_file_that_may_not_be_written_is_left(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    profile = home.write(".zprofile", BREW + BREW, 0o444)
+    rc = home.write(".zshrc", BY_HAND)
+    assert home.run()["changed"] is True
+    assert (rc.read_text(), profile.read_text()) == (ADOPTED, BREW + BREW)
+    assert f"{profile} is read-only: the lines that the block replaces stay in it." in " ".join(
+        capsys.readouterr().err.split()
+    )
+    assert home.run()["changed"] is False
+    rc.chmod(0o444)
+    assert home.uninstall()["changed"] is True
+    assert f"remove what is from '{BEGIN}' to '{END}'" in " ".join(capsys.readouterr().err.split())
+    assert rc.read_text() == ADOPTED
+
+
+def test_without_the_variable_of_an_earlier_run_the_block_stays_where_that_had_it(home: Home) -> None:
+    home.run(zdotdir=str(home.path / "dots"))
+    assert (home.path / "dots" / ".zshrc").read_text() == OURS
+    assert home.run()["changed"] is False
+    # Where the block is gone from there, the home folder counts.
+    (home.path / "dots" / ".zshrc").unlink()
+    home.run()
+    assert (home.path / ".zshrc").read_text() == OURS
+
+
+@pytest.mark.parametrize(
+    ("there", "name"),
+    [([], ".bash_profile"), ([".profile"], ".profile"), ([".profile", ".bash_login"], ".bash_login")],
+)
+def test_the_file_that_bash_reads(home: Home, there: list[str], name: str) -> None:
+    """A .bash_profile that was made would hide the .profile."""
+    for one in there:
+        home.write(one, "mine\n")
+    home.run(**BASH)
+    assert home.record["shell"] == str(home.path / name)
+    assert {path.name for path in home.path.iterdir()} == {".local", name, *there}
+
+
+def terminals(monkeypatch: pytest.MonkeyPatch, *prefixes: str) -> list[str]:
+    """Have new terminals be in these, one after the other; "" for one that does not answer. Returns those to come."""
+    left = list(prefixes)
+
+    def ask() -> Terminal:
+        prefix = left.pop(0)
+        return Terminal("/bin/zsh", "" if prefix else "it hangs", "zsh", python=f"{prefix}/bin/python", prefix=prefix)
+
+    monkeypatch.setattr(terminal, "ask", ask)
+    return left
+
+
+def test_a_block_that_works_stays_where_it_is(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    rc = home.write(".zshrc", "")
+    left = terminals(monkeypatch, "/env", "/env", "/env", "/base", "/env")
+    home.run(prefix="/env")
+    assert left == ["/env", "/env", "/base", "/env"]
+    home.run(prefix="/env")
+    rc.write_text(f"{OURS}one\n{LAZY}{CONDA}")
+    assert home.run(prefix="/env")["changed"] is False
+    # What stands in it is mended there.
+    rc.write_text(f"{BEGIN}\nold\n{END}\none\n{LAZY}{CONDA}")
+    assert home.run(prefix="/env")["changed"] is True
+    assert rc.read_text() == f"{OURS}one\n{LAZY}{CONDA}"
+    assert left == ["/env"]
+
+
+def test_a_block_that_does_not_work_moves(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    rc = home.write(".zshrc", "")
+    left = terminals(monkeypatch, "/env", "/base", "/env")
+    home.run(prefix="/env")
+    rc.write_text(f"{OURS}{CONDA}")
+    assert home.run(prefix="/env")["changed"] is True
+    assert (rc.read_text(), left) == (CONDA + OURS, [])
+
+
+@pytest.mark.parametrize(
+    ("prefix", "said"), [("/usr", "is /usr/bin/python"), ("", "does not say what it has: it hangs")]
+)
+def test_what_new_terminals_have_in_spite_of_the_block_is_said(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], prefix: str, said: str
+) -> None:
+    left = terminals(monkeypatch, prefix)
+    assert home.run(prefix="/env", check=True)["changed"] is True
+    assert left == [prefix]
+    assert home.run(prefix="/env")["changed"] is True
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"{home.path}/.zshrc has the block, and yet" in told
+    assert said in told

@@ -210,7 +210,7 @@ def test_an_environment_is_made_once(machine: Machine) -> None:
     assert (made["changed"], made["create"], made["diff"]) == (True, True, would["diff"])
     stored = {"schema": 1, "profile": "ml-m1", "provider": "uv", "prefix": str(machine.prefix), "frameworks": ["mlx"]}
     assert json.loads(machine.record.read_text()) == stored
-    assert machine.start.read_text() == f". '{machine.home}/a folder/it'\\''s'/bin/activate\n"
+    assert machine.start.read_text() == f"\\. '{machine.home}/a folder/it'\\''s'/bin/activate\n"
     assert [(one["before_header"], one["before"], one["after"]) for one in made["diff"]] == [
         (f"environment at {machine.prefix}", "", "Python 3.11\n"),
         (str(machine.record), "", machine.record.read_text()),
