@@ -198,27 +198,12 @@ class Conda:
             f"Run it by hand for the whole story: {shlex.join(line)}"
         )
 
-    def init(self, shell: str, zdotdir: str) -> None:
-        """Run `conda init` for a shell.
-
-        Raises:
-            CondaError: it failed; the message carries conda's own.
-        """
-        line = [str(self._root / "bin" / "conda"), "init", shell]
-        code, out, err = self._run(LAUNCHER, line, variables={"ZDOTDIR": zdotdir} if zdotdir else {})
-        if code != 0:
-            raise CondaError(f"conda init {shell} failed: {(err or out).strip()[-2000:]}")
-
-    def _run(
-        self, program: str, arguments: list[str], data: str | None = None, variables: Mapping[str, str] | None = None
-    ) -> tuple[int, str, str]:
+    def _run(self, program: str, arguments: list[str], data: str | None = None) -> tuple[int, str, str]:
         for name in ("conda", "python"):
             path = self._root / "bin" / name
             if not os.access(path, os.X_OK):
                 raise CondaError(f"{path} is not there. Needed: a conda installation; run the role miniforge.")
-        code, out, err = self._module.run_command(
-            [str(path), "-I", "-c", program, *arguments], data=data, environ_update=variables
-        )
+        code, out, err = self._module.run_command([str(path), "-I", "-c", program, *arguments], data=data)
         return code, out, err
 
 

@@ -1,44 +1,78 @@
 #!/usr/bin/python
-"""Module `conda_init`: have conda write its block for a shell. Runs on the target's Python (3.8+)."""
+"""Module `conda_init`: conda's own block in a shell's start-up file. Runs on the target's Python (3.8+).
+
+`conda init` itself comments out lines of the user's (`export PATH=".../conda/bin:$PATH"`, `source .../bin/activate` of
+any virtual environment), turns CRLF into LF, and dies of bytes that are no UTF-8 (seen with conda 26.3.2).
+"""
 
 from __future__ import annotations
 
 import os
-import sys
+import re
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import lab_record
-from ..module_utils.conda import Conda, CondaError
+from ..module_utils import lab_record, shell_lines, startup_file, terminal
+from ..module_utils.terminal import CONDA_FIRST, CONDA_LAST
+
+# As `conda init` writes it, which knows it again by its first and last line (conda/conda, conda/core/initialize.py).
+_BLOCK = f"""{CONDA_FIRST}
+# !! Contents within this block are managed by 'conda init' !!
+__conda_setup="$('ROOT/bin/conda' 'shell.SHELL' 'hook' 2> /dev/null)"
+if [ $? -eq 0 ]; then
+    eval "$__conda_setup"
+else
+    if [ -f "ROOT/etc/profile.d/conda.sh" ]; then
+        . "ROOT/etc/profile.d/conda.sh"
+    else
+        export PATH="ROOT/bin:$PATH"
+    fi
+fi
+unset __conda_setup
+{CONDA_LAST}
+"""
+_OURS = re.compile(r"# >>> metal-lab \S+ >>>")
 
 
-def start_file(shell: str, zdotdir: str) -> Path:
-    """Where conda writes (conda/conda, conda/core/initialize.py)."""
-    if shell == "zsh":
-        return Path(zdotdir or Path.home()) / ".zshrc"
-    if shell == "fish":
-        return Path.home() / ".config" / "fish" / "config.fish"
-    return Path.home() / (".bash_profile" if sys.platform == "darwin" else ".bashrc")
+def block(root: str, shell: str) -> str:
+    """conda's block for a shell, zsh or bash."""
+    return _BLOCK.replace("SHELL", shell).replace("ROOT", root)
 
 
-def read(place: Path) -> str:
-    """What a start-up file holds, whatever its bytes are."""
-    return place.read_bytes().decode("utf-8", "surrogateescape") if place.exists() else ""
+def with_block(before: str, text: str) -> str:
+    """A start-up file's text with conda's block at its end; before ours, where that stands by itself.
+
+    Args:
+        before: the file.
+        text: the block.
+    """
+    lines = shell_lines.LINES.findall(before)
+    free = shell_lines.by_themselves(before)
+    place = next((at for at, line in enumerate(lines) if free[at] and _OURS.fullmatch(line.strip())), len(lines))
+    # An empty line before and after it is conda's own way; the former also ends what needs an end.
+    goes_on = "\n" if place and startup_file.missing_ends(lines[place - 1]) > 1 else ""
+    return "".join([*lines[:place], f"{goes_on}\n{text}\n", *lines[place:]])
 
 
-def obstacle(place: Path) -> str:
-    """Why conda cannot write there; empty if it can. conda itself dies of the one, and asks for sudo for the other."""
-    try:
-        read(place).encode()
-    except UnicodeEncodeError:
-        return "has bytes in it that are not UTF-8. Save it as UTF-8"
-    except OSError as error:
-        return f"cannot be read ({error.strerror}). Make it readable"
-    real = place.resolve()
-    # conda makes the folders that are missing.
-    existing = next(one for one in (real, *real.parents) if one.exists())
-    return "" if os.access(existing, os.W_OK) else "may not be written by this user. Give it to this user"
+def half_block(text: str) -> int:
+    """The line of a marker of conda's without its partner, 0 for none.
+
+    `conda init` would take all from it to the next partner for its own block.
+    """
+    open_at = 0
+    for number, line in enumerate(shell_lines.LINES.findall(text), start=1):
+        marker = line.strip()
+        if marker == CONDA_FIRST:
+            if open_at:
+                return open_at
+            open_at = number
+        elif marker == CONDA_LAST:
+            if not open_at:
+                return number
+            open_at = 0
+    return open_at
 
 
 def main() -> None:
@@ -51,26 +85,62 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    options = module.params
-    place = start_file(options["shell"], options["zdotdir"])
-    wrong = obstacle(place)
-    if wrong:
+    root, shell, zdotdir = (module.params[name] for name in ("root", "shell", "zdotdir"))
+    files = terminal.startup_files(shell, Path.home(), zdotdir, login=terminal.is_login())
+    named = terminal.main_file(shell, files)
+    result: dict[str, Any] = {"changed": False}
+    if named is None:
         module.warn(
-            f"conda's own block was not written: {place} {wrong}, then run again, or set miniforge_init to false. The "
-            "environment works without it."
+            f"conda's own block was not written: your login shell is {shell}, and only zsh and bash are handled. "
+            f"`{root}/bin/conda init {shell}` may know it. The environment works without it."
         )
-        module.exit_json(changed=False)
-    before = read(place)
-    conda = Conda(module, Path(options["root"]))
-    if module.check_mode:
-        diff = lab_record.part(place, before, f"{before}(conda's block)\n")
-        module.exit_json(changed=True, diff=diff)
-    try:
-        conda.init(options["shell"], options["zdotdir"])
-    except CondaError as error:
-        module.fail_json(msg=str(error))
-    after = read(place)
-    module.exit_json(changed=after != before, diff=lab_record.part(place, before, after))
+    elif not _is_known(root, shell, zdotdir):
+        try:
+            diff = _write(named, root, shell, apply=not module.check_mode)
+            result = {"changed": True, "diff": diff}
+        except _LeftError as error:
+            module.warn(
+                f"conda's own block was not written: {error}. Mend that and run again, or set miniforge_init to false. "
+                "The environment works without it."
+            )
+    module.exit_json(**result)
+
+
+class _LeftError(Exception):
+    """Why a file is left as it is."""
+
+
+def _write(named: Path, root: str, shell: str, *, apply: bool) -> dict[str, str]:
+    """Put the block into a start-up file; returns the diff.
+
+    Raises:
+        _LeftError: that cannot be done.
+    """
+    if re.search(r"[\"'$`\\]", root):
+        raise _LeftError(f"the name {root} would mean something to a shell")
+    wrong = startup_file.obstacle(named)
+    if wrong:
+        raise _LeftError(wrong)
+    before = startup_file.read(named)
+    half = half_block(before)
+    if half:
+        raise _LeftError(f"{named} has half a block of conda's, in line {half}")
+    after = with_block(before, block(root, shell))
+    if apply:
+        try:
+            startup_file.write(Path(os.path.realpath(named)), after)
+        except OSError as error:
+            raise _LeftError(f"{named} could not be written ({error.strerror})") from error
+    return lab_record.part(named, startup_file.shown(before), startup_file.shown(after))
+
+
+def _is_known(root: str, shell: str, zdotdir: str) -> bool:
+    """Whether a new terminal knows this conda already: by its block, or by lines of the user's own."""
+    if terminal.knows_conda(root, shell, Path.home(), zdotdir):
+        return True
+    found = terminal.ask()
+    program = found.variables.get("CONDA_EXE", "")
+    return bool(found.conda and program) and os.path.realpath(program) == os.path.realpath(f"{root}/bin/conda")
 
 
 if __name__ == "__main__":

@@ -5,15 +5,12 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-FIRST = "# >>> conda initialize >>>"
-LAST = "# <<< conda initialize <<<"
-"""The lines around conda's block (conda/conda, conda/core/initialize.py)."""
+from ..module_utils import terminal
 
 
 class CondaFoundError(Exception):
@@ -69,28 +66,6 @@ def platform_of(root: Path) -> str:
     return ""
 
 
-def initialised(root: Path, shell: str, zdotdir: str) -> bool:
-    """Whether a start-up file of the shell has conda's block for this installation."""
-    home = Path.home()
-    # conda/core/initialize.py: zsh's .zshrc (in ZDOTDIR); bash's .bash_profile on macOS, .bashrc elsewhere. Users move
-    # the block into another file of zsh's, where it works as well.
-    files = {
-        "zsh": [Path(zdotdir or home) / name for name in (".zshrc", ".zprofile", ".zlogin")],
-        "bash": [home / ".bash_profile", home / ".bashrc"],
-    }
-    for path in files.get(shell, []):
-        try:
-            text = path.read_text(encoding="utf-8", errors="surrogateescape")
-        except OSError:
-            continue  # It is not there, or nothing that a shell can read.
-        # Several condas may each have put a block there.
-        for part in text.split(FIRST)[1:]:
-            for place in re.findall(r"""['"](/[^'"\n]*)/bin/conda['"]""", part.partition(LAST)[0]):
-                if os.path.realpath(place) == os.path.realpath(root):
-                    return True
-    return False
-
-
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
@@ -112,7 +87,7 @@ def main() -> None:
         module.fail_json(msg=str(error))
     root = found or prefix
     result: dict[str, Any] = {"changed": False, "present": found is not None, "root": str(root)}
-    result["initialised"] = initialised(root, options["shell"], options["zdotdir"])
+    result["initialised"] = terminal.knows_conda(str(root), options["shell"], Path.home(), options["zdotdir"])
     module.exit_json(ansible_facts={"metal_lab_conda": {"root": str(root), "init": options["init"]}}, **result)
 
 

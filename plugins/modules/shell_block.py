@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import lab_record, shell_lines, terminal
+from ..module_utils import lab_record, shell_lines, startup_file, terminal
 from ..module_utils.terminal import CONDA_FIRST, CONDA_LAST
 
 BACKUP = ".before-metal-lab"
@@ -87,7 +87,7 @@ def edit(before: str, profile: str, block: str, *, alone: bool = False, settled:
         place = max([place, *(at for at, line in enumerate(kept, start=1) if line.strip() == CONDA_LAST)])
         free = shell_lines.by_themselves("".join(kept))
         place = next((at for at in range(place, len(kept)) if free[at]), len(kept))
-    missing = _missing(kept[place - 1]) if place else 0
+    missing = startup_file.missing_ends(kept[place - 1]) if place else 0
     # A block that is there already has the line ends before it.
     note = _ADDED.format(missing or added) if missing or (added and place == len(kept)) else ""
     begin, end = markers(profile)
@@ -120,13 +120,6 @@ def _without(lines: list[str], profile: str, *, alone: bool) -> tuple[list[str],
     return kept, place, added
 
 
-def _missing(line: str) -> int:
-    """How many line ends a line needs before a command can begin in the next one: it may have none, or go on there."""
-    text = line[:-1] if line.endswith("\n") else line
-    goes_on = (len(text) - len(text.rstrip("\\"))) % 2
-    return goes_on + (text == line)
-
-
 def adopt(before: str, activations: list[str]) -> str:
     """The file's text without the lines that our block replaces, and without repetitions of Homebrew's.
 
@@ -157,7 +150,7 @@ def adopt(before: str, activations: list[str]) -> str:
 def place_of(path: str, files: list[str]) -> str:
     """The file for the block: `path`, or the last of those read after it that has conda's own block."""
     later = files[files.index(path) :] if path in files else []
-    return next((one for one in reversed(later) if CONDA_FIRST in _read(Path(one))), path)
+    return next((one for one in reversed(later) if CONDA_FIRST in startup_file.read(Path(one))), path)
 
 
 def plan(
@@ -179,7 +172,7 @@ def plan(
         path = Path(os.path.realpath(named))
         if path in changes:
             continue
-        before = _read(path)
+        before = startup_file.read(path)
         kept = adopt(before, activations) if block else before
         try:
             ours = block if named == target else ""
@@ -193,22 +186,6 @@ def plan(
             ) from error
         changes[path] = Change(named, path, before, after, kept != before)
     return list(changes.values())
-
-
-def obstacle(change: Change) -> str:
-    """Why a file cannot be written, "" if it can. One without any permission to write is meant to stay as it is."""
-    named = Path(change.named)
-    leads = f" leads to {change.path}, which" if named.is_symlink() else ""
-    if not change.path.exists():
-        if named.is_symlink():
-            return f"{change.named}{leads} is not there"
-        above = next(one for one in change.path.parents if one.exists())
-        return "" if os.access(above, os.W_OK) else f"{change.named} is not there, and {above} may not be written"
-    if not change.path.stat().st_mode & 0o222 or not os.access(change.path, os.W_OK):
-        return f"{change.named}{leads} is read-only"
-    if not os.access(change.path.parent, os.W_OK):
-        return f"{change.named} lies in {change.path.parent}, which may not be written"
-    return ""
 
 
 def main() -> None:
@@ -323,7 +300,7 @@ class _Run:
         """A file that nobody has changed since becomes what it was, the lines that the block had replaced included."""
         if self._written.get(change.named) != _digest(change.before) or not change.backup.is_file():
             return change
-        return change._replace(after=_read(change.backup), restored=True)
+        return change._replace(after=startup_file.read(change.backup), restored=True)
 
     def _writable(self, changes: list[Change]) -> list[Change]:
         """Those of the changes that can be made; of the others it is said what to do. Without the block, none."""
@@ -331,7 +308,7 @@ class _Run:
         for change in changes:
             if change.before == change.after:
                 continue
-            wrong = obstacle(change)
+            wrong = startup_file.obstacle(Path(change.named))
             if not wrong:
                 edited.append(change)
                 continue
@@ -406,7 +383,7 @@ class _Run:
 
 def _has(path: Path, profile: str = "") -> bool:
     """Whether a file has the profile's block, or, without one, any profile's."""
-    found = (_MARKER.fullmatch(line.strip()) for line in shell_lines.LINES.findall(_read(path)))
+    found = (_MARKER.fullmatch(line.strip()) for line in shell_lines.LINES.findall(startup_file.read(path)))
     return any(one is not None and profile in ("", one[2]) for one in found)
 
 
@@ -415,8 +392,7 @@ def _digest(text: str) -> str:
 
 
 def _diff(change: Change) -> list[dict[str, str]]:
-    shown = [text.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for text in change[2:4]]
-    parts = [lab_record.part(change.path, *shown)]
+    parts = [lab_record.part(change.path, startup_file.shown(change.before), startup_file.shown(change.after))]
     if change.adopted and not os.path.lexists(change.backup):
         parts.append({"prepared": f"kept as it was: {change.backup}\n"})
     return parts
@@ -440,32 +416,17 @@ def _noted(record: dict[str, Any], path: str, created: bool, written: dict[str, 
     return {**rest, "shell": path, "shell_created": created, **({"shell_written": written} if written else {})}
 
 
-def _read(path: Path) -> str:
-    # Bytes that are no UTF-8 come back as they were.
-    return path.read_bytes().decode("utf-8", "surrogateescape") if path.exists() else ""
-
-
 def _keep(change: Change) -> None:
     """Copy a file before it is changed, once."""
     if not os.path.lexists(change.backup):
-        _write(change.backup, change.path.read_bytes(), change.path.stat())
+        startup_file.copy(change.backup, change.path.read_bytes(), change.path.stat())
 
 
 def _store(path: Path, text: str, *, remove: bool) -> None:
     if remove:
         path.unlink()
-        return
-    _write(path, text.encode("utf-8", "surrogateescape"), path.stat() if path.exists() else None)
-
-
-def _write(path: Path, content: bytes, like: os.stat_result | None) -> None:
-    """Write a file, with the permissions and the owner of another."""
-    if like is None:
-        lab_record.replace(path, content)
-        return
-    lab_record.replace(path, content, mode=like.st_mode & 0o7777)
-    if (like.st_uid, like.st_gid) != (path.stat().st_uid, path.stat().st_gid):
-        os.chown(path, like.st_uid, like.st_gid)
+    else:
+        startup_file.write(path, text)
 
 
 if __name__ == "__main__":

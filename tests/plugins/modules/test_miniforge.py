@@ -5,16 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.metal_lab.macs.plugins.module_utils import terminal
 from ansible_collections.metal_lab.macs.plugins.modules import conda_installation, miniforge_install
 from ansible_collections.metal_lab.macs.plugins.modules.conda_installation import (
     CondaFoundError,
     find,
-    initialised,
     marker,
     platform_of,
 )
 
 from tests.helpers.plugins import run_module
+
+
+def knows(root: Path, shell: str, zdotdir: str) -> bool:
+    return terminal.knows_conda(str(root), shell, Path.home(), zdotdir)
 
 
 def make(root: Path, subdir: str = "osx-arm64") -> Path:
@@ -58,8 +62,8 @@ def test_a_prefix_may_be_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert find([link], link, "osx-arm64") == link
     for named in (root, link):
         (tmp_path / ".zshrc").write_text(block(named))
-        assert initialised(link, "zsh", "")
-        assert initialised(root, "zsh", "")
+        assert knows(link, "zsh", "")
+        assert knows(root, "zsh", "")
 
 
 def test_a_damaged_record_does_not_say_what_it_is_made_for(tmp_path: Path) -> None:
@@ -75,12 +79,12 @@ def test_of_several_blocks_one_is_enough(tmp_path: Path, monkeypatch: pytest.Mon
     root = tmp_path / "miniforge3"
     others = [block(tmp_path / name) for name in ("anaconda3", "miniconda3")]
     (tmp_path / ".zshrc").write_text(f"{others[0]}{block(root)}{others[1]}")
-    assert initialised(root, "zsh", "")
+    assert knows(root, "zsh", "")
     (tmp_path / ".zshrc").write_text("".join(others))
-    assert not initialised(root, "zsh", "")
+    assert not knows(root, "zsh", "")
     (tmp_path / ".zshrc").unlink()
     (tmp_path / ".zshrc").mkdir()
-    assert not initialised(root, "zsh", "")
+    assert not knows(root, "zsh", "")
 
 
 def test_one_that_does_not_say_what_it_is_made_for_is_used(tmp_path: Path) -> None:
@@ -145,11 +149,11 @@ def test_a_shell_knows_the_conda_whose_block_it_has(
     monkeypatch.setenv("HOME", str(tmp_path))
     root, folder = tmp_path / "miniforge3", str(tmp_path / zdotdir) if zdotdir else ""
     (tmp_path / "dots").mkdir()
-    assert not initialised(root, shell, folder)
+    assert not knows(root, shell, folder)
     for quote in ("'", '"'):
         (tmp_path / name).write_bytes(b"# caf\xe9\n" + block(root, quote).encode() + b"x\n")
-        assert initialised(root, shell, folder) is known
-    assert not initialised(tmp_path / "other", shell, folder)
+        assert knows(root, shell, folder) is known
+    assert not knows(tmp_path / "other", shell, folder)
 
 
 def test_what_stands_outside_condas_block_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +161,7 @@ def test_what_stands_outside_condas_block_does_not_count(tmp_path: Path, monkeyp
     root = tmp_path / "miniforge3"
     before, after = f"'{root}/bin/conda'\n", f'"{root}/bin/conda"\n'
     (tmp_path / ".zshrc").write_text(f"{before}{block(tmp_path / 'other')}{after}")
-    assert not initialised(root, "zsh", "")
+    assert not knows(root, "zsh", "")
 
 
 def look(folder: Path, *, check: bool = False, **options: Any) -> dict[str, Any]:

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.metal_lab.macs.plugins.module_utils import lab_record, shell_lines, terminal
+from ansible_collections.metal_lab.macs.plugins.module_utils import lab_record, shell_lines, startup_file, terminal
 from ansible_collections.metal_lab.macs.plugins.module_utils.terminal import Terminal
 from ansible_collections.metal_lab.macs.plugins.modules import shell_block
 from ansible_collections.metal_lab.macs.plugins.modules.shell_block import (
     DamagedError,
     _store,
-    _write,
     adopt,
     edit,
     markers,
@@ -427,10 +426,10 @@ def test_a_file_keeps_its_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     path.touch()
     monkeypatch.setattr(os, "chown", lambda *arguments: given.append(arguments))
     mine = path.stat()
-    _write(path, b"1", mine)
+    startup_file.copy(path, b"1", mine)
     assert given == []
     for uid, gid in ((mine.st_uid + 1, mine.st_gid), (mine.st_uid, mine.st_gid + 1)):
-        _write(path, b"2", os.stat_result([*mine[:4], uid, gid, *mine[6:]]))
+        startup_file.copy(path, b"2", os.stat_result([*mine[:4], uid, gid, *mine[6:]]))
         assert given.pop() == (path, uid, gid)
 
 

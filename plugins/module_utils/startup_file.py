@@ -1,0 +1,63 @@
+"""A user's start-up file: read and written to the byte, or left. Runs on the target's Python (3.8+)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from . import lab_record
+
+
+def read(path: Path) -> str:
+    """What it holds, "" where it is not there; bytes that are no UTF-8 come back as they were."""
+    return path.read_bytes().decode("utf-8", "surrogateescape") if path.exists() else ""
+
+
+def shown(text: str) -> str:
+    """A text as a diff can show it."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def write(path: Path, text: str) -> None:
+    """Write it whole or not at all, with the permissions and the owner that it has.
+
+    Args:
+        path: the file itself, not a link to it.
+        text: as `read` gives it.
+    """
+    copy(path, text.encode("utf-8", "surrogateescape"), path.stat() if path.exists() else None)
+
+
+def copy(path: Path, content: bytes, like: os.stat_result | None) -> None:
+    """Write a file, with the permissions and the owner of another."""
+    if like is None:
+        lab_record.replace(path, content)
+        return
+    lab_record.replace(path, content, mode=like.st_mode & 0o7777)
+    if (like.st_uid, like.st_gid) != (path.stat().st_uid, path.stat().st_gid):
+        os.chown(path, like.st_uid, like.st_gid)
+
+
+def obstacle(named: Path) -> str:
+    """Why it cannot be written, "" if it can. One without any permission to write is meant to stay as it is."""
+    path = Path(os.path.realpath(named))
+    leads = f" leads to {path}, which" if named.is_symlink() else ""
+    if not path.exists():
+        if named.is_symlink():
+            return f"{named}{leads} is not there"
+        above = next(one for one in path.parents if one.exists())
+        return "" if os.access(above, os.W_OK) else f"{named} is not there, and {above} may not be written"
+    wrong = {
+        f"{named}{leads} is no file": not path.is_file(),
+        f"{named}{leads} may not be read": not os.access(path, os.R_OK),
+        f"{named}{leads} is read-only": not path.stat().st_mode & 0o222 or not os.access(path, os.W_OK),
+        f"{named} lies in {path.parent}, which may not be written": not os.access(path.parent, os.W_OK),
+    }
+    return next((said for said, so in wrong.items() if so), "")
+
+
+def missing_ends(line: str) -> int:
+    """How many line ends a last line needs before a command can begin after it: it may have none, or go on there."""
+    text = line[:-1] if line.endswith("\n") else line
+    goes_on = (len(text) - len(text.rstrip("\\"))) % 2
+    return goes_on + (text == line)
