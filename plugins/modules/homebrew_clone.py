@@ -36,8 +36,8 @@ LINKED = (
     ("completions/fish", "share/fish/vendor_completions.d"),
     ("manpages", "share/man/man1"),
 )
-"""Folders of the repository, and where each of their files is linked to: what the installer has `brew update --force` do
-at its end (Homebrew/brew, Library/Homebrew/utils/link.rb)."""
+"""Folders of the repository, and where each of their files is linked to: what the installer has `brew update --force`
+do at its end (Homebrew/brew, Library/Homebrew/utils/link.rb)."""
 DOCS = ("docs", "share/doc/homebrew")
 """The one that is linked as a whole."""
 OURS = "metal-lab.clone"
