@@ -160,7 +160,13 @@ def clone(prefix: Path, remote: str, version: str, commit: str) -> None:
         ):
             _git(prefix, held, "config", name, value)
         _fetch(prefix, held)
-        found = _git(prefix, held, "rev-parse", f"refs/tags/{version}^{{commit}}").strip()
+        found = _answer(prefix, "rev-parse", "--verify", "--quiet", f"refs/tags/{version}^{{commit}}")
+        if not found:
+            raise HomebrewError(
+                f"No tag {version} came from {remote}. Needed: a repository with Homebrew's tags and whole history (from "
+                "a shallow one git takes none). Mend homebrew_git_remote or homebrew_version; the next run goes on from "
+                "here."
+            )
         if found != commit:
             raise HomebrewError(
                 f"The tag {version} of {remote} names commit {found}. Needed: {commit} (homebrew_commit). Nothing of "

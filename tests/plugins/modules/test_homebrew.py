@@ -151,6 +151,17 @@ def real_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> No
     monkeypatch.setenv("PATH", f"{tmp_path}/tools:{os.environ['PATH']}")
 
 
+def test_a_remote_without_the_tag_is_said_to_be_one(remote: Path, prefix: Path, tmp_path: Path) -> None:
+    """Also a shallow mirror that has it: of that git takes no tag, without a word."""
+    with pytest.raises(HomebrewError, match="No tag 8 came from"):
+        clone(prefix, str(remote), "8", commit(remote))
+    git(remote, "commit", "-q", "--allow-empty", "-m", "z")
+    git(remote, "tag", "7")
+    git(tmp_path, "clone", "-q", "--bare", "--depth=1", f"file://{remote}", "shallow")
+    with pytest.raises(HomebrewError, match="No tag 7 came from"):
+        clone(prefix, str(tmp_path / "shallow"), "7", commit(remote))
+
+
 @pytest.mark.parametrize("moment", range(1, 15))
 def test_killed_at_any_step_it_is_no_homebrew_yet_and_the_next_run_makes_it_one(
     remote: Path, prefix: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
