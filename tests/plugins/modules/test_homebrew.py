@@ -573,19 +573,20 @@ def test_what_brew_does_not_install_though_it_is_content_is_told(brew: Brew, mon
 
 
 @pytest.mark.parametrize(
-    ("does", "came", "said"),
+    ("does", "came", "said", "of"),
     [
-        (("htop",), ["Cellar/htop/1.0"], "not there: café. Installed before that: Cellar/htop/1.0."),
-        ((), [], "not there: htop, café. It installed nothing."),
+        (("htop",), ["Cellar/htop/1.0"], "not there: café. Installed all the same: Cellar/htop/1.0.", ""),
+        ((), [], "not there: htop, café. It installed nothing.", " of café"),
         (
             ("htop", "cask:café"),
             ["Caskroom/café/1.0", "Cellar/htop/1.0"],
-            "though all that was asked for is there. Installed before that: Caskroom/café/1.0, Cellar/htop/1.0.",
+            "though all that was asked for is there. Installed all the same: Caskroom/café/1.0, Cellar/htop/1.0.",
+            "",
         ),
     ],
 )
 def test_what_brew_cannot_install_fails_with_what_it_said(
-    brew: Brew, does: tuple[str, ...], came: list[str], said: str
+    brew: Brew, does: tuple[str, ...], came: list[str], said: str, of: str
 ) -> None:
     brew.run()
     brew.answer("check", 1, "")
@@ -593,7 +594,7 @@ def test_what_brew_cannot_install_fails_with_what_it_said(
     failed = brew.run()
     assert (failed["failed"], failed["changed"], failed["installed"]) == (True, bool(came), came)
     assert failed["msg"].startswith(f"`brew bundle install` ended with exit code 3, {said} Mend or remove what cannot")
-    assert failed["msg"].endswith(f"brew said:\n{WORDS}\non stderr")
+    assert failed["msg"].endswith(f"brew said{of}:\n{WORDS}\non stderr")
     assert brew.run(taps=["o/t"])["changed"] is True
 
 
