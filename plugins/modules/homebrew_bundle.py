@@ -151,6 +151,8 @@ def main() -> None:
     if not names and not Path(brewfile).exists():
         module.exit_json(changed=False, ansible_facts=facts)
     rewritten = _write(Path(brewfile), render(taps, formulae, casks), check_mode=module.check_mode)
+    if not names:
+        module.exit_json(changed=bool(rewritten), installed=[], upgraded=[], ansible_facts=facts, diff=rewritten)
     if module.check_mode and not Path(brew).exists():
         module.exit_json(changed=True, ansible_facts=facts, diff={"before": "", "after": _lines(names)})
     if module.check_mode and rewritten:
@@ -185,7 +187,8 @@ def main() -> None:
     unlinked = loose(prefix, formulae)
     # What was missing has come one by one: then nothing is wrong any more.
     if code and (missing or unlinked or said):
-        module.fail_json(msg=_failure(code, missing, unlinked, came, said), **done)
+        strange = sorted({tap for name in missing if (tap := name.rpartition("/")[0]) and name not in taps} - set(taps))
+        module.fail_json(msg=_failure(code, missing, unlinked, came, said, strange), **done)
     _tell(module, prefix, missing)
     if unlinked:
         module.warn(f"{', '.join(unlinked)}: installed but not linked, so no shell finds it. Try `brew link NAME`.")
@@ -211,7 +214,9 @@ def _one_by_one(module: AnsibleModule, prefix: Path, brewfile: str, names: list[
     said, alone = {}, Path(brewfile).with_name(".Brewfile.one")
     try:
         for name in names:
-            kinds = ([name], [], []) if name in taps else (taps, *([n for n in k if n == name] for k in (formulae, casks)))
+            kinds = (
+                ([name], [], []) if name in taps else (taps, *([n for n in k if n == name] for k in (formulae, casks)))
+            )
             alone.write_text(render(*kinds), encoding="utf-8")
             _, out, err = _brew(module, "install", str(alone))
             if lacking(prefix, *kinds):
@@ -227,8 +232,8 @@ def _tell(module: AnsibleModule, prefix: Path, missing: list[str]) -> None:
     left_out = skipped(prefix, missing)
     for name, where in left_out.items():
         module.warn(
-            f"{name} is not installed: {where} has it in a HOMEBREW_BUNDLE_…_SKIP, and brew passes it over. Take it out "
-            "there, or out of homebrew_formulae or homebrew_casks."
+            f"{name} is not installed: {where} has it in a HOMEBREW_BUNDLE_…_SKIP, and brew passes it over. Take it "
+            "out there, or out of homebrew_formulae or homebrew_casks."
         )
     if others := [name for name in missing if name not in left_out]:
         module.warn(
@@ -237,14 +242,18 @@ def _tell(module: AnsibleModule, prefix: Path, missing: list[str]) -> None:
         )
 
 
-def _failure(code: int, missing: list[str], unlinked: list[str], came: list[str], said: dict[str, str]) -> str:
-    """What to tell of a `brew bundle install` that failed."""
+def _failure(
+    code: int, missing: list[str], unlinked: list[str], came: list[str], said: dict[str, str], strange: list[str]
+) -> str:
+    """What to tell of a `brew bundle install` that failed; `strange` are taps of what is missing that nobody trusts."""
     absent = [f"not there: {', '.join(missing)}"] if missing else []
     absent += [f"installed but not linked: {', '.join(unlinked)}"] if unlinked else []
     what = "; ".join(absent) or "though all that was asked for is there"
     others = f"Installed all the same: {', '.join(came)}." if came else "It installed nothing."
     words = "\n".join(f"brew said{f' of {name}' if name else ''}:\n{text}" for name, text in said.items())
-    return f"`brew bundle install` ended with exit code {code}, {what}. {others} {advice(words)}\n{words}"
+    trust = f"homebrew_taps does not have {', '.join(strange)}: brew takes nothing of a tap that nobody trusts. "
+    todo = f"{trust if strange else ''}{advice(words)}"
+    return f"`brew bundle install` ended with exit code {code}, {what}. {others} {todo}\n{words}"
 
 
 def _lines(names: list[str]) -> str:

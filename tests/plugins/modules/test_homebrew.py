@@ -598,6 +598,15 @@ def test_what_brew_cannot_install_fails_with_what_it_said(
     assert brew.run(taps=["o/t"])["changed"] is True
 
 
+def test_a_formula_of_a_tap_that_nobody_trusts_is_told_to_be_one(brew: Brew) -> None:
+    brew.answer("check", 1, "")
+    brew.answer("install", 1, "", "Error: Refusing to load formula o/t/x from untrusted tap o/t.")
+    wanted: dict[str, Any] = {"formulae": ["o/t/x"], "casks": []}
+    said = "homebrew_taps does not have o/t: brew takes nothing of a tap that nobody trusts. Mend or remove"
+    assert said in brew.run(**wanted)["msg"]
+    assert "that nobody trusts" not in brew.run(taps=["o/t"], **wanted)["msg"]
+
+
 def test_check_mode_says_what_would_be_installed_and_writes_nothing(brew: Brew) -> None:
     all_of_it = {"before": "", "after": "htop\ncafé\no/t\n"}
     would = brew.run(check=True)
