@@ -163,7 +163,7 @@ def clone(prefix: Path, remote: str, version: str, commit: str) -> None:
         found = _answer(prefix, "rev-parse", "--verify", "--quiet", f"refs/tags/{version}^{{commit}}")
         if not found:
             raise HomebrewError(
-                f"No tag {version} came from {remote}. Needed: a repository with Homebrew's tags and its whole history; "
+                f"No tag {version} came from {remote}. Needed: a repository with Homebrew's tags and whole history; "
                 "from a shallow one git takes no tags. Mend homebrew_git_remote or homebrew_version, then run again."
             )
         if found != commit:

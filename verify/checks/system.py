@@ -45,7 +45,7 @@ def _conda(asked: Conda | None, answer: dict[str, str]) -> CheckResult:
 
 
 def _tool(check: str, path: str, said: str) -> CheckResult:
-    """A command that says its version, in whatever words: `missing`, `cut-off`, or its exit code and what it printed."""
+    """A command that says its version in whatever words: `missing`, `cut-off`, or exit code and what it printed."""
     if said == "cut-off":
         return _fail(check, "not-installed", f"{path} is of a clone that was cut off, and works by chance at best")
     if said == "missing":
