@@ -107,7 +107,7 @@ def dress(root: Path, folder: Path) -> None:
     # Python's sysconfig reads ProductUserVisibleVersion (Lib/_osx_support.py), ansible-core and sw_vers the others.
     shutil.copy(STANDINS / "SystemVersion.plist", version)
     make_accounts(root, etc)
-    for name in ("Applications", "Library/Developer", "Library/LaunchDaemons"):
+    for name in ("Applications", "Library/Developer", "Library/LaunchDaemons", "etc/paths.d"):
         (root / name).mkdir(parents=True, exist_ok=True)
     # As macOS has it: administrators put applications there without sudo.
     os.chown(root / "Applications", 0, ADMIN)
