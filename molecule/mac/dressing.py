@@ -124,7 +124,7 @@ def dress(root: Path, folder: Path) -> None:
 def own_python(root: Path, room: Path) -> str:
     """The Python that the Command Line Tools bring, as a path below `room`: this machine's, or that of an installation.
 
-    Apple's is 3.9; Debian has none. Where somebody has one, OWN_PYTHON is its prefix, for example ~/.pyenv/versions/3.9.18.
+    Apple's is 3.9; Debian has none. OWN_PYTHON is the prefix of one, for example ~/.pyenv/versions/3.9.18.
     """
     prefix = os.environ.get(OWN_PYTHON)
     if not prefix:
