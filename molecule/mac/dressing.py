@@ -9,6 +9,8 @@ from pathlib import Path
 from machine import ADMIN, PASSWORD, PORT, STAFF, UID, USER, WHEEL, Mac, run
 from served import MINIFORGE
 
+OWN_PYTHON = "METAL_LAB_MAC_PYTHON"
+"""The variable that names another Python for a Mac's own."""
 STANDINS = Path(__file__).resolve().parent / "standins"
 SSHD = """Port {port}
 ListenAddress {address}
@@ -83,7 +85,10 @@ def dress(root: Path, folder: Path) -> None:
     for name, source in (("python3.11", "python3.11"), ("git", "git")):
         real = (root / "usr" / "bin" / source).resolve()
         shutil.copy2(real, room / name)
-    (room / "python3").symlink_to("python3.11")
+    (room / "python3").symlink_to(own_python(root, room))
+    # macOS's is bash, which goes by POSIX under this name.
+    (root / "usr" / "bin" / "sh").unlink()
+    (root / "usr" / "bin" / "sh").symlink_to("bash")
     for found in (root / "usr" / "bin").glob("python3*"):
         found.unlink()
     for name in ("apt-get", "apt", "dpkg", "dpkg-query"):
@@ -107,13 +112,28 @@ def dress(root: Path, folder: Path) -> None:
     # Python's sysconfig reads ProductUserVisibleVersion (Lib/_osx_support.py), ansible-core and sw_vers the others.
     shutil.copy(STANDINS / "SystemVersion.plist", version)
     make_accounts(root, etc)
-    for name in ("Applications", "Library/Developer", "Library/LaunchDaemons"):
+    for name in ("Applications", "Library/Developer", "Library/LaunchDaemons", "etc/paths.d"):
         (root / name).mkdir(parents=True, exist_ok=True)
     # As macOS has it: administrators put applications there without sudo.
     os.chown(root / "Applications", 0, ADMIN)
     (root / "Applications").chmod(0o775)
     # Last, because everything started after it says Darwin.
     (etc / "ld.so.preload").write_text("/opt/.sim/uname.so\n", encoding="utf-8")
+
+
+def own_python(root: Path, room: Path) -> str:
+    """The Python that the Command Line Tools bring, as a path below `room`: this machine's, or that of an installation.
+
+    Apple's is 3.9; Debian has none. OWN_PYTHON is the prefix of one, for example ~/.pyenv/versions/3.9.18.
+    """
+    prefix = os.environ.get(OWN_PYTHON)
+    if not prefix:
+        return "python3.11"
+    # Its path may be in a folder that a Mac here does not see.
+    shutil.copytree(prefix, room / "own", symlinks=True, ignore=shutil.ignore_patterns("test", "tests", "__pycache__"))
+    for library in (room / "own" / "lib").glob("libpython3.*.so.*"):
+        shutil.copy2(library, root / "usr" / "lib")
+    return "own/bin/python3"
 
 
 def make_accounts(root: Path, etc: Path) -> None:

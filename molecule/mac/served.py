@@ -24,6 +24,14 @@ _VERSION = pinned("miniforge", "miniforge_version")
 MINIFORGE = f"{_VERSION}/Miniforge3-{_VERSION}-MacOSX-arm64.sh"
 
 
+BREW = {
+    "bin/brew": "brew",
+    "Library/Homebrew/brew.py": "brew_standin.py",
+    "Library/Homebrew/recorded.json": "brew_recorded.json",
+}
+"""Where the parts of brew's stand-in lie in Homebrew's repository."""
+
+
 def make_served(folder: Path) -> tuple[str, str]:
     """Put the files to serve into `folder`/web.
 
@@ -47,10 +55,17 @@ def make_homebrew(work: Path, bare: Path) -> str:
         line = ["git", "-C", str(work), *arguments]
         return subprocess.run(line, env=environment, check=True, capture_output=True, text=True).stdout.strip()
 
-    (work / "bin").mkdir(parents=True)
+    for place, name in BREW.items():
+        (work / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(STANDINS / name, work / place)
+    # What the installer has linked after the clone.
+    for place in ("completions/bash/brew", "completions/zsh/_brew", "completions/fish/brew.fish", "manpages/brew.1"):
+        (work / place).parent.mkdir(parents=True, exist_ok=True)
+        (work / place).write_text("", encoding="utf-8")
+    (work / "docs").mkdir()
+    (work / "docs" / "FAQ.md").touch()
     git("init", "-q", "-b", "main")
     for tag in ("6.0.0", RELEASE):
-        shutil.copy(STANDINS / "brew", work / "bin" / "brew")
         (work / "README.md").write_text(f"Stand-in for Homebrew {tag}\n", encoding="utf-8")
         git("add", "-A")
         git("commit", "-q", "-m", f"Stand-in for {tag}")

@@ -22,7 +22,10 @@ PROVIDERS = ("conda", "uv")
 
 @dataclass(frozen=True)
 class Facts:
-    """What plugin_utils/facts.sh printed, checked and typed. Sizes are in KiB; mac is None elsewhere than on a Mac."""
+    """What plugin_utils/facts.sh printed, checked and typed.
+
+    Sizes are in KiB, None where df did not tell; mac is None elsewhere than on a Mac.
+    """
 
     system: str
     machine: str
@@ -34,7 +37,7 @@ class Facts:
     prefix: str
     env_present: bool
     disk_at: str
-    disk_free_kib: int
+    disk_free_kib: int | None
     writable: bool
     macos: str
     translated: bool
@@ -61,7 +64,7 @@ def parse(output: str) -> Facts:
             prefix=pairs["prefix"],
             env_present={"0": False, "1": True}[pairs["env_present"]],
             disk_at=pairs["disk_at"],
-            disk_free_kib=int(pairs["disk_free_kib"]),
+            disk_free_kib=int(pairs["disk_free_kib"]) if pairs["disk_free_kib"] else None,
             writable={"0": False, "1": True}[pairs["writable"]],
             macos=pairs.get("macos", ""),
             translated=pairs.get("translated") == "1",
@@ -92,6 +95,15 @@ def judge(facts: Facts, profile: Profile, frameworks: list[str], order: mac.Orde
         *_disk_problems(facts, profile),
         *(mac.problems(facts.mac, order) if facts.mac else []),
     ]
+
+
+def notes(facts: Facts, profile: Profile, order: mac.Order) -> list[str]:
+    """What does not stand in the way; one line each."""
+    told = []
+    if facts.disk_free_kib is None and not facts.env_present:
+        need = f"the profile '{profile.name}' takes {profile.disk_gb} GB"
+        told.append(f"df did not tell how much is free at {facts.disk_at}; {need}")
+    return [*told, *mac.notes(facts.mac, order), *profile.known_on(facts.macos)] if facts.mac else told
 
 
 def _platform_problems(facts: Facts, profile: Profile, frameworks: list[str]) -> list[str]:
@@ -130,11 +142,15 @@ def _macos_problems(facts: Facts, profile: Profile) -> list[str]:
 
 def _disk_problems(facts: Facts, profile: Profile) -> list[str]:
     problems = []
-    free_gb = facts.disk_free_kib * KIB / GB
-    if not facts.env_present and free_gb < profile.disk_gb:
+    free = facts.disk_free_kib
+    if not facts.env_present and free is not None and free * KIB < profile.disk_gb * GB:
+        # df counts it as used; how much it is, only Foundation tells (Apple's documentation of NSURL,
+        # NSURLVolumeAvailableCapacityForImportantUsageKey), which no shell asks.
+        purgeable = " What macOS would purge by itself is not counted: Finder may show more." if facts.mac else ""
         problems.append(
-            f"Found {free_gb:.1f} GB free at {facts.disk_at}. Needed for a first installation of the profile "
-            f"'{profile.name}': {profile.disk_gb} GB. Free some space, or set env_prefix to a folder on another disk."
+            f"Found {free * KIB / GB:.1f} GB free at {facts.disk_at}. Needed for a first installation of the "
+            f"profile '{profile.name}': {profile.disk_gb} GB.{purgeable} Free some space, or set env_prefix to a "
+            "folder on another disk."
         )
     if not facts.writable:
         problems.append(
@@ -196,8 +212,8 @@ class ActionModule(Action):
             lines = "".join(f"\n- {problem}" for problem in problems)
             said = f"Nothing was changed: {count} to solve first.{lines}"
             return {"failed": True, "profile": profile.name, "msg": said}
-        for note in [*mac.notes(facts.mac, order), *profile.known_on(facts.macos)] if facts.mac else []:
-            Display().warning(f"{task_vars.get('inventory_hostname', 'this Mac')}: {note}")
+        for note in notes(facts, profile, order):
+            Display().warning(f"{task_vars.get('inventory_hostname', 'this machine')}: {note}")
         selected = profile.select(wanted, facts.platform)
         host = {
             "profile": profile.reference,

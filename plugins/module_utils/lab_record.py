@@ -52,6 +52,14 @@ def read(profile: str) -> dict[str, Any]:
     return dict(record)
 
 
+def being_made(place: Path) -> Path:
+    """The file beside a folder that is there only while the folder is being made.
+
+    A folder that has it is half made, whatever is in it; the file holds the path of what was set aside for it, if any.
+    """
+    return place.with_name(f".{place.name}.being-made")
+
+
 def others(profile: str) -> dict[str, dict[str, Any]]:
     """The records of the other profiles on this machine, by name; without those that are not usable."""
     found = {}

@@ -207,9 +207,12 @@ class CondaEnvironment:
         ]
         self.conda = Conda(module, self.root)
         self.result: dict[str, Any] = {"changed": False, "commands": self.conda.commands}
-        # A killed `conda create` leaves a folder that is neither empty nor an environment. This file, beside
-        # it and there only meanwhile, tells it from somebody else's folder, and where the former environment is.
-        self.making = self.prefix.with_name(f".{self.prefix.name}.being-made")
+        # A killed `conda create` leaves a folder that is neither empty nor an environment. This file tells it from
+        # somebody else's folder, and where the former environment is.
+        self.making = lab_record.being_made(self.prefix)
+        self.old: dict[str, Any] = {}
+        # Whole though its creation was cut off: maybe by the user's own hand, so it is not ours to take away.
+        self.adopted = False
         self.aside: Path | None = None
         self.journal = Journal(self.prefix)
         self.lost: dict[str, str] = {}
@@ -218,7 +221,7 @@ class CondaEnvironment:
     def make(self) -> None:
         """Create the environment, or make it right."""
         self._guard_base()
-        old = environment.read(self.profile, PROVIDER, self.prefix)
+        self.old = environment.read(self.profile, PROVIDER, self.prefix)
         found = self._find()
         if found is not None:
             # A change that was cut off may have taken Python itself, which then comes back.
@@ -243,12 +246,14 @@ class CondaEnvironment:
                 f"The environment {self.prefix} says that it has Python, but {python} cannot be run. Move the "
                 "environment away and run again."
             )
-        record = environment.with_ours(old, PROVIDER, self.prefix, self.module.params)
-        record["conda"] = {"root": str(self.root), "init": self.module.params["init"]}
-        record["created"] = found is None or bool(old.get("created"))
-        for part in environment.note(old, record, self._activation(), apply=not self.module.check_mode):
+        record = self._record(created=found is None or (bool(self.old.get("created")) and not self.adopted))
+        for part in environment.note(self.old, record, self._activation(), apply=not self.module.check_mode):
             self._add_diff(part)
         self.result["ansible_facts"] = environment.facts(PROVIDER, self.prefix)
+
+    def _record(self, *, created: bool) -> dict[str, Any]:
+        record = environment.with_ours(self.old, PROVIDER, self.prefix, self.module.params)
+        return {**record, "conda": {"root": str(self.root), "init": self.module.params["init"]}, "created": created}
 
     def _activation(self) -> str:
         """Shell lines that put a POSIX shell, bash or zsh into the environment.
@@ -270,6 +275,7 @@ class CondaEnvironment:
 
     def _find(self) -> Environment | None:
         """What is there, once a creation that was cut off has been taken back."""
+        self.adopted = self.making.exists() and (self.prefix / "conda-meta" / "history").is_file()
         if self.making.exists() and not (self.prefix / "conda-meta" / "history").is_file():
             aside = self.making.read_text(encoding="utf-8")
             if aside:
@@ -324,6 +330,8 @@ class CondaEnvironment:
         self.result["changed"] = True
         if self.module.check_mode:
             return
+        # The record comes first: what is cut off in the middle is known to be ours, also to who uninstalls.
+        lab_record.write(self.profile, self._record(created=not self.aside or bool(self.old.get("created"))))
         self.making.parent.mkdir(parents=True, exist_ok=True)
         self.making.write_text(str(self.aside or ""), encoding="utf-8")
         try:
@@ -333,6 +341,11 @@ class CondaEnvironment:
             self._confirm()
         except CondaError as error:
             self._take_back()
+            if self.old:
+                lab_record.write(self.profile, self.old)
+            else:
+                lab_record.path(self.profile).unlink()
+                lab_record.prune(lab_record.data_folder())
             self.result["changed"] = False
             back = " The former environment is back in its place." if self.result.pop("kept_aside", "") else ""
             raise CondaError(f"{error}\nNothing of the new environment was left.{back}") from error

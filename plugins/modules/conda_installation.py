@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import terminal
+from ..module_utils import lab_record, terminal
 
 
 class CondaFoundError(Exception):
@@ -19,7 +19,7 @@ class CondaFoundError(Exception):
 
 def marker(prefix: Path) -> Path:
     """Beside the prefix while it is being installed; miniforge_install writes it."""
-    return prefix.with_name(f".{prefix.name}.being-made")
+    return lab_record.being_made(prefix)
 
 
 def is_conda(place: Path) -> bool:

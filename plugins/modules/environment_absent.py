@@ -42,14 +42,25 @@ def main() -> None:
             f"Nothing was taken away: by the record, the environment '{profile}' is {prefix}, which is conda's own "
             f"base environment. metal-lab never makes that: look at {lab_record.path(profile)}, and move it away."
         )
-    doomed = ours(profile, record)
+    making = lab_record.being_made(prefix)
+    half = [prefix, making] if making.exists() and not (prefix / "conda-meta" / "history").is_file() else []
+    if making.exists() and not half:
+        # Whole since, maybe by the user's own hand.
+        record["created"] = False
+    doomed = [*(path for path in half if path.exists()), *(path for path in ours(profile, record) if path not in half)]
     if not module.check_mode:
         # conda itself is not asked: it refuses to part with an environment that is active in the terminal that this was
         # started from, frozen, or damaged, and may be gone.
         if prefix in doomed:
             _forget(prefix)
         try:
-            for path in doomed:
+            if half:
+                aside = making.read_text(encoding="utf-8")
+                _take_away(prefix)
+                if aside:
+                    Path(aside).rename(prefix)
+            *rest, mine = ours(profile, record)
+            for path in (*rest, making, mine):
                 _take_away(path)
         except OSError as error:
             module.fail_json(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -42,6 +43,54 @@ def lacking(prefix: Path, taps: list[str], formulae: list[str], casks: list[str]
         *((name, prefix / "Library" / "Taps" / Path(name).parent / f"homebrew-{_last(name)}") for name in taps),
     ]
     return [name for name, place in wanted if not place.is_dir()]
+
+
+def loose(prefix: Path, formulae: list[str]) -> list[str]:
+    """Which of the formulae are there, but linked to none of Homebrew's folders, so that no shell finds them.
+
+    `bundle check` does not look at that, `bundle install` links them. One that is keg-only, as its own file in the
+    Cellar says, is not meant to be linked (Homebrew/brew: Library/Homebrew/keg.rb, linked?).
+    """
+    found = []
+    for name in formulae:
+        keg = (prefix / "opt" / _last(name)).resolve()
+        files = list((keg / ".brew").glob("*.rb")) if keg.parent.parent.name == "Cellar" else []
+        texts = [file.read_text(encoding="utf-8", errors="replace") for file in files]
+        linked = (prefix / "var" / "homebrew" / "linked" / keg.parent.name).is_dir()
+        if texts and not linked and not any(re.search(r"^\s*keg_only\b", text, re.MULTILINE) for text in texts):
+            found.append(name)
+    return found
+
+
+def upgraded(before: set[str], after: set[str]) -> list[str]:
+    """What has another version than before beside the one that it had, which `--no-upgrade` does not keep brew from.
+
+    A missing formula brings its dependencies up to date.
+    """
+    told = []
+    for path in sorted(after - before):
+        folder, name, version = path.split("/")[:3] if path.startswith("Cellar/") else ("", "", "")
+        older = sorted(one.split("/")[2] for one in before if folder and one.startswith(f"Cellar/{name}/"))
+        if older:
+            told.append(f"{name} from {', '.join(older)} to {version}")
+    return told
+
+
+def skipped(prefix: Path, names: list[str]) -> dict[str, str]:
+    """Names that brew is told to pass over, and the file that says so, or the environment.
+
+    Homebrew/brew: bin/brew, export_homebrew_env_file; Library/Homebrew/bundle/skipper.rb.
+    """
+    own = os.environ.get("XDG_CONFIG_HOME") or os.environ.get("HOMEBREW_XDG_CONFIG_HOME")
+    user = Path(own) / "homebrew" if own else Path.home() / ".homebrew"
+    variable = re.compile(r"^HOMEBREW_BUNDLE_(?:BREW|CASK|TAP)_SKIP=(.*)$", re.MULTILINE)
+    texts = {"the environment": "".join(f"{name}={value}\n" for name, value in os.environ.items())}
+    for folder in (Path("/etc/homebrew"), prefix / "etc" / "homebrew", user):
+        file = folder / "brew.env"
+        if file.is_file() and os.access(file, os.R_OK):
+            texts[str(file)] = file.read_text(encoding="utf-8", errors="replace")
+    listed = {where: " ".join(variable.findall(text)).replace('"', " ").split() for where, text in texts.items()}
+    return {name: where for name in names for where, words in listed.items() if name in words}
 
 
 def _last(name: str) -> str:
@@ -102,50 +151,109 @@ def main() -> None:
     if not names and not Path(brewfile).exists():
         module.exit_json(changed=False, ansible_facts=facts)
     rewritten = _write(Path(brewfile), render(taps, formulae, casks), check_mode=module.check_mode)
+    if not names:
+        module.exit_json(changed=bool(rewritten), installed=[], upgraded=[], ansible_facts=facts, diff=rewritten)
     if module.check_mode and not Path(brew).exists():
         module.exit_json(changed=True, ansible_facts=facts, diff={"before": "", "after": _lines(names)})
     if module.check_mode and rewritten:
         # brew would be asked about what stands in the file now.
         module.exit_json(changed=True, ansible_facts=facts, diff=rewritten)
-    options = ["--no-upgrade", f"--file={brewfile}"]
-    code, out, err = module.run_command([brew, "bundle", "check", "--verbose", *options])
-    if code == 0:
-        _tell(module, lacking(prefix, [], formulae, casks))
-        module.exit_json(changed=bool(rewritten), installed=[], ansible_facts=facts, diff=rewritten)
-    missing = lacking(prefix, taps, formulae, casks)
-    if module.check_mode and not missing:
+    code, out, err = _brew(module, "check", brewfile, "--verbose")
+    missing, unlinked = lacking(prefix, taps, formulae, casks), loose(prefix, formulae)
+    if code == 0 and not unlinked:
+        _tell(module, prefix, lacking(prefix, [], formulae, casks))
+        module.exit_json(changed=bool(rewritten), installed=[], upgraded=[], ansible_facts=facts, diff=rewritten)
+    if module.check_mode and not missing and not unlinked:
         found = f"`brew bundle check` ended with exit code {code}, though all that was asked for is there."
         module.fail_json(msg=f"{found} brew said:\n{out}\n{err}".rstrip())
     if module.check_mode:
-        module.exit_json(changed=True, ansible_facts=facts, diff={"before": "", "after": _lines(missing)})
+        would = [*missing, *(f"{name}, linked" for name in unlinked)]
+        module.exit_json(changed=True, ansible_facts=facts, diff={"before": "", "after": _lines(would)})
     before = inventory(prefix)
-    code, out, err = module.run_command([brew, "bundle", "install", *options])
-    after = inventory(prefix)
-    came, gone = sorted(after - before), sorted(before - after)
-    done = {"changed": bool(came or gone or rewritten), "installed": came}
+    code, out, err = _brew(module, "install", brewfile)
+    said = {"": f"{out}\n{err}".strip()} if code else {}
     missing = lacking(prefix, taps, formulae, casks)
-    if code != 0:
-        said = f"{out}\n{err}".strip()
-        module.fail_json(msg=_failure(code, missing, came, said), **done)
-    _tell(module, missing)
+    if code and len(missing) > 1:
+        said = _one_by_one(module, prefix, brewfile, missing)
+        missing = lacking(prefix, taps, formulae, casks)
+    after = inventory(prefix)
+    came, gone, newer = sorted(after - before), sorted(before - after), upgraded(before, after)
+    done = {"changed": bool(came or gone or rewritten), "installed": came, "upgraded": newer}
+    if newer:
+        module.warn(
+            f"brew upgraded {'; '.join(newer)}. No upgrade was asked for: what was installed needs newer ones of what "
+            "it depends on."
+        )
+    unlinked = loose(prefix, formulae)
+    # What was missing has come one by one: then nothing is wrong any more.
+    if code and (missing or unlinked or said):
+        strange = sorted({tap for name in missing if (tap := name.rpartition("/")[0]) and name not in taps} - set(taps))
+        module.fail_json(msg=_failure(code, missing, unlinked, came, said, strange), **done)
+    _tell(module, prefix, missing)
+    if unlinked:
+        module.warn(f"{', '.join(unlinked)}: installed but not linked, so no shell finds it. Try `brew link NAME`.")
     brought = {"before": _lines(gone), "after": _lines(came)}
     module.exit_json(ansible_facts=facts, diff=[*rewritten, brought], **done)
 
 
-def _tell(module: AnsibleModule, missing: list[str]) -> None:
-    """Warn of what is not there although brew is content: it has another name by now, or brew.env leaves it out."""
-    if missing:
+def _brew(module: AnsibleModule, command: str, brewfile: str, *options: str) -> tuple[int, str, str]:
+    """`brew bundle`, in a folder that brew's user can read: without one it refuses everything."""
+    brew = module.params["brew"]
+    line = [brew, "bundle", command, *options, "--no-upgrade", f"--file={brewfile}"]
+    done: tuple[int, str, str] = module.run_command(line, cwd=str(Path(brew).parent.parent))
+    return done
+
+
+def _one_by_one(module: AnsibleModule, prefix: Path, brewfile: str, names: list[str]) -> dict[str, str]:
+    """Install each by itself: brew fetches everything before it installs anything, so one keeps all others out.
+
+    Returns:
+        what brew said of each that is not there afterwards.
+    """
+    taps, formulae, casks = (module.params[key] for key in ("taps", "formulae", "casks"))
+    said, alone = {}, Path(brewfile).with_name(".Brewfile.one")
+    try:
+        for name in names:
+            kinds = (
+                ([name], [], []) if name in taps else (taps, *([n for n in k if n == name] for k in (formulae, casks)))
+            )
+            alone.write_text(render(*kinds), encoding="utf-8")
+            _, out, err = _brew(module, "install", str(alone))
+            if lacking(prefix, *kinds):
+                said[name] = f"{out}\n{err}".strip()
+    finally:
+        if alone.exists():
+            alone.unlink()
+    return said
+
+
+def _tell(module: AnsibleModule, prefix: Path, missing: list[str]) -> None:
+    """Warn of what is not there although brew is content: it has another name by now, or brew is told to skip it."""
+    left_out = skipped(prefix, missing)
+    for name, where in left_out.items():
         module.warn(
-            f"brew is content, but nothing of the name {', '.join(missing)} is there. `brew info NAME` tells whether "
+            f"{name} is not installed: {where} has it in a HOMEBREW_BUNDLE_…_SKIP, and brew passes it over. Take it "
+            "out there, or out of homebrew_formulae or homebrew_casks."
+        )
+    if others := [name for name in missing if name not in left_out]:
+        module.warn(
+            f"brew is content, but nothing of the name {', '.join(others)} is there. `brew info NAME` tells whether "
             "it was renamed: then put its new name into homebrew_formulae or homebrew_casks."
         )
 
 
-def _failure(code: int, missing: list[str], came: list[str], said: str) -> str:
-    """What to tell of a `brew bundle install` that failed."""
-    absent = f"not there: {', '.join(missing)}" if missing else "though all that was asked for is there"
-    others = f"Installed before that: {', '.join(came)}." if came else "It installed nothing."
-    return f"`brew bundle install` ended with exit code {code}, {absent}. {others} {advice(said)}\nbrew said:\n{said}"
+def _failure(
+    code: int, missing: list[str], unlinked: list[str], came: list[str], said: dict[str, str], strange: list[str]
+) -> str:
+    """What to tell of a `brew bundle install` that failed; `strange` are taps of what is missing that nobody trusts."""
+    absent = [f"not there: {', '.join(missing)}"] if missing else []
+    absent += [f"installed but not linked: {', '.join(unlinked)}"] if unlinked else []
+    what = "; ".join(absent) or "though all that was asked for is there"
+    others = f"Installed all the same: {', '.join(came)}." if came else "It installed nothing."
+    words = "\n".join(f"brew said{f' of {name}' if name else ''}:\n{text}" for name, text in said.items())
+    trust = f"homebrew_taps does not have {', '.join(strange)}: brew takes nothing of a tap that nobody trusts. "
+    todo = f"{trust if strange else ''}{advice(words)}"
+    return f"`brew bundle install` ended with exit code {code}, {what}. {others} {todo}\n{words}"
 
 
 def _lines(names: list[str]) -> str:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils import lab_record
+
 
 def main() -> None:
     """Run the module."""
@@ -20,7 +22,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     prefix = Path(module.params["prefix"])
-    making = prefix.with_name(f".{prefix.name}.being-made")
+    making = lab_record.being_made(prefix)
     diff = {"before": "", "after": f"Miniforge in {prefix}\n"}
     if module.check_mode:
         module.exit_json(changed=True, diff=diff)

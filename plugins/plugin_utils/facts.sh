@@ -3,6 +3,8 @@
 # there may be no Python yet: HOMEBREW is Homebrew's prefix, CONDA the places where conda may be, if not the usual. Prints
 # key=value lines; the last is end=1, so that a cut-off answer is noticed.
 set -u
+# What tools print is the same for everybody: numbers, words, the order of names.
+export LC_ALL=C
 profile=$1
 prefix=$2
 homebrew=$3
@@ -46,6 +48,20 @@ homebrew_kind() {
     fi
 }
 
+# What /usr/bin/git and /usr/bin/python3 lead to. Where there are no developer tools they are stubs, which open a window:
+# so nothing of theirs is run before xcode-select(1), which never does, has named a folder that holds them. Until Xcode's
+# licence is accepted they end with 69 (sysexits.h, EX_UNAVAILABLE), "You have not agreed to the Xcode license agreements".
+developer_tools() {
+    code=0
+    if [ -z "$developer" ]; then echo none
+    elif [ ! -d "$developer" ]; then echo gone
+    elif [ ! -x "$developer/usr/bin/python3" ] || [ ! -x "$developer/usr/bin/git" ]; then echo incomplete
+    else
+        /usr/bin/git --version >/dev/null 2>&1 </dev/null || code=$?
+        if [ "$code" = 69 ]; then echo licence; else echo there; fi
+    fi
+}
+
 mac() {
     # By name: those of a session that began earlier may have changed since.
     say groups "$(id -Gn "$(id -un)")"
@@ -53,13 +69,17 @@ mac() {
     say sudo_asks "$(flag test "$(flag sudo -kn true </dev/null)" = 0)"
     # As Homebrew looks for the Command Line Tools (Homebrew/install, install.sh, should_install_command_line_tools).
     say tools "$(flag test -e /Library/Developer/CommandLineTools/usr/bin/git)"
+    developer=$(xcode-select -p 2>/dev/null)
+    say developer "$(developer_tools)"
+    say developer_at "$developer"
     say homebrew "$(homebrew_kind)"
     say homebrew_prefix "$homebrew"
     say homebrew_owner "$([ ! -e "$homebrew" ] || owner "$homebrew")"
+    say homebrew_git_owner "$([ ! -e "$homebrew/.git" ] || owner "$homebrew/.git")"
     # shellcheck disable=SC2012  # For a person to read.
     say homebrew_holds "$(ls -A "$homebrew" 2>/dev/null | head -5 | paste -sd ' ' -)"
     startup=${zdotdir:-$HOME}
-    say shellenv "$(flag env LC_ALL=C grep -Eqs '^[[:blank:]]*eval .*brew[^A-Za-z0-9]* shellenv' \
+    say shellenv "$(flag grep -Eqs '^[[:blank:]]*eval .*brew[^A-Za-z0-9]* shellenv' \
         "$startup/.zprofile" "$startup/.zshrc" "$startup/.zshenv" "$startup/.zlogin")"
     # The places of roles/miniforge/vars/main.yml, in its order.
     [ $# -gt 0 ] || set -- "$HOME/miniforge3" "$homebrew/Caskroom/miniforge/base" "$HOME/mambaforge" "$HOME/miniconda3" \
@@ -106,7 +126,8 @@ case $(uname -s) in
         mac "$@"
         # 1 when this shell is translated by Rosetta; unknown (and silent with -i) on a Mac without it.
         say translated "$(sysctl -in sysctl.proc_translated)"
-        say macos "$(sw_vers -productVersion)"
+        # A shell that asked for the numbering of before macOS 11 gets 10.16, or 16.0, without it.
+        say macos "$(SYSTEM_VERSION_COMPAT=0 sw_vers -productVersion)"
         say cpu "$(sysctl -in machdep.cpu.brand_string)"
         ;;
 esac
@@ -117,6 +138,9 @@ say zdotdir "$zdotdir"
 place=$prefix
 while [ ! -d "$place" ]; do place=$(dirname "$place"); done
 say disk_at "$place"
-say disk_free_kib "$(df -Pk "$place" | awk 'NR == 2 { print $4 }')"
+# The number before the percentage: the first column may have spaces, as in "map auto_home" or a server's name. Empty where
+# df fails, hangs on nothing, or says something else.
+say disk_free_kib "$(df -Pk "$place" 2>/dev/null | awk 'NR == 2 {
+    for (i = 5; i <= NF; i++) if ($i ~ /^[0-9]+%$/ && $(i - 1) ~ /^[0-9]+$/) { print $(i - 1); exit } }')"
 say writable "$([ -w "$place" ] && echo 1 || echo 0)"
 say end 1

@@ -11,6 +11,7 @@ BOTTLES_SINCE = 15
 NEURAL_SINCE, NEURAL_MACOS = 5, (26, 2)
 """The first M whose GPU has neural accelerators, and the first macOS that lets programs use them
 (is_nax_available in mlx/backend/metal; mlx#3182)."""
+DEVELOPER = ("none", "gone", "incomplete", "licence", "there")
 FLAGS = ("sudo_asks", "tools", "shellenv", "conda_writable", "env_writable")
 ADMINISTRATORS = "admin"
 """macOS's group of administrators: /etc/sudoers lets it use sudo ("%admin ALL = (ALL) ALL")."""
@@ -27,8 +28,10 @@ class Mac:
         groups: theirs.
         sudo_asks: whether sudo wants a password.
         tools: whether the Command Line Tools are there.
+        developer, developer_at: what xcode-select names, one of DEVELOPER, and where; none, a folder that is gone, one
+            without git or python3, one of an Xcode whose licence is not accepted.
         homebrew: what stands in Homebrew's prefix, one of HOMEBREW; clone is one that was cut off.
-        homebrew_prefix, homebrew_owner: where, and whose it is.
+        homebrew_prefix, homebrew_owner, homebrew_git_owner: where, whose it is, and whose its .git, "" for none.
         homebrew_holds: up to five names in a foreign prefix.
         shellenv: whether a start-up file of zsh has Homebrew's own line.
         conda, conda_owner: root of the first conda found and whose it is, "" for none.
@@ -44,9 +47,12 @@ class Mac:
     groups: tuple[str, ...]
     sudo_asks: bool
     tools: bool
+    developer: str
+    developer_at: str
     homebrew: str
     homebrew_prefix: str
     homebrew_owner: str
+    homebrew_git_owner: str
     homebrew_holds: str
     shellenv: bool
     conda: str
@@ -82,6 +88,8 @@ def parse(pairs: dict[str, str]) -> Mac:
     """
     if pairs["homebrew"] not in HOMEBREW:
         raise ValueError(f"homebrew={pairs['homebrew']}")
+    if pairs["developer"] not in DEVELOPER:
+        raise ValueError(f"developer={pairs['developer']}")
     flags = {name: {"0": False, "1": True}[pairs[name]] for name in FLAGS}
     return Mac(
         macos=pairs["macos"],
@@ -91,9 +99,12 @@ def parse(pairs: dict[str, str]) -> Mac:
         groups=tuple(pairs["groups"].split()),
         sudo_asks=flags["sudo_asks"],
         tools=flags["tools"],
+        developer=pairs["developer"],
+        developer_at=pairs["developer_at"],
         homebrew=pairs["homebrew"],
         homebrew_prefix=pairs["homebrew_prefix"],
         homebrew_owner=pairs["homebrew_owner"],
+        homebrew_git_owner=pairs["homebrew_git_owner"],
         homebrew_holds=pairs["homebrew_holds"],
         shellenv=flags["shellenv"],
         conda=pairs["conda"],
@@ -107,7 +118,7 @@ def parse(pairs: dict[str, str]) -> Mac:
 
 def problems(mac: Mac, order: Order) -> list[str]:
     """What stands in the way: what was found, what is needed, what to do."""
-    return [*_homebrew(mac, order), *_sudo(mac, order), *_environment(mac, order)]
+    return [*_developer(mac), *_homebrew(mac, order), *_sudo(mac, order), *_environment(mac, order)]
 
 
 def notes(mac: Mac, order: Order) -> list[str]:
@@ -138,6 +149,24 @@ def _needing_root(mac: Mac, order: Order) -> list[str]:
     return wants
 
 
+def _developer(mac: Mac) -> list[str]:
+    """What keeps git and python3 from running although there are developer tools."""
+    if mac.developer == "licence":
+        return [
+            f"Found that the licence of Xcode ({mac.developer_at}) is not accepted; until it is, git, clang, python3 "
+            "end with exit code 69. Needed: to accept it. Run: sudo xcodebuild -license accept"
+        ]
+    # Where there are no Command Line Tools, this run installs and chooses them.
+    if mac.tools and mac.developer in ("gone", "incomplete"):
+        found = "which is not there" if mac.developer == "gone" else "which has no git or no python3"
+        return [
+            f"Found that the developer tools are looked for in {mac.developer_at}, {found}; git and python3 would open "
+            "a window and fail. Needed: the Command Line Tools chosen. Run: sudo xcode-select --switch "
+            "/Library/Developer/CommandLineTools; if they are damaged, remove that folder first and run this again."
+        ]
+    return []
+
+
 def _homebrew(mac: Mac, order: Order) -> list[str]:
     if not order.homebrew:
         return []
@@ -152,6 +181,12 @@ def _homebrew(mac: Mac, order: Order) -> list[str]:
             f"Found Homebrew in {mac.homebrew_prefix}, owned by {mac.homebrew_owner}. Needed: to run it as its owner, "
             f"because brew refuses anybody else's files. Set homebrew_user to {mac.homebrew_owner}, or have "
             f"{mac.homebrew_owner} give it to {user}."
+        ]
+    if mac.homebrew_git_owner not in ("", user):
+        return [
+            f"Found {mac.homebrew_prefix}/.git, owned by {mac.homebrew_git_owner}, as a git that was run with sudo "
+            f"leaves it. Needed: {user}'s own, because git and brew refuse anybody else's. Run: sudo chown -R {user} "
+            f"{mac.homebrew_prefix}/.git"
         ]
     if mac.homebrew == "foreign":
         return [

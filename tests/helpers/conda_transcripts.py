@@ -8,11 +8,12 @@ import re
 from itertools import pairwise
 from typing import Any
 
+from tests.helpers import transcripts as recordings
+from tests.helpers.transcripts import Transcript
 from verify import ROOT
 
-FOLDER = ROOT.parent / "shared" / "transcripts" / "conda"
 COMPACT = ROOT / "molecule" / "mac" / "standins" / "conda_recorded.json"
-ABSENT = f"The recordings of the real conda are not on this machine ({FOLDER})."
+ABSENT = recordings.absent("conda")
 
 ADVISED = re.compile(r"(navigate to\\+n\\+n +)[^\\]+")
 
@@ -30,14 +31,12 @@ BY_ARGUMENTS = frozenset(
 REPORTED = frozenset({"traceback", "conda_info", "env_vars", "environment_variables", "env"})
 """What an error report says of the machine."""
 
-Transcript = dict[str, Any]
-
 
 def transcripts() -> dict[str, Transcript]:
     """Every recorded situation by name; none where the recordings are not."""
     # What conda advises is another place to look for packages; which, is nothing to this project.
-    texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.json"))}
-    return {name: json.loads(re.sub(ADVISED, r"\1https://hub.example", text)) for name, text in texts.items()}
+    texts = recordings.texts("conda").items()
+    return {name: json.loads(re.sub(ADVISED, r"\1https://hub.example", text)) for name, text in texts}
 
 
 def is_asked(transcript: Transcript) -> bool:

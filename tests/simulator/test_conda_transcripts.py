@@ -15,7 +15,8 @@ from match_spec import InvalidMatchSpec, MatchSpec
 from pack_installer import pack
 
 from tests.helpers import conda_transcripts
-from tests.helpers.conda_transcripts import ABSENT, COMPACT, Transcript, is_asked
+from tests.helpers.conda_transcripts import ABSENT, COMPACT, is_asked
+from tests.helpers.transcripts import Transcript
 from tests.helpers.waiting import wait_until
 
 RECORDED = conda_transcripts.transcripts()

@@ -566,7 +566,9 @@ BROUGHT = {
         ({"homebrew": "0 brew, version 8.0", "conda": "0 27.1"}, "", "", ""),
         ({"homebrew": ""}, "homebrew", "no-answer", "exit code ?: nothing"),
         ({"conda": "missing"}, "conda", "not-installed", "/conda/bin/conda is not there"),
+        ({"homebrew": "cut-off"}, "homebrew", "not-installed", "/opt/homebrew/bin/brew is of a clone that was cut off"),
         ({"formula:htop": "missing"}, "formulae", "not-installed", "htop is not installed"),
+        ({"formula:htop": "unlinked"}, "formulae", "not-on-path", "htop is installed but not linked"),
         (
             {"cask:editor": "gone /Applications/E.app"},
             "casks",

@@ -102,14 +102,16 @@ def test_a_macs_facts(monkeypatch: pytest.MonkeyPatch) -> None:
     said = {"machdep.cpu.brand_string": "Apple M1\n", "sysctl.proc_translated": "0\n"}
 
     def run(command: list[str], **options: Any) -> Any:
-        assert command[:2] == ["/usr/sbin/sysctl", "-in"]
         assert options["capture_output"]
         assert options["text"]
+        assert (options["env"]["LC_ALL"], options["env"]["SYSTEM_VERSION_COMPAT"]) == ("C", "0")
+        if command == ["/usr/bin/sw_vers", "-productVersion"]:
+            return subprocess.CompletedProcess(command, 0, "15.6.1\n", "")
+        assert command[:2] == ["/usr/sbin/sysctl", "-in"]
         return subprocess.CompletedProcess(command, 0, said[command[2]], "")
 
     monkeypatch.setattr(platform, "system", lambda: "Darwin")
     monkeypatch.setattr(platform, "machine", lambda: "arm64")
-    monkeypatch.setattr(platform, "mac_ver", lambda: ("15.6.1", ("", "", ""), "arm64"))
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 16384, "SC_PHYS_PAGES": 2**20}.__getitem__)
     monkeypatch.setattr(subprocess, "run", run)

@@ -45,7 +45,9 @@ def _conda(asked: Conda | None, answer: dict[str, str]) -> CheckResult:
 
 
 def _tool(check: str, path: str, said: str) -> CheckResult:
-    """A command that says its version, in whatever words: `missing`, or its exit code and what it printed."""
+    """A command that says its version in whatever words: `missing`, `cut-off`, or exit code and what it printed."""
+    if said == "cut-off":
+        return _fail(check, "not-installed", f"{path} is of a clone that was cut off, and works by chance at best")
     if said == "missing":
         return _fail(check, "not-installed", f"{path} is not there, or cannot be run")
     code, _, text = said.partition(" ")
@@ -55,20 +57,24 @@ def _tool(check: str, path: str, said: str) -> CheckResult:
 
 
 def _names(check: str, kind: str, names: tuple[str, ...], answer: dict[str, str]) -> CheckResult:
-    """Formulae or casks; the answer is `present`, `missing`, or `gone` and what a cask's link leads to."""
+    """Formulae or casks; `present`, `missing`, `unlinked`, or `gone` and what a cask's link leads to."""
     if not names:
         return _skip(check, f"no {check} were asked for")
-    wrong = []
+    wrong, fault = [], "not-on-path"
     for name in names:
         state, _, place = answer.get(f"{kind}:{name}", "").partition(" ")
+        if state in {"missing", "gone"}:
+            fault = "not-installed"
         if state == "missing":
             wrong.append(f"{name} is not installed")
+        elif state == "unlinked":
+            wrong.append(f"{name} is installed but not linked, so no shell finds it")
         elif state == "gone":
             wrong.append(f"{place} of {name} is gone; bring it back with `brew reinstall --cask {name}`")
         elif state != "present":
             return _fail(check, "malformed", f"nothing was said of {name}")
     if wrong:
-        return _fail(check, "not-installed", "; ".join(wrong))
+        return _fail(check, fault, "; ".join(wrong))
     return CheckResult(f"{PREFIX}.{check}", "pass", ", ".join(names))
 
 

@@ -49,7 +49,7 @@ def machine() -> dict[str, Any]:
     """Facts about the machine: system, machine, os_version, cpu, cores, memory_bytes, translated (by Rosetta)."""
     darwin = platform.system() == "Darwin"
     if darwin:
-        cpu, os_version = _sysctl("machdep.cpu.brand_string"), platform.mac_ver()[0]
+        cpu, os_version = _sysctl("machdep.cpu.brand_string"), _macos()
     else:
         cpu, os_version = _linux_cpu(), platform.release()
     return {
@@ -171,8 +171,18 @@ def shell(prefix: str, provider: str, conda: str) -> dict[str, Any]:
 
 
 def _sysctl(key: str) -> str:
-    done = subprocess.run(["/usr/sbin/sysctl", "-in", key], capture_output=True, text=True, check=False)
-    return done.stdout.strip()
+    return _told(["/usr/sbin/sysctl", "-in", key])
+
+
+def _macos() -> str:
+    """The version as sw_vers(1) has it: platform.mac_ver() may say 16.0 on macOS 26 (python/cpython#135675)."""
+    return _told(["/usr/bin/sw_vers", "-productVersion"])
+
+
+def _told(command: list[str]) -> str:
+    """What a tool of macOS prints, the same whatever language and whichever numbering of releases somebody has set."""
+    fresh = {**os.environ, "LC_ALL": "C", "SYSTEM_VERSION_COMPAT": "0"}
+    return subprocess.run(command, env=fresh, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _linux_cpu() -> str:

@@ -41,6 +41,20 @@ def test_homebrew_belongs_to_the_user_and_is_on_the_path(mac: Mac) -> None:
     assert "/opt/homebrew/bin/brew" in mac.login("whence -p brew")
 
 
+def test_homebrew_is_as_its_installer_leaves_it() -> None:
+    assert FRESH.run("cat /etc/paths.d/homebrew") == "/opt/homebrew/bin\n"
+    assert FRESH.run("stat -c '%U %a' /etc/paths.d/homebrew") == "root 644\n"
+    links = {
+        "etc/bash_completion.d/brew": "../../completions/bash/brew",
+        "share/zsh/site-functions/_brew": "../../../completions/zsh/_brew",
+        "share/man/man1/brew.1": "../../../manpages/brew.1",
+        "share/doc/homebrew": "../../docs",
+    }
+    for place, target in links.items():
+        assert FRESH.run(f"readlink /opt/homebrew/{place}") == f"{target}\n"
+    assert FRESH.run("git -C /opt/homebrew symbolic-ref refs/remotes/origin/HEAD") == "refs/remotes/origin/main\n"
+
+
 def test_homebrew_is_at_its_pinned_release_and_an_older_one_was_left() -> None:
     assert FRESH.run("/opt/homebrew/bin/brew --version") == f"Homebrew {homebrew()}\n"
     assert DRIFTED.run("/opt/homebrew/bin/brew --version") == "Homebrew 6.0.0\n"

@@ -39,6 +39,9 @@ MAC = {
     "zdotdir": "",
     "disk_at": "/Users/ana",
     "disk_free_kib": str(40 * 10**6),
+    "developer": "there",
+    "developer_at": "/Library/Developer/CommandLineTools",
+    "homebrew_git_owner": "",
     "writable": "1",
     "groups": "staff everyone localaccounts admin",
     "sudo_asks": "1",
@@ -94,6 +97,7 @@ def test_what_the_script_says_is_typed() -> None:
     flags = {"env_present": True, "writable": True, "translated": False}
     mac = {**{key: MAC[key] for key in ("user", "homebrew_holds")}, **CONVERGED, "uid": 501, "sudo_asks": True}
     mac |= {"macos": "15.6.1", "cpu": "Apple M1"}
+    mac |= {key: MAC[key] for key in ("developer", "developer_at", "homebrew_git_owner")}
     mac |= {"groups": ("staff", "everyone", "localaccounts", "admin"), "homebrew_prefix": "/opt/homebrew"}
     mac |= {**dict.fromkeys(("tools", "conda_writable", "env_writable"), True), "shellenv": False}
     facts = parse(answer(**CONVERGED, env_present="1"))
@@ -118,6 +122,15 @@ def test_what_the_script_says_is_typed() -> None:
         # One KiB less than 8 GB.
         ({"disk_free_kib": "7812499"}, "8.0 GB free at /Users/ana", "8 GB"),
         ({"macos": "15"}, "'15'", "not a macOS version"),
+        ({"disk_free_kib": "1"}, "What macOS would purge by itself is not counted", "8 GB"),
+        ({"developer": "licence"}, "(/Library/Developer/CommandLineTools) is not accepted", "sudo xcodebuild -license"),
+        ({"developer": "gone", "tools": "1"}, "CommandLineTools, which is not there", "sudo xcode-select --switch"),
+        ({"developer": "incomplete", "tools": "1"}, "which has no git or no python3", "damaged, remove that folder"),
+        (
+            {"homebrew": "clone", "homebrew_owner": "ana", "homebrew_git_owner": "root"},
+            "/opt/homebrew/.git, owned by root",
+            "sudo chown -R ana /opt/homebrew/.git",
+        ),
         ({"writable": "0"}, "cannot be written to by ana", "env_prefix"),
         ({"groups": "staff everyone"}, "is not an administrator of this Mac (groups: staff, everyone)", "ansible_user"),
         ({"homebrew": "foreign", "homebrew_holds": "thesis"}, "not Homebrew's (thesis)", "Move them away"),
@@ -210,6 +223,7 @@ def test_an_unknown_framework_is_an_obstacle() -> None:
         answer().replace("end=1\n", ""),
         answer(disk_free_kib="lots"),
         answer(homebrew="maybe"),
+        answer(developer="maybe"),
         answer(tools="yes"),
         answer(end="0"),
         answer(writable="2"),
@@ -237,6 +251,7 @@ def test_the_script_answers_completely_on_this_machine(tmp_path: Path) -> None:
     assert facts.home == str(home)
     assert facts.prefix == f"{home}/.local/share/metal-lab/envs/ml-m1"
     assert facts.disk_at == str(home)
+    assert facts.disk_free_kib is not None
     assert facts.disk_free_kib > 0
     assert not facts.env_present
     assert list(home.iterdir()) == []
@@ -273,13 +288,14 @@ def test_the_script_sees_an_environment_that_is_there(tmp_path: Path) -> None:
 # dscl(1) with one user, id(1) of an administrator, sudo(8) -n where a password is needed. They answer nothing else.
 TOOLS = {
     "uname": "case $1 in -s) echo Darwin ;; -m) echo arm64 ;; -n) echo lab-07 ;; *) exit 64 ;; esac",
-    "sw_vers": '[ "$*" = -productVersion ] && echo 15.6.1',
+    "sw_vers": '[ "$SYSTEM_VERSION_COMPAT$LC_ALL$*" = 0C-productVersion ] && echo 15.6.1',
     "sysctl": "case $* in *proc_translated) echo 0 ;; '-in machdep.cpu.brand_string') echo Apple M1 ;; "
     "'-n kern.bootsessionuuid') echo 1F-2E ;; *) exit 64 ;; esac",
     "dscl": '[ "$*" = "/Search -read /Users/ana UserShell" ] && echo "UserShell: /bin/zsh"',
     "id": "case $1 in -un) echo ana ;; -u) echo 501 ;; -Gn) echo staff everyone admin ;; *) exit 64 ;; esac",
     "sudo": '[ "$*" = "-kn true" ] && echo "sudo: a password is required" >&2; exit 1',
     "git": 'echo "a window opens" >&2; exit 1',
+    "xcode-select": "exit 2",
 }
 
 
@@ -336,6 +352,48 @@ def test_the_script_tells_what_stands_in_homebrews_place(tmp_path: Path) -> None
     assert seen()[0] == "clone"
     (prefix / ".git" / "reftable").mkdir()
     assert seen()[0] == "brew"
+
+
+def test_the_script_tells_what_gits_and_pythons_stubs_lead_to_without_running_them(tmp_path: Path) -> None:
+    """Nothing but xcode-select before a folder with both was named: a stub would open a window."""
+    folder = tmp_path / "Developer"
+    seen: list[tuple[str, str]] = []
+    for make in ((), (), ("usr/bin/git",), ("usr/bin/python3",)):
+        if seen:
+            (folder / "usr" / "bin").mkdir(parents=True, exist_ok=True)
+        for name in make:
+            (folder / name).touch(mode=0o755)
+        tools = put_tools(tmp_path, **{"xcode-select": f'[ "$*" = -p ] && echo {folder}'})
+        arguments = (SCRIPT, tmp_path / "home", "ml-m1", "", str(tmp_path / "none"))
+        found = parse(by_shell(*arguments, path=f"{tools}:/usr/bin:/bin")).mac
+        assert found is not None
+        seen.append((found.developer, found.developer_at))
+    assert seen == [(one, str(folder)) for one in ("gone", "incomplete", "incomplete", "there")]
+    assert mac_script(tmp_path, tmp_path / "none").developer == "none"
+
+
+@pytest.mark.parametrize(
+    ("said", "free"),
+    [
+        (
+            "Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/disk3s5 482797652 9 40000000 1% /Data\n",
+            40000000,
+        ),
+        # The first column with spaces, the last with a percentage.
+        ("Filesystem 1024-blocks Used Available Capacity Mounted on\nmap auto_home 0 0 0 100% /home\n", 0),
+        ("Filesystem 1024-blocks Used Available Capacity Mounted on\n//e@x/My Share 9 8 7 6% /Volumes/5% off\n", 7),
+        ("Filesystem 1024-blocks Used Available Capacity Mounted on\nnone - - - - /net\n", None),
+        ("", None),
+    ],
+)
+def test_the_script_reads_whatever_df_says(tmp_path: Path, said: str, free: int | None) -> None:
+    text = f"printf '{said.replace('%', '%%')}'" if said else "echo 'df: /: Input/output error' >&2; exit 1"
+    tools = put_tools(tmp_path, df=text)
+    facts = parse(by_shell(SCRIPT, tmp_path / "home", "ml-m1", "", "/none", path=f"{tools}:/usr/bin:/bin"))
+    assert facts.disk_free_kib == free
+    told = preflight.notes(facts, PROFILE, ORDER)
+    assert any(one.startswith("df did not tell how much is free at ") for one in told) == (free is None)
+    assert any("GB free at" in one for one in judge(facts, PROFILE, [], ORDER)) == (free is not None and free < 10**6)
 
 
 @pytest.mark.parametrize(

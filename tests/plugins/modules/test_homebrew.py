@@ -1,5 +1,6 @@
 """Homebrew's clone and Brewfile: what is adopted, refused and taken up again."""
 
+import fcntl
 import getpass
 import os
 import shutil
@@ -36,7 +37,7 @@ def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(f"GIT_{name}_EMAIL", "a@localhost")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
     monkeypatch.setattr(homebrew_clone, "PAUSES_S", (0,))
-    for line in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "x"], ["tag", "6.0.18"]):
+    for line in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "x"], ["tag", "6.0.18"]):
         git(place, *line)
     return place
 
@@ -139,6 +140,171 @@ def test_a_users_own_hooks_do_not_run_in_the_clone(remote: Path, prefix: Path, t
     assert not (tmp_path / "ran").exists()
     settings = {name: git(prefix, "config", name) for name in ("fetch.prune", "core.symlinks", "core.autocrlf")}
     assert settings == {"fetch.prune": "true", "core.symlinks": "true", "core.autocrlf": "false"}
+
+
+def real_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Put a script before git; $real is the real one."""
+    (tmp_path / "tools").mkdir(exist_ok=True)
+    wrapper = tmp_path / "tools" / "git"
+    wrapper.write_text(f"#!/bin/sh\nreal={shutil.which('git')}\n{script}\n")
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/tools:{os.environ['PATH']}")
+
+
+def test_a_remote_without_the_tag_is_said_to_be_one(remote: Path, prefix: Path, tmp_path: Path) -> None:
+    """Also a shallow mirror that has it: of that git takes no tag, without a word."""
+    with pytest.raises(HomebrewError, match="No tag 8 came from"):
+        clone(prefix, str(remote), "8", commit(remote))
+    git(remote, "commit", "-q", "--allow-empty", "-m", "z")
+    git(remote, "tag", "7")
+    git(tmp_path, "clone", "-q", "--bare", "--depth=1", f"file://{remote}", "shallow")
+    with pytest.raises(HomebrewError, match="No tag 7 came from"):
+        clone(prefix, str(tmp_path / "shallow"), "7", commit(remote))
+
+
+@pytest.mark.parametrize("moment", range(1, 15))
+def test_killed_at_any_step_it_is_no_homebrew_yet_and_the_next_run_makes_it_one(
+    remote: Path, prefix: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    """The steps are git's commands; each leaves the locks that it may have held."""
+    sha, path = commit(remote), os.environ["PATH"]
+    locks = "config.lock index.lock shallow.lock packed-refs.lock HEAD.lock refs/heads/stable.lock"
+    leave = f'for one in {locks}; do [ ! -d .git/refs/heads ] || : >".git/$one"; done'
+    count = f'echo x >>{tmp_path}/count; [ "$(wc -l <{tmp_path}/count)" -lt {moment} ] || '
+    real_git(tmp_path, monkeypatch, f'{count}{{ cd "$2" && {leave}; kill -9 $$; }}\nexec "$real" "$@"')
+    with pytest.raises(HomebrewError):
+        clone(prefix, str(remote), "6.0.18", sha)
+    monkeypatch.setenv("PATH", path)
+    assert not look(prefix, str(remote), USER)
+    clone(prefix, str(remote), "6.0.18", sha)
+    assert look(prefix, str(remote), USER)
+    assert list((prefix / ".git").rglob("*.lock")) == []
+    assert git(prefix, "status", "--porcelain", "--untracked-files=no") == ""
+
+
+def test_these_are_all_steps(remote: Path, prefix: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sha = commit(remote)
+    real_git(tmp_path, monkeypatch, f'echo x >>{tmp_path}/count; exec "$real" "$@"')
+    clone(prefix, str(remote), "6.0.18", sha)
+    assert len((tmp_path / "count").read_text().split()) == 14
+
+
+def test_killed_among_the_files_with_brew_there_it_is_no_homebrew_yet(remote: Path, prefix: Path) -> None:
+    """git itself, by SIGKILL, after bin/brew was written; as it was recorded of a real clone."""
+    (remote / ".gitattributes").write_text("zz filter=stop\n")
+    (remote / "zz").touch()
+    git(remote, "add", "-A")
+    git(remote, "commit", "-qm", "y")
+    git(remote, "tag", "7")
+    settings = remote.parent / "gitconfig"
+    settings.write_text('[filter "stop"]\n smudge = "kill -9 $PPID"\n required = true\n')
+    with pytest.raises(HomebrewError, match="read-tree"):
+        clone(prefix, str(remote), "7", commit(remote))
+    assert (prefix / "bin" / "brew").exists()
+    assert (prefix / ".git" / "index.lock").exists()
+    assert not look(prefix, str(remote), USER)
+    settings.unlink()
+    clone(prefix, str(remote), "7", commit(remote))
+    assert look(prefix, str(remote), USER)
+    assert (prefix / "zz").exists()
+
+
+def test_a_full_disk_is_named_and_not_the_network(
+    remote: Path, prefix: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sha = commit(remote)
+    said = "error: unable to write file bin/brew: No space left on device"
+    real_git(tmp_path, monkeypatch, f'case $* in *read-tree*) echo "{said}" >&2; exit 128 ;; esac; exec "$real" "$@"')
+    with pytest.raises(HomebrewError, match="The disk is full: free some space") as caught:
+        clone(prefix, str(remote), "6.0.18", sha)
+    assert "network" not in str(caught.value)
+    assert not look(prefix, str(remote), USER)
+
+
+def test_who_still_works_in_the_prefix_is_waited_for(
+    remote: Path, prefix: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sha = commit(remote)
+    other = os.open(prefix, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    monkeypatch.setattr(homebrew_clone, "PATIENCE_S", 1)
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    with pytest.raises(HomebrewError, match="git still at work in"):
+        clone(prefix, str(remote), "6.0.18", sha)
+    assert (waited, list(prefix.iterdir())) == ([1], [])
+    monkeypatch.setattr(time, "sleep", lambda _: os.close(other))
+    clone(prefix, str(remote), "6.0.18", sha)
+    assert look(prefix, str(remote), USER)
+
+
+def test_the_clone_is_as_homebrews_installer_leaves_it(remote: Path, prefix: Path) -> None:
+    """Completions, manual and documentation are linked, what is in their place already stays; origin has a HEAD."""
+    for name in ("completions/bash/brew", "completions/zsh/_brew", "completions/fish/brew.fish", "manpages/brew.1"):
+        (remote / name).parent.mkdir(parents=True, exist_ok=True)
+        (remote / name).write_text(name)
+    (remote / "docs").mkdir()
+    (remote / "docs" / "FAQ.md").touch()
+    git(remote, "add", "-A")
+    git(remote, "commit", "-qm", "y")
+    git(remote, "tag", "7")
+    git(remote, "branch", "master", "6.0.18")
+    for folder in ("share/zsh/site-functions", "share/man/man1"):
+        (prefix / folder).mkdir(parents=True)
+    (prefix / "share/zsh/site-functions/_brew").symlink_to("/gone")
+    (prefix / "share/man/man1/brew.1").write_text("mine")
+    git(prefix, "init", "-q")
+    git(prefix, "config", "metal-lab.clone", "true")
+    clone(prefix, str(remote), "7", commit(remote))
+    links = {
+        "etc/bash_completion.d/brew": "../../completions/bash/brew",
+        "share/zsh/site-functions/_brew": "../../../completions/zsh/_brew",
+        "share/fish/vendor_completions.d/brew.fish": "../../../completions/fish/brew.fish",
+        "share/doc/homebrew": "../../docs",
+    }
+    assert {name: str((prefix / name).readlink()) for name in links} == links
+    assert (prefix / "share/man/man1/brew.1").read_text() == "mine"
+    assert git(prefix, "symbolic-ref", "refs/remotes/origin/HEAD") == "refs/remotes/origin/main"
+    assert git(prefix, "for-each-ref", "--format=%(refname)", "refs/remotes").split() == [
+        "refs/remotes/origin/HEAD",
+        "refs/remotes/origin/main",
+    ]
+
+
+def test_neither_a_template_nor_another_repository_of_the_users_reaches_the_clone(
+    remote: Path, prefix: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sha, other = commit(remote), tmp_path / "other"
+    git(tmp_path, "init", "-q", "other")
+    hook = tmp_path / "template" / "hooks" / "post-checkout"
+    hook.parent.mkdir(parents=True)
+    hook.write_text("#!/bin/sh\n")
+    attributes = tmp_path / "attributes"
+    attributes.write_text("* text eol=crlf\n")
+    (remote.parent / "gitconfig").write_text(
+        f"[init]\n templateDir = {tmp_path}/template\n[core]\n attributesFile = {attributes}\n"
+    )
+    for name, value in (("GIT_DIR", other / ".git"), ("GIT_WORK_TREE", other), ("GIT_INDEX_FILE", tmp_path / "index")):
+        monkeypatch.setenv(name, str(value))
+    clone(prefix, str(remote), "6.0.18", sha)
+    assert look(prefix, str(remote), USER)
+    assert not (prefix / ".git" / "hooks").exists()
+    assert not (tmp_path / "index").exists()
+    assert sorted(path.name for path in other.iterdir()) == [".git"]
+    assert (prefix / "bin" / "brew").read_bytes() == b"#!/bin/sh\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
+def test_a_repository_that_sudo_left_to_root_is_named_with_the_command_that_gives_it_back(
+    remote: Path, prefix: Path
+) -> None:
+    clone(prefix, str(remote), "6.0.18", commit(remote))
+    os.chown(prefix / ".git", 4711, -1)
+    with pytest.raises(HomebrewError, match=rf"\.git, owned by 4711, .* sudo chown -R {USER} {prefix}/\.git$"):
+        look(prefix, str(remote), USER)
+    os.chown(prefix, 4711, -1)
+    with pytest.raises(HomebrewError, match="Set homebrew_user to 4711"):
+        look(prefix, str(remote), USER)
 
 
 def test_a_network_that_stumbles_is_asked_again(
@@ -407,19 +573,20 @@ def test_what_brew_does_not_install_though_it_is_content_is_told(brew: Brew, mon
 
 
 @pytest.mark.parametrize(
-    ("does", "came", "said"),
+    ("does", "came", "said", "of"),
     [
-        (("htop",), ["Cellar/htop/1.0"], "not there: café. Installed before that: Cellar/htop/1.0."),
-        ((), [], "not there: htop, café. It installed nothing."),
+        (("htop",), ["Cellar/htop/1.0"], "not there: café. Installed all the same: Cellar/htop/1.0.", ""),
+        ((), [], "not there: htop, café. It installed nothing.", " of café"),
         (
             ("htop", "cask:café"),
             ["Caskroom/café/1.0", "Cellar/htop/1.0"],
-            "though all that was asked for is there. Installed before that: Caskroom/café/1.0, Cellar/htop/1.0.",
+            "though all that was asked for is there. Installed all the same: Caskroom/café/1.0, Cellar/htop/1.0.",
+            "",
         ),
     ],
 )
 def test_what_brew_cannot_install_fails_with_what_it_said(
-    brew: Brew, does: tuple[str, ...], came: list[str], said: str
+    brew: Brew, does: tuple[str, ...], came: list[str], said: str, of: str
 ) -> None:
     brew.run()
     brew.answer("check", 1, "")
@@ -427,8 +594,17 @@ def test_what_brew_cannot_install_fails_with_what_it_said(
     failed = brew.run()
     assert (failed["failed"], failed["changed"], failed["installed"]) == (True, bool(came), came)
     assert failed["msg"].startswith(f"`brew bundle install` ended with exit code 3, {said} Mend or remove what cannot")
-    assert failed["msg"].endswith(f"brew said:\n{WORDS}\non stderr")
+    assert failed["msg"].endswith(f"brew said{of}:\n{WORDS}\non stderr")
     assert brew.run(taps=["o/t"])["changed"] is True
+
+
+def test_a_formula_of_a_tap_that_nobody_trusts_is_told_to_be_one(brew: Brew) -> None:
+    brew.answer("check", 1, "")
+    brew.answer("install", 1, "", "Error: Refusing to load formula o/t/x from untrusted tap o/t.")
+    wanted: dict[str, Any] = {"formulae": ["o/t/x"], "casks": []}
+    said = "homebrew_taps does not have o/t: brew takes nothing of a tap that nobody trusts. Mend or remove"
+    assert said in brew.run(**wanted)["msg"]
+    assert "that nobody trusts" not in brew.run(taps=["o/t"], **wanted)["msg"]
 
 
 def test_check_mode_says_what_would_be_installed_and_writes_nothing(brew: Brew) -> None:

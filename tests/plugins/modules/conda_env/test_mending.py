@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.metal_lab.macs.plugins.module_utils import lab_record
 from ansible_collections.metal_lab.macs.plugins.modules import environment_absent
 
 from tests.helpers import conda_transcripts
@@ -207,6 +208,47 @@ def test_an_environment_that_a_user_made_after_a_killed_creation_is_theirs(lab: 
     assert lab.run()["commands"] == []
     assert "htop" in lab.installed()
     assert not lab.prefix.with_name(".ml-m1.being-made").exists()
+
+
+@pytest.mark.parametrize("place", ["fetching", "linking", "post-link"])
+def test_uninstalled_after_a_killed_creation_nothing_of_it_stays(lab: Lab, place: str) -> None:
+    """As recorded of conda's own death: what it left behind, in create-sigkill-*, has no history."""
+    before = lab.tree()
+    killed(lab, place)
+    half = lab.tree()
+    assert (lab.remove(check=True)["changed"], lab.tree()) == (True, half)
+    assert lab.remove()["changed"]
+    left = {path: text for path, text in lab.tree().items() if "/.conda/" not in path and "/pkgs/" not in path}
+    assert left == before
+    assert not lab.prefix.exists()
+    assert not lab_record.data_folder().exists()
+    assert not lab.remove()["changed"]
+
+
+@pytest.mark.parametrize("created", [True, False], ids=["ours", "adopted"])
+def test_uninstalled_in_the_middle_of_a_new_one_the_former_environment_is_what_it_was(lab: Lab, created: bool) -> None:
+    if created:
+        lab.run(python="3.12")
+    else:
+        lab.conda("create", "python=3.12", "pip")
+        lab.run(python="3.12")
+    former = lab.environment_tree()
+    killed(lab, "linking", recreate=True)
+    assert lab.remove()["changed"]
+    assert lab.environment_tree() == ({} if created else former)
+    assert [path.name for path in lab.prefix.parent.iterdir()] == ([] if created else ["ml-m1"])
+
+
+@pytest.mark.parametrize("run", [False, True], ids=["at once", "after a run"])
+def test_uninstalling_leaves_what_a_user_made_after_a_killed_creation(lab: Lab, run: bool) -> None:
+    killed(lab, "linking")
+    lab.conda("create", "python=3.11", "pip", "htop")
+    theirs = lab.environment_tree()
+    if run:
+        assert "failed" not in lab.run()
+    assert lab.remove()["changed"]
+    assert lab.environment_tree() == theirs
+    assert not lab_record.being_made(lab.prefix).exists()
 
 
 def test_nothing_goes_along_that_was_not_named(lab: Lab) -> None:
