@@ -97,9 +97,9 @@ def read_embedded(image: Image) -> list[Metallib]:
     """
     found: list[Metallib] = []
     start, end = image.slice.offset, image.slice.offset + image.slice.size
-    with image.file.open("rb") as stream:
+    with image.file.open("rb") as stream, image.file.open("rb") as other:
         after = 0
-        for place in list(_places(stream, start, end)):
+        for place in _places(other, start, end):
             if place < after:
                 continue  # what looks like one inside another
             if len(found) == _MAX_EMBEDDED:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from . import macho, metallib
 from .findings import Finding
+from .limits import reading
 from .linkedit import Tables
 from .macho import Image, MalformedError, NoArm64Error
 from .metallib import Metallib
@@ -23,7 +24,7 @@ SITE = "/env/lib/python/site-packages"
 PREFIX = "/env"
 _MAX_LINKS = 32  # macOS: MAXSYMLINKS, <sys/param.h>
 _SNIFF = 8
-_IMPORT = re.compile(rb"^\s*(?:import|from)\s+([A-Za-z_]\w*)", re.MULTILINE)
+_IMPORT = re.compile(rb"^[ \t]*+(?:import|from)[ \t]++([A-Za-z_]\w*)", re.MULTILINE)
 
 
 class OutsideError(Exception):
@@ -233,7 +234,8 @@ def _look_into(file: Path, path: str) -> Look:
     if not macho.is_macho(head):
         return Look()
     try:
-        image = macho.read(file, path)
+        with reading(path):
+            image = macho.read(file, path)
     except NoArm64Error as error:
         why = f"it has no arm64 slice, only {error}"
         return Look(refused=why, findings=(Finding("no-arm64", path, f"It has no arm64 slice, only {error}."),))
@@ -247,7 +249,8 @@ def _look_into(file: Path, path: str) -> Look:
 
 def _look_into_metallib(path: str, read: Callable[[], list[Metallib]]) -> Look:
     try:
-        return Look(metallibs=tuple(read()))
+        with reading(path):
+            return Look(metallibs=tuple(read()))
     except metallib.OtherFormError:
         return Look(assumption=f"The GPU that {path} has compiled code for is the Mac's.")
     except metallib.OtherPlatformError as error:

@@ -517,9 +517,8 @@ def test_hashes_are_compared_unless_told_otherwise(site: Path, hashes: bool) -> 
     install(site, "one", files=("one.py",))
     (site / "one.py").write_text("x = 2\n")
     said: list[str] = []
-    report = check_folder(
-        site, Target("3.11", (14, 4, 0), pjrt_compatibility=False), "test", said.append, hashes=hashes
-    )
+    target = Target("3.11", (14, 4, 0), pjrt_compatibility=False)
+    report = check_folder(said.append, site, target, "test", hashes)
     assert ([one.id for one in report.findings], report.choices[0].counts.hashed) == (
         (["record:one"], 3) if hashes else ([], 0)
     )
