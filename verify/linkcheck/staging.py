@@ -4,10 +4,13 @@ uv checks the hashes, takes wheels from its cache and links them into place, so 
 """
 
 import os
+import resource
+import signal
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -24,10 +27,14 @@ from uv import find_uv_bin
 from ..errors import UserError
 from ..macos import show_version
 from ..profile.model import Platform, Profile
+from . import macho
 from .packages import Target
 
 if TYPE_CHECKING:
     from packaging.markers import Environment
+
+_SECONDS = 600
+"""Of the processor's time, for laying down one choice of packages; that of profile ml-m1 takes 30, with downloads."""
 
 
 def lay_down_lock(profile: Profile, platform: Platform, folder: Path, macos: str) -> None:
@@ -133,6 +140,25 @@ def _install(python: str, platform: Platform, folder: Path, arguments: list[str]
 
 
 def _run(arguments: list[str], environment: dict[str, str], what: str) -> None:
-    done = subprocess.run([find_uv_bin(), *arguments], env=environment, capture_output=True, text=True, check=False)
+    command = [find_uv_bin(), *arguments]
+    with _limited(resource.RLIMIT_FSIZE, macho.MAX_FILE), _limited(resource.RLIMIT_CPU, _SECONDS):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode in (-signal.SIGXFSZ, -signal.SIGXCPU):
+        raise UserError(
+            f"uv could not {what}: a wheel has a file of more than {macho.MAX_FILE} bytes, or it takes more than "
+            f"{_SECONDS} seconds of the processor to unpack them."
+        )
     if done.returncode != 0:
         raise UserError(f"uv could not {what}:\n{done.stderr.strip()}")
+
+
+@contextmanager
+def _limited(which: int, most: int) -> Iterator[None]:
+    """Have what is started meanwhile get a limit: of this process itself, and of what it starts."""
+    soft, hard = resource.getrlimit(which)
+    others = [one for one in (soft, hard) if one != resource.RLIM_INFINITY]
+    resource.setrlimit(which, (min([most, *others]), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(which, (soft, hard))

@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import stat
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -111,6 +112,7 @@ class Tree:
                 place = f"{folder}/{name}"
                 tree._add(place, place[top:])
         tree._check_links()
+        tree._check_names()
         return tree
 
     def _add(self, file: str, path: str) -> None:
@@ -176,6 +178,22 @@ class Tree:
             except OutsideError:
                 self.findings.append(Finding("leaves-folder", path, f"A link to {target}, outside the environment."))
 
+    def _check_names(self) -> None:
+        """A Mac's file system takes no notice of case, nor of how an accent is written, unless it is told to."""
+        names: dict[str, list[str]] = {}
+        for path in (*self.files, *self.links):
+            names.setdefault(path if path.islower() and path.isascii() else _folded(path), []).append(path)
+        for paths in names.values():
+            if len(paths) > 1:
+                self.findings.append(
+                    Finding(
+                        "same-name",
+                        paths[0],
+                        f"{len(paths)} files have a name that a Mac takes for one: the one installed last wins.",
+                        details=tuple(paths),
+                    )
+                )
+
     def resolve(self, path: str) -> str | None:
         """Follow an absolute path of the imagined environment, links and `..` included, as the file system would.
 
@@ -224,6 +242,10 @@ class Tree:
     def _below(self, parts: list[str]) -> str | None:
         site = SITE.split("/")[1:]
         return "/".join(parts[len(site) :]) if parts[: len(site)] == site else None
+
+
+def _folded(path: str) -> str:
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", path).casefold())
 
 
 def _look_into(file: Path, path: str) -> Look:

@@ -11,6 +11,7 @@ import resource
 import signal
 import struct
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import pytest
 from rich.console import Console
 
 from verify.errors import UserError
-from verify.linkcheck import command, dyld, limits, linkedit, macho, report, sarif
+from verify.linkcheck import command, dyld, limits, linkedit, macho, report, sarif, staging
 from verify.linkcheck.findings import plain_line
 from verify.linkcheck.report import Report
 
@@ -427,6 +428,67 @@ def test_numpy_of_thousands_of_digits(site: Path, bounded: Bounded) -> None:
     info = metadata(site, "numpy")
     (info / "METADATA").write_text(f"Name: numpy\nVersion: {'9' * 5000}\n")
     assert [one.kind for one in bounded().findings] == ["record"]
+
+
+def test_names_that_overlap(site: Path, bounded: Bounded) -> None:
+    """On a Mac: written in other letters, or with the accent apart."""
+    for name in ("One.py", "one.py", "caf\u00e9.py", "cafe\u0301.py", "two.py", "cafe.py"):
+        (site / name).write_text("")
+    (site / "TWO.py").symlink_to("two.py")
+    same = {one.details for one in bounded().findings if one.kind == "same-name"}
+    assert same == {("One.py", "one.py"), ("cafe\u0301.py", "caf\u00e9.py"), ("two.py", "TWO.py")}
+
+
+def wheel(folder: Path, files: dict[str, bytes], name: str = "bomb") -> Path:
+    info = f"{name}-1.0.dist-info"
+    tag = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    files = {**files, f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n".encode()}
+    files |= {f"{info}/WHEEL": tag.encode(), f"{info}/RECORD": "".join(f"{one},,\n" for one in files).encode()}
+    path = folder / f"{name}-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for one, content in files.items():
+            archive.writestr(one, content)
+    return path
+
+
+@pytest.fixture
+def lay_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Has uv lay a wheel down."""
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    monkeypatch.setenv("UV_OFFLINE", "1")
+
+    def lay(path: Path) -> None:
+        (tmp_path / "requirements.txt").write_text(f"{path.as_uri()}\n")
+        staging.lay_down_file(tmp_path / "requirements.txt", TARGET, tmp_path / "laid")
+
+    return lay
+
+
+def test_a_wheel_that_unpacks_to_more_than_it_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lay_down: Callable[[Path], None]
+) -> None:
+    monkeypatch.setattr(macho, "MAX_FILE", 1 << 20)
+    lay_down(wheel(tmp_path, {"a.bin": bytes(1 << 20)}, "good"))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE), resource.getrlimit(resource.RLIMIT_CPU)
+    with pytest.raises(UserError, match="a wheel has a file of more than 1048576 bytes"):
+        lay_down(wheel(tmp_path, {"a.bin": bytes((1 << 20) + 1)}))
+    assert (resource.getrlimit(resource.RLIMIT_FSIZE), resource.getrlimit(resource.RLIMIT_CPU)) == before
+
+
+def test_a_wheel_whose_entries_are_one_place(tmp_path: Path, lay_down: Callable[[Path], None]) -> None:
+    """A central directory in which a hundred names lead to one entry."""
+    path = wheel(tmp_path, {"k0000": bytes(1 << 20)})
+    data = path.read_bytes()
+    end = data.rindex(b"PK\5\6")
+    number, size, start = struct.unpack_from("<HII", data, end + 10)
+    directory = data[start:end]
+    first = directory[: 46 + sum(struct.unpack_from("<3H", directory, 28))]
+    directory += b"".join(first.replace(b"k0000", b"k%04d" % more) for more in range(1, 101))
+    tail = struct.pack("<HHIIH", number + 100, number + 100, len(directory), start, 0)
+    path.write_bytes(data[:start] + directory + data[end : end + 8] + tail)
+    assert size < len(directory)
+    with pytest.raises(UserError, match="uv could not lay the packages down"):
+        lay_down(path)
 
 
 def test_links_in_circles(site: Path, bounded: Bounded) -> None:
