@@ -720,6 +720,40 @@ def test_compat_looks_at_neither_hashes_nor_what_does_not_concern_it(
     assert "| 1 | 1 | no | yes | one 1.0 is a wheel for py2-none-any" in capsys.readouterr().out
 
 
+def test_compat_says_where_there_are_two_runtimes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That the packages load is true all the same."""
+
+    def fill(folder: Path) -> None:
+        for name in ("one", "two"):
+            write(folder / name / "libomp.dylib", exports=("___kmpc_fork_call",))
+            install(folder, name, files=(f"{name}/libomp.dylib",))
+
+    use(monkeypatch, fill)
+    assert compat.main(["--package", "one=1", "--package", "two=1"]) == 0
+    assert "| 1 | 1 | yes | yes | duplicate-runtime:openmp: 2 copies, if what loads" in capsys.readouterr().out
+
+
+def test_compat_renews_one_section(
+    monkeypatch: pytest.MonkeyPatch, good: Callable[[Path], None], tmp_path: Path
+) -> None:
+    """Others stay, in the order of matrices.yml; those that are there no more go."""
+    use(monkeypatch, good)
+    (tmp_path / "matrices.yml").write_text(yaml.safe_dump(MATRICES, sort_keys=False))
+    for name, value in (("MATRICES", "matrices.yml"), ("DOCUMENT", "page.md")):
+        monkeypatch.setattr(compat, name, tmp_path / value)
+    monkeypatch.setattr(compat, "ROOT", tmp_path)
+    (tmp_path / "page.md").write_text("# Old\n\n## Gone\n\nx\n\n## Two\n\nkept\n\n")
+    assert compat.main(["--matrix", "One"]) == 0
+    text = (tmp_path / "page.md").read_text()
+    assert text.startswith("# Which versions load together\n")
+    assert text.endswith("- one 2: works (#1): the check agrees.\n\n## Two\n\nkept\n")
+    assert "## Gone" not in text
+    with pytest.raises(UserError, match=r"matrices\.yml has no matrix 'Three'\. It has: One, Two\."):
+        compat.main(["--matrix", "Three"])
+
+
 def row(*findings: Finding, notes: tuple[str, ...] = ()) -> document.Row:
     return document.Row({"a": "1|2"}, True, findings, notes)
 
