@@ -95,7 +95,7 @@ class Check:
         self._follow()
         self._check_plugins(opened)
         self._add(runtimes.check(self.tree, self.symbols, self._loaders, self._owners))
-        self._add(numpy_abi.check(self.tree, self.symbols, found, self._owners))
+        self._add(numpy_abi.check(self.tree, self.symbols, found, self._owners, self.target))
         self._conclude(len(found))
         everywhere = self._shown(self.points)
         self.result.findings = [

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
 from rich.console import Console
 
 from .. import macos
@@ -64,6 +65,16 @@ def main(arguments: list[str]) -> int:
         metavar="VERSION,…",
         help="of --requirements and --environment (default: 14 and each newer one)",
     )
+    parser.add_argument(
+        "--extra", action="append", default=[], metavar="NAME", help="of a uv.lock's project, with its packages"
+    )
+    parser.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a package of --requirements that has no wheel, and is not to be looked at",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there as well")
     parser.add_argument("--sarif", type=Path, metavar="FILE", help="write it as SARIF, which code hosts show")
     parser.add_argument("--fresh", action="store_true", help="check even if nothing has changed since the last time")
@@ -73,13 +84,13 @@ def main(arguments: list[str]) -> int:
         releases = options.macos or macos.served(_OLDEST)
         target = Target(python, releases[0], os.environ.get("ENABLE_PJRT_COMPATIBILITY") in ("1", "true"))
         if options.requirements:
-            report = check_requirements(options.requirements, target, releases, say)
+            report = check_requirements(options.requirements, target, releases, say, options.extra, options.without)
         else:
             report = check_environment(options.environment, target, releases, say)
         subject = options.requirements
     else:
-        if options.python or options.macos:
-            parser.error("a profile has its own Python and macOS")
+        if options.python or options.macos or options.extra or options.without:
+            parser.error("a profile has its own Python, macOS and packages")
         loaded = profiles.load(options.profile)
         report = check_profile(loaded, say, fresh=options.fresh)
         subject = loaded.lock_path(PLATFORM)
@@ -206,8 +217,23 @@ def _differing(tree: Tree, first: Tree) -> tuple[str, ...]:
     )
 
 
-def check_requirements(file: Path, target: Target, releases: Iterable[Version], progress: Progress) -> Report:
+def check_requirements(
+    file: Path,
+    target: Target,
+    releases: Iterable[Version],
+    progress: Progress,
+    extras: Iterable[str] = (),
+    without: Iterable[str] = (),
+) -> Report:
     """Check the packages of a requirements file or a lock, as each macOS takes them.
+
+    Args:
+        file: requirements for pip, a pylock.toml, or a uv.lock.
+        target: what the packages are meant for; of its macOS `releases` take the place.
+        releases: in order.
+        progress: is told what is done.
+        extras: of a uv.lock's project.
+        without: names of packages that are left out, with what they alone need.
 
     Raises:
         UserError: it cannot be read, or the packages cannot be had as wheels.
@@ -217,12 +243,14 @@ def check_requirements(file: Path, target: Target, releases: Iterable[Version], 
         raise UserError(f"There is no file {file}.")
     _cache_folder().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="tree-", dir=_cache_folder()) as folder:
+        left_out: dict[str, str] = {}
+        unwanted: dict[str, str] = {canonicalize_name(name): f"{name} is left out, as asked" for name in without}
 
         def lay_down(one: Target, place: Path) -> None:
-            staging.lay_down_file(file.resolve(), one, place)
+            left_out.update(staging.lay_down_file(file.resolve(), one, place, extras, unwanted))
 
         places = _lay_down(lay_down, target, releases, Path(folder), progress)
-        report = _with_peak(limits.run(check_laid, progress, places, file.name))
+        report = _with_peak(limits.run(check_laid, progress, places, file.name)).without(left_out)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     return replace(report, lock_sha256=digest, seconds=time.monotonic() - started)
 

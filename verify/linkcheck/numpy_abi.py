@@ -18,10 +18,11 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from packaging.version import Version
 
+from . import packages
 from .findings import Finding
 from .limits import reading
 from .macho import Image, MalformedError
-from .packages import Package
+from .packages import Package, Target
 from .symbols import Symbols
 from .tree import Tree
 
@@ -32,16 +33,19 @@ _TABLE = "_PyCapsule_GetPointer"
 _FIRST_NEW = 2
 
 
-def check(tree: Tree, symbols: Symbols, packages: Iterable[Package], owners: Mapping[str, str]) -> Iterator[Finding]:
+def check(
+    tree: Tree, symbols: Symbols, installed: Iterable[Package], owners: Mapping[str, str], target: Target
+) -> Iterator[Finding]:
     """Packages with extensions compiled against NumPy 1.x, where NumPy 2 or newer is installed.
 
     Args:
         tree: the environment's files.
         symbols: knows what they import.
-        packages: the installed ones.
+        installed: the packages.
         owners: package name by path.
+        target: what they are meant for.
     """
-    by_name = {package.name: package for package in packages}
+    by_name = {package.name: package for package in installed}
     numpy = by_name.get("numpy")
     if numpy is None or not _is_new(numpy.version):
         return
@@ -55,7 +59,7 @@ def check(tree: Tree, symbols: Symbols, packages: Iterable[Package], owners: Map
             "numpy-abi",
             owner,
             f"{len(paths)} file(s) are compiled against NumPy 1.x, and numpy {numpy.version} refuses those when they "
-            f"are imported.{_said(by_name.get(owner))}",
+            f"are imported.{_said(by_name.get(owner), target)}",
             details=tuple(sorted(paths)),
         )
 
@@ -83,10 +87,11 @@ def is_for_numpy_1(image: Image) -> bool:
         return any(data.find(one, start, end) >= 0 for one in _ASKS) and data.find(_KNOWS_NEW_NAME, start, end) < 0
 
 
-def _said(package: Package | None) -> str:
+def _said(package: Package | None, target: Target) -> str:
     """What a package itself says of NumPy."""
     if package is None:
         return ""
-    said = [str(one.specifier) or "any version" for one in package.requires if one.name.lower() == "numpy"]
+    own = [one for one in package.requires if one.name.lower() == "numpy" and packages.applies(one, target)]
+    said = [str(one.specifier) or "any version" for one in own]
     declared = " or ".join(dict.fromkeys(said)) or "nothing of NumPy"
     return f" {package.name} {package.version} declares {declared}."

@@ -324,7 +324,7 @@ def check_requirements(packages: Iterable[Package], target: Target) -> Iterator[
     installed = {package.name: package for package in packages}
     for package in installed.values():
         for requirement in package.requires:
-            if requirement.marker is not None and not _applies(requirement, target):
+            if not applies(requirement, target):
                 continue
             name = canonicalize_name(requirement.name)
             found = installed.get(name)
@@ -342,10 +342,10 @@ def check_requirements(packages: Iterable[Package], target: Target) -> Iterator[
                 )
 
 
-def _applies(requirement: Requirement, target: Target) -> bool:
-    assert requirement.marker is not None
+def applies(requirement: Requirement, target: Target) -> bool:
+    """Whether a requirement is one on a target, by its marker."""
     try:
-        return requirement.marker.evaluate(dict(target.markers))
+        return requirement.marker is None or requirement.marker.evaluate(dict(target.markers))
     except (UndefinedEnvironmentName, UndefinedComparison):
         return False
 

@@ -25,7 +25,7 @@ EDGES = (0, 1, 3, 4, 7, 8, 87, 88, 89, 255, 256, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFF
 HEADER = 88
 
 
-def numbers(data: bytes) -> Iterator[tuple[int, str]]:
+def numbers(data: bytes | bytearray) -> Iterator[tuple[int, str]]:
     """The numbers of a Metal library: where each stands, and its form."""
     yield from ((at, "<H") for at in (4, 6, 8, 12, 14))
     yield from ((at, "<B") for at in (10, 11))
