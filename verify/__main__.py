@@ -4,6 +4,7 @@ import importlib
 import sys
 import traceback
 
+from .documents import plain
 from .errors import UserError
 
 COMMANDS = {
@@ -29,7 +30,7 @@ def main(arguments: list[str]) -> int:
         module = importlib.import_module(COMMANDS[name])
         code: int = module.main(rest)
     except UserError as error:
-        print(f"verify: {error}", file=sys.stderr)
+        print(f"verify: {plain(str(error))}", file=sys.stderr)  # which may quote what a tool or a file says
         return COULD_NOT_RUN
     except Exception:
         # By itself Python ends with 1, which says that a machine is unhealthy.

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from ..macos import Version, show_version
-from . import macho, metallib, packages, pjrt, plugins, runtimes
+from . import macho, metallib, numpy_abi, packages, pjrt, plugins, runtimes
 from .dyld import Process
 from .findings import SHOWN, Finding, Result
+from .limits import reading
 from .macho import Image, MalformedError
 from .packages import Package, Target
 from .plugins import Plugin
@@ -93,7 +94,8 @@ class Check:
         self._roots = self._find_roots(opened)
         self._follow()
         self._check_plugins(opened)
-        self._add(runtimes.check(self.tree, self.symbols, self._loaders))
+        self._add(runtimes.check(self.tree, self.symbols, self._loaders, self._owners))
+        self._add(numpy_abi.check(self.tree, self.symbols, found, self._owners, self.target))
         self._conclude(len(found))
         everywhere = self._shown(self.points)
         self.result.findings = [
@@ -179,7 +181,8 @@ class Check:
 
     def _is_module(self, image: Image, module: str) -> bool:
         try:
-            return self.symbols.tables.exports(image).find(f"_PyInit_{module.rpartition('.')[2]}") is not None
+            with reading(image.path):
+                return self.symbols.tables.exports(image).find(f"_PyInit_{module.rpartition('.')[2]}") is not None
         except MalformedError as error:
             self._damage(image, error)
             return False
@@ -191,10 +194,15 @@ class Check:
             process = Process(self.tree, self.system)
             if root.image.filetype == macho.EXECUTE:
                 process.executable = f"{SITE}/{root.image.path}"
-            if root.plugin is not None:
-                self._open_plugin(process, root.plugin)
-            else:
-                process.open(root.image)
+            try:
+                with reading(root.image.path):
+                    if root.plugin is not None:
+                        self._open_plugin(process, root.plugin)
+                    else:
+                        process.open(root.image)
+            except MalformedError as error:
+                self._damage(root.image, error)
+                process = Process(self.tree, self.system)
             self._processes[root.image.path] = process
         return process
 
@@ -212,17 +220,29 @@ class Check:
             waiting.sort(key=lambda root: not root.is_module)
             for root in [*waiting, *waiting]:  # the second time with what the first has brought
                 if root.image.filetype != macho.EXECUTE and root.image.path not in process.loaded:
-                    attempt = process.copy()
-                    attempt.open(root.image)
-                    if not self._problems(root, attempt):
+                    attempt = self._opened(root.image, process)
+                    if attempt is not None and not self._problems(root, attempt):
                         process = attempt
             self._before[names] = process
         return self._before[names]
+
+    def _opened(self, image: Image, process: Process) -> Process | None:
+        """A copy of a process in which an image is loaded; None where that takes too long."""
+        attempt = process.copy()
+        try:
+            with reading(image.path):
+                attempt.open(image)
+        except MalformedError as error:
+            self._damage(image, error)
+            return None
+        return attempt
 
     def _follow(self) -> None:
         for root in self._roots:
             self.result.counts.processes += 1
             process = self._alone(root)
+            if not process.loaded:
+                continue  # it is damaged
             if root.plugin is None and self._problems(root, process):
                 process = self._with_others(root, process)
             self._record(root, process)
@@ -240,9 +260,7 @@ class Check:
         choices = [(package.name,), *((other, package.name) for other in others), (*others, package.name)]
         best, fewest = alone, self._problems(root, alone)
         for names in dict.fromkeys(choices):
-            process = self._imported(names).copy()
-            if root.image.path not in process.outcomes:
-                process.open(root.image)
+            process = self._opened(root.image, self._imported(names)) or alone
             problems = self._problems(root, process)
             if problems < fewest:
                 best, fewest = process, problems
@@ -267,7 +285,8 @@ class Check:
         if image.path in self._damaged:
             return {}
         try:
-            return self.symbols.lost(process, image)
+            with reading(image.path):
+                return self.symbols.lost(process, image)
         except MalformedError as error:
             self._damage(image, error)
             return {}
@@ -276,7 +295,8 @@ class Check:
         if image.path in self._damaged:
             return []
         try:
-            return self.symbols.check(process, image)
+            with reading(image.path):
+                return self.symbols.check(process, image)
         except MalformedError as error:
             self._damage(image, error)
             return []
@@ -295,12 +315,16 @@ class Check:
             )
 
     def _record(self, root: Root, process: Process) -> None:
+        way = process.chains(root.image)
         for image in process.reached(root.image):
-            chain = [root.how, *process.chain(root.image, image.path)]
+            missing = self._missing(process, image)
+            if not missing and all(one.where != "missing" for one in process.outcomes[image.path]):
+                continue
+            chain = [root.how, *way(image.path)]
             for dependency, outcome in zip(image.dependencies, process.outcomes[image.path], strict=True):
                 if outcome.where == "missing" and not dependency.weak:
                     self._record_library(process, image, dependency.name, chain, outcome.tried)
-            for one in self._missing(process, image):
+            for one in missing:
                 ways = self._failures.symbols.setdefault((one.image, one.provider), {})
                 if one.symbol not in ways or len(chain) < len(ways[one.symbol]):
                     ways[one.symbol] = chain
@@ -323,7 +347,8 @@ class Check:
     def _check_plugins(self, opened: list[Plugin]) -> None:
         for plugin in opened:
             try:
-                self._add(plugins.check_entry([plugin], self.symbols))
+                with reading(plugin.image.path):
+                    self._add(plugins.check_entry([plugin], self.symbols))
             except MalformedError as error:
                 self._damage(plugin.image, error)
         checked = pjrt.check(self.tree, opened, self.symbols, compatibility=self.target.pjrt_compatibility)

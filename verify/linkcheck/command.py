@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
 from rich.console import Console
 
 from .. import macos
@@ -27,9 +28,9 @@ from ..macos import Version
 from ..profile import model as profiles
 from ..profile.model import Profile
 from ..profile.names import DEFAULT
-from . import sarif, staging
+from . import limits, sarif, staging
 from .check import Check, Progress
-from .findings import accept
+from .findings import accept, plain_finding, plain_line
 from .packages import Target
 from .report import Choice, Report, merge, show, write_json
 from .tree import Known, Tree
@@ -64,6 +65,16 @@ def main(arguments: list[str]) -> int:
         metavar="VERSION,…",
         help="of --requirements and --environment (default: 14 and each newer one)",
     )
+    parser.add_argument(
+        "--extra", action="append", default=[], metavar="NAME", help="of a uv.lock's project, with its packages"
+    )
+    parser.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a package of --requirements that has no wheel, and is not to be looked at",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there as well")
     parser.add_argument("--sarif", type=Path, metavar="FILE", help="write it as SARIF, which code hosts show")
     parser.add_argument("--fresh", action="store_true", help="check even if nothing has changed since the last time")
@@ -73,13 +84,13 @@ def main(arguments: list[str]) -> int:
         releases = options.macos or macos.served(_OLDEST)
         target = Target(python, releases[0], os.environ.get("ENABLE_PJRT_COMPATIBILITY") in ("1", "true"))
         if options.requirements:
-            report = check_requirements(options.requirements, target, releases, say)
+            report = check_requirements(options.requirements, target, releases, say, options.extra, options.without)
         else:
             report = check_environment(options.environment, target, releases, say)
         subject = options.requirements
     else:
-        if options.python or options.macos:
-            parser.error("a profile has its own Python and macOS")
+        if options.python or options.macos or options.extra or options.without:
+            parser.error("a profile has its own Python, macOS and packages")
         loaded = profiles.load(options.profile)
         report = check_profile(loaded, say, fresh=options.fresh)
         subject = loaded.lock_path(PLATFORM)
@@ -129,8 +140,8 @@ def check_profile(loaded: Profile, progress: Progress, *, fresh: bool = False) -
             def lay_down(one: Target, place: Path) -> None:
                 staging.lay_down_lock(loaded, platform, place, macos.show_version(one.floor))
 
-            choices = _lay_down(lay_down, target, macos.served(target.floor), Path(folder), progress)
-            report = merge([_check(choice, loaded.name, progress) for choice in choices])
+            places = _lay_down(lay_down, target, macos.served(target.floor), Path(folder), progress)
+            report = _with_peak(limits.run(check_laid, progress, places, loaded.name))
         report = replace(report, lock_sha256=digest, seconds=time.monotonic() - started)
         _keep(report, kept)
     else:
@@ -154,8 +165,8 @@ def _lay_down(
     releases: Iterable[Version],
     folder: Path,
     progress: Progress,
-) -> list[_Laid]:
-    """Lay packages down as each macOS takes them, and keep what differs.
+) -> list[tuple[Target, Path]]:
+    """Lay packages down as each macOS takes them.
 
     Args:
         lay_down: puts the packages for a target's oldest macOS into a folder.
@@ -163,20 +174,38 @@ def _lay_down(
         releases: in order.
         folder: where.
         progress: is told what is done.
+
+    Returns:
+        What each folder is meant for, and the folder.
     """
-    known, laid = Known(), list[_Laid]()
+    places: list[tuple[Target, Path]] = []
     for release in releases:
         here, place = replace(target, floor=release), folder / macos.show_version(release)
         progress(f"laying packages down as macOS {place.name} takes them")
         lay_down(here, place)
+        places.append((here, place))
+    return places
+
+
+def check_laid(progress: Progress, places: list[tuple[Target, Path]], subject: str) -> Report:
+    """Check packages that were laid down as each of several releases takes them, once where those are the same.
+
+    Args:
+        progress: is told what is done.
+        places: what each folder is meant for, the oldest macOS first, and the folder.
+        subject: what is checked.
+    """
+    known, laid = Known(), list[_Laid]()
+    for here, place in places:
+        progress(f"reading the files of macOS {place.name}")
         tree = Tree.scan(place, known)
         same = next((one for one in laid if tree.is_same(one.tree)), None)
         if same is None:
             differs = _differing(tree, laid[0].tree) if laid else ()
             laid.append(_Laid(tree, here, differs))
         else:
-            same.target = replace(same.target, later=(*same.target.later, release))
-    return laid
+            same.target = replace(same.target, later=(*same.target.later, here.floor))
+    return merge([_check(choice, subject, progress) for choice in laid])
 
 
 def _differing(tree: Tree, first: Tree) -> tuple[str, ...]:
@@ -188,8 +217,23 @@ def _differing(tree: Tree, first: Tree) -> tuple[str, ...]:
     )
 
 
-def check_requirements(file: Path, target: Target, releases: Iterable[Version], progress: Progress) -> Report:
+def check_requirements(
+    file: Path,
+    target: Target,
+    releases: Iterable[Version],
+    progress: Progress,
+    extras: Iterable[str] = (),
+    without: Iterable[str] = (),
+) -> Report:
     """Check the packages of a requirements file or a lock, as each macOS takes them.
+
+    Args:
+        file: requirements for pip, a pylock.toml, or a uv.lock.
+        target: what the packages are meant for; of its macOS `releases` take the place.
+        releases: in order.
+        progress: is told what is done.
+        extras: of a uv.lock's project.
+        without: names of packages that are left out, with what they alone need.
 
     Raises:
         UserError: it cannot be read, or the packages cannot be had as wheels.
@@ -199,12 +243,14 @@ def check_requirements(file: Path, target: Target, releases: Iterable[Version], 
         raise UserError(f"There is no file {file}.")
     _cache_folder().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="tree-", dir=_cache_folder()) as folder:
+        left_out: dict[str, str] = {}
+        unwanted: dict[str, str] = {canonicalize_name(name): f"{name} is left out, as asked" for name in without}
 
         def lay_down(one: Target, place: Path) -> None:
-            staging.lay_down_file(file.resolve(), one, place)
+            left_out.update(staging.lay_down_file(file.resolve(), one, place, extras, unwanted))
 
-        choices = _lay_down(lay_down, target, releases, Path(folder), progress)
-        report = merge([_check(choice, file.name, progress) for choice in choices])
+        places = _lay_down(lay_down, target, releases, Path(folder), progress)
+        report = _with_peak(limits.run(check_laid, progress, places, file.name)).without(left_out)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     return replace(report, lock_sha256=digest, seconds=time.monotonic() - started)
 
@@ -220,7 +266,8 @@ def check_environment(folder: Path, target: Target, releases: tuple[Version, ...
     site = next(iter(sorted(folder.glob(_SITE))), folder)
     if not any(site.glob("*.dist-info")):
         raise UserError(f"There are no packages in {folder}.")
-    report = check_folder(site, replace(target, floor=releases[0], later=releases[1:]), str(folder), progress)
+    whole = replace(target, floor=releases[0], later=releases[1:])
+    report = limits.run(check_folder, progress, site, whole, str(folder))
     return report.with_findings(one for one in report.findings if one.kind not in ("no-owner", "leaves-folder"))
 
 
@@ -239,8 +286,16 @@ def target_of(loaded: Profile) -> Target:
     return Target(loaded.python, macos.parse_version(floor), compatibility)
 
 
-def check_folder(folder: Path, target: Target, subject: str, progress: Progress, *, hashes: bool = True) -> Report:
-    """Check the packages in a folder."""
+def check_folder(progress: Progress, folder: Path, target: Target, subject: str, hashes: bool = True) -> Report:
+    """Check the packages in a folder.
+
+    Args:
+        progress: is told what is done.
+        folder: where they lie.
+        target: what they are meant for.
+        subject: what is checked.
+        hashes: whether files are compared with the hashes in their RECORD.
+    """
     progress("reading the files")
     return _check(_Laid(Tree.scan(folder), target), subject, progress, hashes=hashes)
 
@@ -248,8 +303,6 @@ def check_folder(folder: Path, target: Target, subject: str, progress: Progress,
 def _check(laid: _Laid, subject: str, progress: Progress, *, hashes: bool = True) -> Report:
     started = time.monotonic()
     result = Check(laid.tree, laid.target, progress, hashes=hashes).run()
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
     return Report(
         subject=subject,
         platform=PLATFORM,
@@ -259,10 +312,21 @@ def _check(laid: _Laid, subject: str, progress: Progress, *, hashes: bool = True
         lock_sha256=None,
         checked_at=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=time.monotonic() - started,
-        peak_mb=peak * unit / 1e6,
-        findings=tuple(result.findings),
-        assumptions=tuple(result.assumptions),
+        peak_mb=_peak_mb(resource.RUSAGE_SELF),
+        findings=tuple(map(plain_finding, result.findings)),
+        assumptions=tuple(map(plain_line, result.assumptions)),
     )
+
+
+def _with_peak(report: Report) -> Report:
+    """A report with the most memory of this process and of uv too."""
+    own = max(_peak_mb(resource.RUSAGE_SELF), _peak_mb(resource.RUSAGE_CHILDREN))
+    return replace(report, peak_mb=max(own, report.peak_mb))
+
+
+def _peak_mb(who: int) -> float:
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    return resource.getrusage(who).ru_maxrss * unit / 1e6
 
 
 def _cache_folder() -> Path:

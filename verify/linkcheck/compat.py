@@ -1,7 +1,8 @@
 """`python -m verify compat`: which versions of packages load together on a Mac? Answered from their wheels.
 
 With --package it checks the given versions, every one of a package with every one of the others, and prints a table.
-Without, it checks the matrices of matrices.yml and writes docs/compatibility.md.
+Without, it checks the matrices of matrices.yml and writes docs/compatibility.md; with --matrix only those, and the
+other sections of the document stay as they are.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from ..errors import UserError
 from ..profile import model as profiles
 from ..profile.model import Profile
 from ..profile.names import DEFAULT
-from . import document, staging
+from . import document, limits, staging
 from .command import PLATFORM, check_folder, say, target_of
 from .document import Row
 
@@ -36,6 +37,7 @@ def main(arguments: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--package", action="append", type=_package, metavar="NAME=VERSION,…")
+    parser.add_argument("--matrix", action="append", metavar="TITLE", help="a matrix of matrices.yml, by its title")
     parser.add_argument(
         "--profile",
         default=DEFAULT,
@@ -50,15 +52,40 @@ def main(arguments: list[str]) -> int:
         loads = all(row.loads for row in rows)
     else:
         matrices = yaml.safe_load(MATRICES.read_text(encoding="utf-8"))["matrices"]
-        checked = [(matrix, list(check(matrix["packages"], _profile_of(matrix, loaded)))) for matrix in matrices]
-        rows = [row for _, found in checked for row in found]
-        today = datetime.now(UTC).date().isoformat()
-        DOCUMENT.write_text(document.render(checked, loaded, today), encoding="utf-8")
+        rows = _renew(matrices, options.matrix, loaded)
         say(f"{DOCUMENT.relative_to(ROOT)} is written")
         loads = True
     if options.json:
         options.json.write_text(json.dumps([document.as_data(row) for row in rows], indent=1) + "\n", encoding="utf-8")
     return 0 if loads else 1
+
+
+def _renew(matrices: list[dict[str, Any]], wanted: list[str] | None, default: Profile) -> list[Row]:
+    """Check matrices and write the document, each section as soon as it is known; returns their rows.
+
+    Args:
+        matrices: all of matrices.yml.
+        wanted: titles of those that are checked; None for all.
+        default: the profile of those that name none.
+
+    Raises:
+        UserError: there is no matrix of that title.
+    """
+    titles = [matrix["title"] for matrix in matrices]
+    if unknown := [title for title in wanted or () if title not in titles]:
+        raise UserError(f"{MATRICES.name} has no matrix {unknown[0]!r}. It has: {', '.join(titles)}.")
+    sections = document.sections(DOCUMENT.read_text(encoding="utf-8")) if wanted is not None else {}
+    today = datetime.now(UTC).date().isoformat()
+    rows: list[Row] = []
+    for matrix in matrices:
+        if wanted is None or matrix["title"] in wanted:
+            loaded = profiles.load(matrix["profile"]) if "profile" in matrix else default
+            found = list(check(matrix["packages"], loaded))
+            sections[matrix["title"]] = document.section(matrix, found, loaded, today)
+            rows += found
+        known = [sections[title] for title in titles if title in sections]
+        DOCUMENT.write_text(document.render(known), encoding="utf-8")
+    return rows
 
 
 def check(packages: dict[str, list[str]], loaded: Profile) -> Iterator[Row]:
@@ -90,16 +117,12 @@ def _row(versions: dict[str, str], loaded: Profile, folder: Path) -> Row:
             resolved = Path(tree) / "alone"
             staging.lay_down_alone(pins, loaded.python, platform, resolved, cache=cache)
             declared = False
-        report = check_folder(resolved, target_of(loaded), " ".join(pins), lambda _: None, hashes=False)
+        report = limits.run(check_folder, lambda _: None, resolved, target_of(loaded), " ".join(pins), False)
     names = set(versions)
     findings = [one for one in report.findings if document.concerns(one, names)]
     notes = [one for one in report.assumptions if "PJRT" in one]
+    notes += [f"{one.id}: {one.message}" for one in report.findings if one.kind == "duplicate-runtime"]
     return Row(versions, declared, tuple(findings), tuple(notes))
-
-
-def _profile_of(matrix: dict[str, Any], default: Profile) -> Profile:
-    """The profile that a matrix takes Python and macOS's floor from."""
-    return profiles.load(matrix["profile"]) if "profile" in matrix else default
 
 
 def _package(text: str) -> tuple[str, list[str]]:

@@ -7,6 +7,23 @@ from ..profile.model import Profile
 from .findings import LOADING, Finding
 
 _BAR = "&#124;"
+_HEADING = "\n## "
+_INTRODUCTION = """\
+# Which versions load together
+
+Written by `python -m verify compat`: to ask about other versions, change `verify/linkcheck/matrices.yml` and run it
+again (it downloads about 12 GB and removes them again), or with `--matrix TITLE` for the table in question alone. It
+looks only into the macOS wheels: nothing here ran on a Mac.
+
+*loads*: every library is found and every symbol that one wheel takes from another is exported by it, followed by dyld's
+rules from the Python statement that starts it; nothing is compiled against another NumPy than the one that is there,
+and no two packages bring runtimes that break each other. It does not say that the results are right; [what the check
+cannot see](linkcheck.md#what-it-cannot-see) stands in one list. *declared*: the packages' own requirements allow the
+choice, so that pip and uv install it without being forced.
+
+Where a library is found only because Python code imports another package first, as torchaudio's by torch, that is taken
+for granted. Below each table stand reports from users' Macs, and whether the check says the same.
+"""
 
 
 @dataclass(frozen=True)
@@ -83,44 +100,39 @@ def _reasons(findings: list[Finding]) -> str:
     return "; ".join(said)
 
 
-def render(checked: list[tuple[dict[str, Any], list[Row]]], loaded: Profile, today: str) -> str:
-    """The document.
+def render(parts: list[str]) -> str:
+    """The document of its sections."""
+    return "\n".join([_INTRODUCTION, *parts])
+
+
+def sections(text: str) -> dict[str, str]:
+    """The sections of a document, by their titles."""
+    _, *parts = f"\n{text}".split(_HEADING)
+    return {part.partition("\n")[0]: f"{_HEADING[1:]}{part.rstrip()}\n" for part in parts}
+
+
+def section(matrix: dict[str, Any], rows: list[Row], loaded: Profile, today: str) -> str:
+    """The section of a matrix.
 
     Args:
-        checked: each matrix of matrices.yml with its rows.
+        matrix: from matrices.yml.
+        rows: what its choices came to.
         loaded: the profile that Python and macOS's floor are taken from.
         today: YYYY-MM-DD.
     """
+    parts = [f"{_HEADING[1:]}{matrix['title']}", ""]
+    if "about" in matrix:
+        parts += [matrix["about"].strip(), ""]
     floor = loaded.platform("darwin-arm64").macos_floor
-    parts = [
-        "# Which versions load together",
+    parts += [
+        f"Checked on {today} for CPython {loaded.python}, in the wheels that macOS {floor} takes, with uploads up to "
+        f"{loaded.locked_on}.",
         "",
-        "Written by `python -m verify compat`; run it again to renew this page (it downloads about 8 GB and removes "
-        "them again), and change `verify/linkcheck/matrices.yml` to ask about other versions. It looks only into the "
-        "macOS wheels: nothing here ran on a Mac.",
-        "",
-        f"Renewed on {today}, for CPython {loaded.python} on Apple silicon, in the wheels that macOS {floor} takes, "
-        f"with uploads up to {loaded.locked_on}.",
-        "",
-        "*loads*: every library is found and every symbol that one wheel takes from another is exported by it, "
-        "followed by dyld's rules from the Python statement that starts it. It does not say that the results are "
-        "right, and symbols of macOS's own libraries and of Python are assumed to be there. *declared*: the packages' "
-        "own requirements allow the choice, so that pip and uv install it without being forced.",
-        "",
-        "Where a library is found only because Python code imports another package first, as torchaudio's by torch, "
-        "that is taken for granted. Below each table stand reports from users' Macs, and whether the check says the "
-        "same.",
+        table(rows),
     ]
-    for matrix, rows in checked:
-        parts += ["", f"## {matrix['title']}", ""]
-        if "about" in matrix:
-            parts += [matrix["about"].strip(), ""]
-        if "profile" in matrix:
-            parts += [f"With the Python and macOS of the profile `{matrix['profile']}`.", ""]
-        parts.append(table(rows))
-        reports = [_report(one, rows) for one in matrix.get("reports", [])]
-        if reports:
-            parts += ["", "Reports from users' Macs:", "", *reports]
+    reports = [_report(one, rows) for one in matrix.get("reports", [])]
+    if reports:
+        parts += ["", "Reports from users' Macs:", "", *reports]
     return "\n".join(parts) + "\n"
 
 

@@ -24,7 +24,10 @@ The rules and where they stand in Apple's source (apple-oss-distributions/dyld, 
   lookups in all images, and never from its own: `makeJustInTimeLoaderDisk`, and Loader.cpp, `resolveSymbol`.
 """
 
-from collections.abc import Iterator
+import functools
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from posixpath import dirname
 from typing import Literal
@@ -35,6 +38,9 @@ from .tree import PREFIX, SITE, OutsideError, Tree
 
 PYTHON = f"{PREFIX}/bin/python"
 """The environment's Python, as the main program of a process."""
+
+MOST_PLACES = 4096
+"""In which a library is looked for: far more than any Mac has, and few enough to be looked at."""
 
 Where = Literal["environment", "system", "python", "missing"]
 
@@ -132,7 +138,10 @@ class Process:
         if known is not None and name.startswith("@rpath/"):
             return Outcome("environment", known, by_name=True)
         tried: list[str] = []
-        for path in [*self._candidates(name, chain), *self.system.fallbacks(name, image)]:
+        candidates = itertools.chain(self._candidates(name, chain), self.system.fallbacks(name, image))
+        for number, path in enumerate(candidates):
+            if number == MOST_PLACES:
+                return Outcome("missing", tried=(f"more than the {MOST_PLACES} places that are looked at",))
             found = self._at(path)
             if isinstance(found, Outcome):
                 return found
@@ -171,30 +180,28 @@ class Process:
 
     def _candidates(self, name: str, chain: Caller) -> Iterator[str]:
         if not name.startswith("@rpath/"):
-            yield self._expand(name, chain.path) or name
+            yield _expand(name, chain.path, self.executable) or name
             return
         link: Caller | None = chain
         while link is not None:
             for rpath in link.rpaths:
-                folder = self._expand(rpath, link.path) or rpath
+                folder = _expand(rpath, link.path, self.executable) or rpath
                 yield folder.rstrip("/") + name.removeprefix("@rpath")
             link = link.previous
 
-    def _expand(self, path: str, loader: str) -> str | None:
-        for variable, program in (("@loader_path", loader), ("@executable_path", self.executable)):
-            if path == variable or path.startswith(f"{variable}/"):
-                return dirname(program) + path.removeprefix(variable)
-        return None
-
-    def chain(self, start: Image, end: str) -> list[str]:
-        """The shortest way along links from one loaded image to another that it reaches, both included; paths."""
+    def chains(self, start: Image) -> Callable[[str], list[str]]:
+        """What gives the shortest way along links from an image to another that it reaches, both included; paths."""
         before = self._ways(start)
-        way: list[str] = []
-        at: str | None = end
-        while at is not None:
-            way.append(at)
-            at = before[at]
-        return way[::-1]
+
+        def chain(end: str) -> list[str]:
+            way: list[str] = []
+            at: str | None = end
+            while at is not None:
+                way.append(at)
+                at = before[at]
+            return way[::-1]
+
+        return chain
 
     def reached(self, start: Image) -> list[Image]:
         """The image and all that it links to, directly or through others, as far as they are in the environment."""
@@ -203,11 +210,20 @@ class Process:
     def _ways(self, start: Image) -> dict[str, str | None]:
         """What an image reaches, the nearest first: by path, the path of the image that leads there."""
         before: dict[str, str | None] = {start.path: None}
-        waiting = [start.path]
+        waiting = deque([start.path])
         while waiting:
-            path = waiting.pop(0)
+            path = waiting.popleft()
             for outcome in self.outcomes.get(path, ()):
                 if outcome.image is not None and outcome.image.path not in before:
                     before[outcome.image.path] = path
                     waiting.append(outcome.image.path)
         return before
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _expand(path: str, loader: str, executable: str) -> str | None:
+    """A path of which the folder of the image that has it, or of the main program, takes the variable's place."""
+    for variable, program in (("@loader_path", loader), ("@executable_path", executable)):
+        if path == variable or path.startswith(f"{variable}/"):
+            return dirname(program) + path.removeprefix(variable)
+    return None

@@ -5,10 +5,14 @@ from dataclasses import dataclass, field, replace
 
 from packaging.specifiers import SpecifierSet
 
+from ..documents import plain
 from ..profile.model import AcceptedFinding
 
 SHOWN = 8
 """How many symbols or files of one finding are spelled out in a table; the JSON has them all."""
+
+_LONGEST = 8192
+"""Characters of a text; the longest known symbol has some 4,000."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,9 @@ LOADING = {
     "metal-version",
     "missing-dependency",
     "missing-symbol",
+    "mixed-runtime",
     "no-arm64",
+    "numpy-abi",
     "pjrt-version",
     "plugin-entry",
     "too-new",
@@ -101,6 +107,25 @@ LOADING = {
     "wrong-platform",
 }
 """Kinds of findings that keep something from loading."""
+
+
+def plain_line(text: str) -> str:
+    """A text of or about a file, as it may be shown: one line that steers nothing, cut off where it is endless."""
+    line = plain(text).replace("\n", " ")
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}… ({len(line)} characters)"
+
+
+def plain_finding(finding: Finding) -> Finding:
+    """A finding, all of whose texts may be shown."""
+    return replace(
+        finding,
+        subject=plain_line(finding.subject),
+        message=plain_line(finding.message),
+        chain=tuple(map(plain_line, finding.chain)),
+        symbols=tuple(map(plain_line, finding.symbols)),
+        details=tuple(map(plain_line, finding.details)),
+        package=None if finding.package is None else plain_line(finding.package),
+    )
 
 
 def accept(findings: Iterable[Finding], accepted: Iterable[AcceptedFinding], where: str) -> list[Finding]:

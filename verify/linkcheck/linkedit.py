@@ -5,17 +5,23 @@ mach_o/ChainedFixups.cpp in apple-oss-distributions/dyld); the constants stand i
 and <mach-o/fixup-chains.h>. Only what is bound and exported matters here, not the addresses.
 """
 
+import itertools
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from .limits import ExceededError
 from .macho import Image, MalformedError
 
 SELF, MAIN_EXECUTABLE, FLAT_LOOKUP, WEAK_LOOKUP = 0, -1, -2, -3
 """Special library ordinals; an ordinal from 1 on is the place of a dependency."""
 
-_MAX_SYMBOLS_SIZE = 256 << 20
+_MAX_SYMBOLS_SIZE = 64 << 20
+_MAX_NODES = 128
+"""On the way to a name: dyld's trieWalk keeps as many, to see a circle (MachOLoaded.cpp, visitedNodeOffsets)."""
+_MAX_IMPORTS = 500_000
+"""Of one image; the largest known one, libtensorflow_cc, has 20,421."""
 
 _FLAG_REEXPORT = 0x08  # EXPORT_SYMBOL_FLAGS_REEXPORT
 _FLAG_WEAK_IMPORT = 0x1  # BIND_SYMBOL_FLAGS_WEAK_IMPORT
@@ -84,6 +90,8 @@ class Exports:
         Raises:
             MalformedError: it is not inside the file.
         """
+        self._path = image.path
+        self._broken: ExceededError | None = None
         self._trie = image.read(image.exports) if image.exports else b""
         self._globals: dict[bytes, int] | None = None
         if image.exports is None and image.symtab is not None:
@@ -122,12 +130,24 @@ class Exports:
 
     def _walk(self, key: bytes, name: str, *, whole: bool = True) -> Export | None:
         """Follow the trie to a name, or only until all names below begin with it."""
+        if self._broken is not None:
+            raise self._broken
+        try:
+            return self._descend(key, name, whole=whole)
+        except ExceededError as error:
+            # It is this image's fault, not that of the one whose symbols are looked up here.
+            self._broken = ExceededError(f"looking names up in {self._path}: {error}")
+            raise self._broken from error
+
+    def _descend(self, key: bytes, name: str, *, whole: bool) -> Export | None:
         trie, at, rest = self._trie, 0, key
         if not trie:
             return None
         visited: set[int] = set()
         while at not in visited:
             visited.add(at)
+            if len(visited) > _MAX_NODES:
+                raise MalformedError("the exports trie is too deep")
             size, start = _uleb(trie, at)
             if not rest and not whole:
                 return Export(SELF, name)
@@ -186,11 +206,19 @@ def imports(image: Image) -> list[Import]:
         MalformedError: the tables are damaged.
     """
     if image.chained is not None:
-        return list(dict.fromkeys(_chained(image.read(image.chained))))
-    found: dict[Import, None] = {}
-    for part in (image.binds, image.lazy_binds):
-        found.update(dict.fromkeys(_opcodes(image.read(part), lazy=part is image.lazy_binds)))
-    return list(found)
+        return _bounded(_chained(image.read(image.chained)))
+    parts = (_opcodes(image.read(part), lazy=part is image.lazy_binds) for part in (image.binds, image.lazy_binds))
+    return _bounded(itertools.chain.from_iterable(parts))
+
+
+def _bounded(found: Iterable[Import]) -> list[Import]:
+    """Each import once."""
+    known: dict[Import, None] = {}
+    for one in found:
+        known[one] = None
+        if len(known) > _MAX_IMPORTS:
+            raise MalformedError(f"it binds more than the {_MAX_IMPORTS} symbols that are looked up")
+    return list(known)
 
 
 def _opcodes(data: bytes, *, lazy: bool) -> Iterator[Import]:

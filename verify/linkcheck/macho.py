@@ -31,6 +31,10 @@ MAX_FILE = 2 << 30
 MAX_COMMANDS = 4 << 20
 """Largest table of load commands that is read, in bytes; real ones have a few KiB."""
 MAX_SLICES = 32
+MAX_TABLE = 256 << 20
+"""Largest table that is read, in bytes; the largest known one, libtensorflow_cc's of exports, has 41 MB."""
+MAX_DEPENDENCIES, MAX_RPATHS = 1024, 256
+"""Of one image; the known ones have 48 and 11 at most."""
 _FAT_HEADER = struct.Struct(">II")
 _HEADER_SIZE = 32
 
@@ -140,6 +144,8 @@ class Image:
         """
         if part.offset + part.size > self.slice.size:
             raise MalformedError(f"a table of {part.size} bytes at {part.offset} is not inside the file")
+        if part.size > MAX_TABLE:
+            raise MalformedError(f"a table of {part.size} bytes is larger than the {MAX_TABLE} that are looked into")
         with self.file.open("rb") as file:
             file.seek(self.slice.offset + part.offset)
             data = file.read(part.size)
@@ -258,6 +264,12 @@ def _image(file: Path, path: str, part: Range, header: MachOHeader) -> Image:
         reader = _READERS.get(int(command.cmd))
         if reader is not None:
             reader(read, command, body, data)
+    for names, most, what in (
+        (read.dependencies, MAX_DEPENDENCIES, "libraries that it links to"),
+        (read.rpaths, MAX_RPATHS, "search paths"),
+    ):
+        if len(names) > most:
+            raise MalformedError(f"{len(names)} {what} are more than the {most} that are looked into")
     filetype = int(header.header.filetype)
     if filetype == DYLIB and read.install_name is None:
         raise MalformedError("a dylib without an install name")  # dyld: "MH_DYLIB is missing LC_ID_DYLIB"

@@ -25,7 +25,8 @@ from .macho import Image, MalformedError
 MAGIC = b"MTLB"
 SUFFIX = ".metallib"
 _HEADER = struct.Struct("<4sHHHBBHH9Q")
-_MACOS_PLATFORM, _MACOS = 0x8001, 0x81
+_MACOS_PLATFORM, _MACOS, _NONE = 0x8001, 0x81, 0
+"""The last one in the older form 2.5, which states no system: that of SDL 2 in opencv-python 5.0.0.93."""
 _PLATFORMS = {0x82: "iOS", 0x83: "tvOS", 0x84: "watchOS", 0x86: "Mac Catalyst", 0x87: "iOS simulator"}
 _EMBEDDED = MAGIC + _MACOS_PLATFORM.to_bytes(2, "little")
 _BLOCK = 1 << 22
@@ -43,7 +44,7 @@ class Metallib:
     """A Metal library.
 
     Attributes:
-        made_for: the macOS that it is made for.
+        made_for: the macOS that it is made for; 0.0 where it states none.
         air, metal: the newest version of AIR, and of the language, among its functions; 0.0 where it has none.
         size: in bytes.
     """
@@ -61,7 +62,8 @@ class Metallib:
 
     def __str__(self) -> str:
         air, metal = (".".join(map(str, one)) for one in (self.air, self.metal))
-        return f"made for macOS {macos.show_version(self.made_for)}, with AIR {air} and version {metal} of the language"
+        made_for = f"made for macOS {macos.show_version(self.made_for)}" if any(self.made_for) else "made for any macOS"
+        return f"{made_for}, with AIR {air} and version {metal} of the language"
 
 
 class OtherPlatformError(Exception):
@@ -97,9 +99,9 @@ def read_embedded(image: Image) -> list[Metallib]:
     """
     found: list[Metallib] = []
     start, end = image.slice.offset, image.slice.offset + image.slice.size
-    with image.file.open("rb") as stream:
+    with image.file.open("rb") as stream, image.file.open("rb") as other:
         after = 0
-        for place in list(_places(stream, start, end)):
+        for place in _places(other, start, end):
             if place < after:
                 continue  # what looks like one inside another
             if len(found) == _MAX_EMBEDDED:
@@ -150,7 +152,7 @@ def _read(stream: BinaryIO, place: int, room: int) -> Metallib:
     ):
         if not _HEADER.size <= offset <= size - length:
             raise MalformedError(f"its {name} are not inside it")
-    if (platform, system) != (_MACOS_PLATFORM, _MACOS):
+    if platform != _MACOS_PLATFORM or system not in (_MACOS, _NONE):
         raise OtherPlatformError(_PLATFORMS.get(system, f"system {system:#x} of platform {platform:#x}"))
     at, length = ranges[0]
     length += _COUNT.size

@@ -7,6 +7,7 @@ entry points as in its entry points specification.
 import base64
 import configparser
 import csv
+import math
 import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,24 +18,31 @@ from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms, parse_tag
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from ..macos import Version as MacOS
 from ..macos import show_version
 from . import macho
 from .findings import Counts, Finding
+from .limits import ExceededError, reading
 from .tree import Tree
 
 _AT_ONCE = 2
-_MAX_TEXT = 64 << 20
-_MAX_ROWS = 1_000_000
+_MAX_TEXT = 4 << 20
+"""Bytes of METADATA, WHEEL and entry_points.txt."""
+_MAX_RECORD, _MAX_ROWS = 64 << 20, 300_000
+"""Bytes and lines of RECORD; TensorFlow's has 1.5 MB and 13,000 lines."""
+_MAX_LINE = 16_384
+"""Characters of a requirement or a line of entry_points.txt: what reads them looks at each more than once."""
+_MAX_TAGS = 1024
+"""That one `Tag` stands for; the longest known one stands for 12."""
 _OURS = {".lock"}
 """What uv itself leaves at the top of the folder."""
 _MAX_SOURCE = 4 << 20
 _EXTENSION_MODULE = re.compile(r"\.(?P<tag>[^./]+)\.so$")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """A line of RECORD: a path as written, and the SHA-256 (hexadecimal) and size in bytes where they stand there."""
 
@@ -127,7 +135,10 @@ def read_all(tree: Tree) -> tuple[list[Package], list[Finding]]:
         info, _, name = path.rpartition("/")
         if name == "METADATA" and info.endswith(".dist-info") and "/" not in info:
             try:
-                packages.append(_read(tree, info))
+                with reading(info):
+                    packages.append(_read(tree, info))
+            except ExceededError as error:
+                findings.append(Finding("damaged", info, f"The package's metadata cannot be read: {error}."))
             except (ValueError, OSError, csv.Error, configparser.Error) as error:
                 findings.append(Finding("metadata", info, f"The package's metadata cannot be read: {error}."))
     return packages, findings
@@ -141,22 +152,35 @@ def _read(tree: Tree, info: str) -> Package:
         raise ValueError("METADATA states no name or no version")
     points: list[tuple[str, str, str]] = []
     if f"{info}/entry_points.txt" in tree.files:
+        text = _text(tree, f"{info}/entry_points.txt")
+        if (longest := max(map(len, text.splitlines()), default=0)) > _MAX_LINE:
+            raise ValueError(f"entry_points.txt has a line of {longest} characters")
         parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=False)
         parser.optionxform = str  # type: ignore[assignment,method-assign]  # names keep their case
-        parser.read_string(_text(tree, f"{info}/entry_points.txt"))
+        parser.read_string(text)
         points = [(group, key, value) for group in parser.sections() for key, value in parser.items(group)]
     return Package(
         name=canonicalize_name(name),
         version=version,
         info=info,
         rows=tuple(_rows(tree, info)),
-        tags=frozenset(tag for line in (wheel.get_all("Tag", []) if wheel else []) for tag in parse_tag(line.strip())),
+        tags=frozenset(tag for line in (wheel.get_all("Tag", []) if wheel else []) for tag in _tags(line.strip())),
         requires=tuple(_requirement(line) for line in metadata.get_all("Requires-Dist", [])),
         entry_points=tuple(points),
     )
 
 
+def _tags(text: str) -> frozenset[Tag]:
+    """The tags that a compressed one stands for."""
+    number = math.prod(part.count(".") + 1 for part in text.split("-"))
+    if number > _MAX_TAGS:
+        raise ValueError(f"WHEEL has a tag that stands for {number} tags")
+    return parse_tag(text)
+
+
 def _requirement(line: str) -> Requirement:
+    if len(line) > _MAX_LINE:
+        raise ValueError(f"METADATA has a requirement of {len(line)} characters")
     try:
         return Requirement(line)
     except InvalidRequirement as error:
@@ -166,7 +190,7 @@ def _requirement(line: str) -> Requirement:
 def _rows(tree: Tree, info: str) -> Iterator[Row]:
     if f"{info}/RECORD" not in tree.files:
         raise ValueError("RECORD is missing")
-    for number, row in enumerate(csv.reader(_text(tree, f"{info}/RECORD").splitlines())):
+    for number, row in enumerate(csv.reader(_text(tree, f"{info}/RECORD", _MAX_RECORD).splitlines())):
         if number >= _MAX_ROWS:
             raise ValueError(f"RECORD has more than {_MAX_ROWS} lines")
         if not row:
@@ -182,9 +206,9 @@ def _hex(digest: str) -> str | None:
     return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).hex()
 
 
-def _text(tree: Tree, path: str) -> str:
-    if tree.files[path] > _MAX_TEXT:
-        raise ValueError(f"{path} has {tree.files[path]} bytes")
+def _text(tree: Tree, path: str, most: int = _MAX_TEXT) -> str:
+    if tree.files[path] > most:
+        raise ValueError(f"{path} has {tree.files[path]} bytes, which is more than the {most} that are looked into")
     return (tree.root / path).read_text(encoding="utf-8", errors="replace")
 
 
@@ -300,7 +324,7 @@ def check_requirements(packages: Iterable[Package], target: Target) -> Iterator[
     installed = {package.name: package for package in packages}
     for package in installed.values():
         for requirement in package.requires:
-            if requirement.marker is not None and not _applies(requirement, target):
+            if not applies(requirement, target):
                 continue
             name = canonicalize_name(requirement.name)
             found = installed.get(name)
@@ -318,10 +342,10 @@ def check_requirements(packages: Iterable[Package], target: Target) -> Iterator[
                 )
 
 
-def _applies(requirement: Requirement, target: Target) -> bool:
-    assert requirement.marker is not None
+def applies(requirement: Requirement, target: Target) -> bool:
+    """Whether a requirement is one on a target, by its marker."""
     try:
-        return requirement.marker.evaluate(dict(target.markers))
+        return requirement.marker is None or requirement.marker.evaluate(dict(target.markers))
     except (UndefinedEnvironmentName, UndefinedComparison):
         return False
 
@@ -329,7 +353,7 @@ def _applies(requirement: Requirement, target: Target) -> bool:
 def _satisfies(version: str, requirement: Requirement) -> bool:
     try:
         return requirement.specifier.contains(Version(version), prereleases=True)
-    except InvalidVersion:
+    except ValueError:  # a version that is none, or a number of more digits than Python converts
         return False
 
 

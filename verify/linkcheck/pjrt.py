@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from capstone import CS_ARCH_ARM64, CS_MODE_ARM, Cs, CsInsn
 
 from .findings import Finding
+from .limits import reading
 from .macho import Image, MalformedError, Segment
 from .plugins import JAX, Plugin
 from .symbols import Symbols
@@ -62,13 +63,14 @@ def check(
             continue
         path = plugin.image.path
         try:
-            major, minor = plugin_version(plugin.image, symbols)
+            with reading(path):
+                major, minor = plugin_version(plugin.image, symbols)
         except (_UnreadableError, MalformedError) as error:
             yield None, f"jaxlib accepts the PJRT version of {path}, which cannot be read ({error})."
             continue
         try:
             window, source = _window(tree)
-        except _UnreadableError as error:
+        except (_UnreadableError, MalformedError) as error:
             yield (
                 None,
                 f"jaxlib accepts PJRT {major}.{minor} of {path}: the versions it takes cannot be read ({error}).",
@@ -123,7 +125,8 @@ def _window(tree: Tree) -> tuple[Window, str]:
     tried: list[str] = []
     for path, image in sorted(tree.images.items()):
         if path.startswith("jaxlib/") and path.count("/") == 1:
-            found = _window_of(image)
+            with reading(path):
+                found = _window_of(image)
             if isinstance(found, Window):
                 return found, path
             if found is not None:

@@ -1,7 +1,7 @@
 """The result as JSON (linkcheck.schema.json) and as a table."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from .. import macos
-from .findings import SHOWN, Counts, Finding
+from .findings import SHOWN, Counts, Finding, plain_line
 
 SCHEMA = Path(__file__).with_name("linkcheck.schema.json")
 SCHEMA_VERSION = 2
@@ -116,6 +116,18 @@ class Report:
         return replace(
             self, findings=tuple(one if one.releases else replace(one, releases=self.releases) for one in findings)
         )
+
+    def without(self, left_out: Mapping[str, str]) -> "Report":
+        """The report, in which it stands what was not looked at; that it is not there is nobody's fault.
+
+        Args:
+            left_out: why, by canonical name.
+        """
+        kept = (
+            one for one in self.findings if one.kind != "requirement" or one.subject.rpartition(">")[2] not in left_out
+        )
+        said = (f"Not looked at, nor what it alone needs: {plain_line(why)}." for why in left_out.values())
+        return replace(self, findings=tuple(kept), assumptions=(*said, *self.assumptions))
 
 
 def merge(reports: list[Report]) -> Report:

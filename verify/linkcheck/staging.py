@@ -3,14 +3,19 @@
 uv checks the hashes, takes wheels from its cache and links them into place, so that the folder costs next to no space.
 """
 
+import json
 import os
+import resource
+import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
+from urllib.parse import unquote, urlsplit
 
 from packaging.pylock import (
     PackageWheel,
@@ -19,15 +24,23 @@ from packaging.pylock import (
     PylockValidationError,
     is_valid_pylock_path,
 )
+from packaging.tags import Tag
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from uv import find_uv_bin
 
 from ..errors import UserError
 from ..macos import show_version
 from ..profile.model import Platform, Profile
+from . import macho, sources
 from .packages import Target
 
 if TYPE_CHECKING:
     from packaging.markers import Environment
+
+_PLACES = ("filename", "url", "path")
+"""Where a wheel of a uv.lock has its name."""
+_SECONDS = 600
+"""Of the processor's time, for laying down one choice of packages; that of profile ml-m1 takes 30, with downloads."""
 
 
 def lay_down_lock(profile: Profile, platform: Platform, folder: Path, macos: str) -> None:
@@ -68,31 +81,105 @@ def lay_down_alone(requirements: list[str], python: str, platform: Platform, fol
     _install(python, platform, folder, ["--no-deps", *requirements], cache)
 
 
-def lay_down_file(file: Path, target: Target, folder: Path) -> None:
+def lay_down_file(
+    file: Path, target: Target, folder: Path, extras: Iterable[str] = (), without: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Put the packages of a requirements file or a lock into a folder, as a Mac with the target's oldest macOS would.
 
     Args:
         file: a pylock.toml or pylock.NAME.toml (PEP 751), a uv.lock, or requirements for pip.
         target: what they are meant for.
         folder: a new folder.
+        extras: of a uv.lock's project.
+        without: packages of requirements and of a uv.lock that are left out, by canonical name, and why.
+
+    Returns:
+        What is no wheel and cannot be looked at, as in sources.Requirements.
 
     Raises:
         UserError: the file cannot be read, or the packages cannot be had as wheels.
     """
-    requirements = folder.with_suffix(".txt")
+    requirements = folder.parent / f"{folder.name}.txt"
+    left_out: dict[str, str] = {}
     if is_valid_pylock_path(file):
         requirements.write_text("".join(_wheels(file, target)), encoding="utf-8")
         arguments = ["--require-hashes", "--no-deps", "-r", str(requirements)]
-    elif file.name == "uv.lock":
-        export = ["export", "--quiet", "--no-config", "--frozen", "--no-emit-project", "--no-header", "--no-annotate"]
-        export += ["--format", "requirements.txt", "--output-file", str(requirements)]
-        where = ["--project", str(file.parent), "--python", sys.executable, "--no-python-downloads"]
-        _run([*export, *where], dict(os.environ), f"read {file}")
-        arguments = ["--no-deps", "-r", str(requirements)]
     else:
-        arguments = ["-r", str(file)]
+        of_project = file.name == "uv.lock"
+        without = {**(_without_wheels(file, target) if of_project else {}), **(without or {})}
+        wanted = sources.read(_export(file, requirements, extras) if of_project else file, target, without)
+        left_out = wanted.left_out
+        requirements.write_text("".join(f"{line}\n" for line in wanted.lines), encoding="utf-8")
+        arguments = [*(["--no-deps"] if of_project else []), "-r", str(requirements)]
+        if without and not of_project:
+            overrides = requirements.with_suffix(".overrides")
+            overrides.write_text("".join(f"{name}; python_version < '0'\n" for name in without), encoding="utf-8")
+            arguments += ["--overrides", str(overrides)]
+            left_out = {**without, **left_out}
     platform = Platform("darwin-arm64", "aarch64-apple-darwin", macos_deployment_target=show_version(target.floor))
     _install(target.python, platform, folder, arguments)
+    return left_out
+
+
+def _export(file: Path, requirements: Path, extras: Iterable[str]) -> Path:
+    """Have the packages of a uv.lock as requirements, and return their file.
+
+    uv wants the project's pyproject.toml beside it. Where that is not there, one with what the lock says of its project
+    does: with --frozen uv goes by the lock.
+    """
+    project = file.parent
+    if not (project / "pyproject.toml").is_file():
+        project = requirements.with_suffix("")
+        project = project.with_name(f"{project.name}-project")
+        project.mkdir(exist_ok=True)
+        (project / "uv.lock").write_bytes(file.read_bytes())
+        (project / "pyproject.toml").write_text(_project_of(file), encoding="utf-8")
+    export = ["export", "--quiet", "--no-config", "--frozen", "--no-emit-project", "--no-header", "--no-annotate"]
+    export += ["--no-dev", "--format", "requirements.txt", "--output-file", str(requirements)]
+    export += [word for extra in extras for word in ("--extra", extra)]
+    where = ["--project", str(project), "--python", sys.executable, "--no-python-downloads"]
+    _run([*export, *where], dict(os.environ), f"read {file}")
+    return requirements
+
+
+def _without_wheels(file: Path, target: Target) -> dict[str, str]:
+    """The packages of a uv.lock that have no wheel for a target, and the words for it."""
+    fitting, found = frozenset(target.tags), dict[str, bool]()
+    try:
+        for one in tomllib.loads(file.read_text(encoding="utf-8"))["package"]:
+            wheels = [next(wheel[key] for key in _PLACES if key in wheel) for wheel in one.get("wheels", ())]
+            fits = any(fitting & _tags(unquote(urlsplit(wheel).path.rpartition("/")[2])) for wheel in wheels)
+            name = canonicalize_name(one["name"])
+            found[name] = found.get(name, False) or fits
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration):
+        return {}  # which uv tells in its own words
+    macos = show_version(target.floor)
+    return {
+        name: f"{name} has no wheel for Python {target.python} on macOS {macos}"
+        for name, fits in found.items()
+        if not fits
+    }
+
+
+def _tags(wheel: str) -> frozenset[Tag]:
+    try:
+        return parse_wheel_filename(wheel)[3]
+    except InvalidWheelFilename:
+        return frozenset()
+
+
+def _project_of(file: Path) -> str:
+    """A pyproject.toml for a lock: of the package that is the lock's own project."""
+    try:
+        lock = tomllib.loads(file.read_text(encoding="utf-8"))
+        own = next(one for one in lock["package"] if one["source"] in ({"editable": "."}, {"virtual": "."}))
+        extras = "".join(f"{json.dumps(extra)} = []\n" for extra in own.get("optional-dependencies", {}))
+        return (
+            f'[project]\nname = {json.dumps(own["name"])}\nversion = "0"\n'
+            f"requires-python = {json.dumps(lock['requires-python'])}\n[project.optional-dependencies]\n{extras}"
+        )
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration) as error:
+        raise UserError(f"{file} cannot be used: it is no lock of a project, as uv writes it.") from error
 
 
 def _wheels(file: Path, target: Target) -> Iterator[str]:
@@ -133,6 +220,25 @@ def _install(python: str, platform: Platform, folder: Path, arguments: list[str]
 
 
 def _run(arguments: list[str], environment: dict[str, str], what: str) -> None:
-    done = subprocess.run([find_uv_bin(), *arguments], env=environment, capture_output=True, text=True, check=False)
+    command = [find_uv_bin(), *arguments]
+    with _limited(resource.RLIMIT_FSIZE, macho.MAX_FILE), _limited(resource.RLIMIT_CPU, _SECONDS):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode in (-signal.SIGXFSZ, -signal.SIGXCPU):
+        raise UserError(
+            f"uv could not {what}: a wheel has a file of more than {macho.MAX_FILE} bytes, or it takes more than "
+            f"{_SECONDS} seconds of the processor to unpack them."
+        )
     if done.returncode != 0:
         raise UserError(f"uv could not {what}:\n{done.stderr.strip()}")
+
+
+@contextmanager
+def _limited(which: int, most: int) -> Iterator[None]:
+    """Have what is started meanwhile get a limit: of this process itself, and of what it starts."""
+    soft, hard = resource.getrlimit(which)
+    others = [one for one in (soft, hard) if one != resource.RLIM_INFINITY]
+    resource.setrlimit(which, (min([most, *others]), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(which, (soft, hard))

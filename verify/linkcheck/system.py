@@ -96,6 +96,7 @@ def _libsystem() -> tuple[frozenset[str], tuple[str, ...]]:
     return frozenset(words), tuple(word[:-1] for word in words if word.endswith("*"))
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def _normal(path: str) -> str:
     """Take `folder/..` out of a path."""
     parts: list[str] = []

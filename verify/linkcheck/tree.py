@@ -8,12 +8,14 @@ import hashlib
 import os
 import re
 import stat
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from . import macho, metallib
 from .findings import Finding
+from .limits import reading
 from .linkedit import Tables
 from .macho import Image, MalformedError, NoArm64Error
 from .metallib import Metallib
@@ -23,7 +25,7 @@ SITE = "/env/lib/python/site-packages"
 PREFIX = "/env"
 _MAX_LINKS = 32  # macOS: MAXSYMLINKS, <sys/param.h>
 _SNIFF = 8
-_IMPORT = re.compile(rb"^\s*(?:import|from)\s+([A-Za-z_]\w*)", re.MULTILINE)
+_IMPORT = re.compile(rb"^[ \t]*+(?:import|from)[ \t]++([A-Za-z_]\w*)", re.MULTILINE)
 
 
 class OutsideError(Exception):
@@ -110,6 +112,7 @@ class Tree:
                 place = f"{folder}/{name}"
                 tree._add(place, place[top:])
         tree._check_links()
+        tree._check_names()
         return tree
 
     def _add(self, file: str, path: str) -> None:
@@ -175,6 +178,22 @@ class Tree:
             except OutsideError:
                 self.findings.append(Finding("leaves-folder", path, f"A link to {target}, outside the environment."))
 
+    def _check_names(self) -> None:
+        """A Mac's file system takes no notice of case, nor of how an accent is written, unless it is told to."""
+        names: dict[str, list[str]] = {}
+        for path in (*self.files, *self.links):
+            names.setdefault(path if path.islower() and path.isascii() else _folded(path), []).append(path)
+        for paths in names.values():
+            if len(paths) > 1:
+                self.findings.append(
+                    Finding(
+                        "same-name",
+                        paths[0],
+                        f"{len(paths)} files have a name that a Mac takes for one: the one installed last wins.",
+                        details=tuple(paths),
+                    )
+                )
+
     def resolve(self, path: str) -> str | None:
         """Follow an absolute path of the imagined environment, links and `..` included, as the file system would.
 
@@ -225,6 +244,10 @@ class Tree:
         return "/".join(parts[len(site) :]) if parts[: len(site)] == site else None
 
 
+def _folded(path: str) -> str:
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", path).casefold())
+
+
 def _look_into(file: Path, path: str) -> Look:
     with file.open("rb") as stream:
         head = stream.read(_SNIFF)
@@ -233,7 +256,8 @@ def _look_into(file: Path, path: str) -> Look:
     if not macho.is_macho(head):
         return Look()
     try:
-        image = macho.read(file, path)
+        with reading(path):
+            image = macho.read(file, path)
     except NoArm64Error as error:
         why = f"it has no arm64 slice, only {error}"
         return Look(refused=why, findings=(Finding("no-arm64", path, f"It has no arm64 slice, only {error}."),))
@@ -247,7 +271,8 @@ def _look_into(file: Path, path: str) -> Look:
 
 def _look_into_metallib(path: str, read: Callable[[], list[Metallib]]) -> Look:
     try:
-        return Look(metallibs=tuple(read()))
+        with reading(path):
+            return Look(metallibs=tuple(read()))
     except metallib.OtherFormError:
         return Look(assumption=f"The GPU that {path} has compiled code for is the Mac's.")
     except metallib.OtherPlatformError as error:

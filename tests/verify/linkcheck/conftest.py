@@ -27,4 +27,4 @@ def site(tmp_path: Path) -> Path:
 @pytest.fixture
 def check(site: Path) -> Callable[[], Report]:
     """Checks the folder `site`."""
-    return lambda: check_folder(site, TARGET, "test", lambda _: None)
+    return lambda: check_folder(lambda _: None, site, TARGET, "test")

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,9 +20,11 @@ from verify.errors import UserError
 from verify.linkcheck import command, compat, document, macho, packages, report, staging
 from verify.linkcheck.findings import Counts, Finding, Result
 from verify.linkcheck.packages import Target
+from verify.macos import show_version
 from verify.profile import model as profiles
 from verify.profile.model import Platform, Profile
 
+from .conftest import TARGET
 from .machos import PYTHON_TAG, Toolchain, built_for, install, write
 
 
@@ -244,8 +247,11 @@ def test_a_file_of_several_choices_is_read_once(monkeypatch: pytest.MonkeyPatch,
         return real(file, path)
 
     monkeypatch.setattr(macho, "read", reading)
-    use(monkeypatch, fill)
-    checked = command.check_profile(profiles.load("ml-m1"), lambda _: None)
+    places = []
+    for release in ((14, 4, 0), (15, 0, 0), (26, 0, 0), (27, 0, 0)):
+        places.append((replace(TARGET, floor=release), tmp_path / show_version(release)))
+        fill(places[-1][1])
+    checked = command.check_laid(lambda _: None, places, "test")
     assert [choice.counts.images for choice in checked.choices] == [2, 2, 2]
     assert sorted(read) == ["lib.dylib", *["one/lib.dylib"] * 4]
 
@@ -325,7 +331,7 @@ def test_a_report_that_the_check_contradicts_stands_out() -> None:
             {"versions": {"jaxlib": "0.9"}, "loads": False, "said": "fails", "link": "#3"},
         ],
     }
-    text = document.render([(matrix, [row, broken])], profiles.load("ml-m1"), "2026-11-21")
+    text = document.section(matrix, [row, broken], profiles.load("ml-m1"), "2026-11-21")
     assert "**the check disagrees**: it is semantic" in text
     assert "(#2): the check agrees" in text
     assert "(#3): not in the table" in text
@@ -386,20 +392,22 @@ def test_a_change_of_the_check_itself_makes_it_anew(
 
 
 def test_times_and_memory(monkeypatch: pytest.MonkeyPatch, good: Callable[[Path], None], tmp_path: Path) -> None:
+    """Of all processes the one counts that had most: this one, uv, or the one that reads."""
     use(monkeypatch, good)
-    used = {"self": 3000, "children": 5000}
+    used = {"self": 3000, "children": 5_000_000}
     names = {"RUSAGE_SELF": "self", "RUSAGE_CHILDREN": "children"}
     usage = SimpleNamespace(**names, getrusage=lambda who: SimpleNamespace(ru_maxrss=used[who]))
     monkeypatch.setattr(command, "resource", usage)
     monkeypatch.setattr(command, "time", SimpleNamespace(monotonic=itertools.count(1000, 7).__next__))
     checked = command.check_profile(profiles.load("ml-m1"), lambda _: None)
-    assert (checked.seconds, checked.peak_mb) == (21, 5.12)
+    assert (checked.seconds, checked.peak_mb) == (7, 5120)
+    used["children"] = 0
+    assert 3.072 < command.check_profile(profiles.load("ml-m1"), lambda _: None, fresh=True).peak_mb < 5000
     used["self"] = 7_000_000
     monkeypatch.setattr(command, "sys", SimpleNamespace(platform="darwin"))
     (tmp_path / "empty").mkdir()
-    checked = command.check_folder(
-        tmp_path / "empty", Target("3.11", (14, 4, 1), pjrt_compatibility=False), "test", lambda _: None
-    )
+    target = Target("3.11", (14, 4, 1), pjrt_compatibility=False)
+    checked = command.check_folder(lambda _: None, tmp_path / "empty", target, "test")
     assert (checked.seconds, checked.peak_mb, checked.releases) == (7, 7.0, ("14.4.1",))
     assert len(checked.checked_at) == len("2026-11-21T00:00:00+00:00")
 
@@ -640,11 +648,14 @@ def test_compat_writes_the_document(
     assert (shown.out, shown.err.splitlines()[-1]) == ("", "linkcheck: page.md is written")
     assert "linkcheck: checking one==1 refused==2\n" in shown.err
     text = (tmp_path / "page.md").read_text()
+    today, until = datetime.now(UTC).date().isoformat(), profiles.load("ml-m1").locked_on
     assert text.endswith(
-        """
+        f"""
 ## One
 
 About it.
+
+Checked on {today} for CPython 3.11, in the wheels that macOS 14.4 takes, with uploads up to {until}.
 
 | one | refused | loads | declared | why |
 |---|---|---|---|---|
@@ -658,6 +669,8 @@ Reports from users' Macs:
 - one 2: works (#1): the check agrees.
 
 ## Two
+
+Checked on {today} for CPython 3.11, in the wheels that macOS 14.4 takes, with uploads up to {until}.
 
 | one | loads | declared | why |
 |---|---|---|---|
@@ -705,6 +718,40 @@ def test_compat_looks_at_neither_hashes_nor_what_does_not_concern_it(
         ("requirement", "one>two"),
     ]
     assert "| 1 | 1 | no | yes | one 1.0 is a wheel for py2-none-any" in capsys.readouterr().out
+
+
+def test_compat_says_where_there_are_two_runtimes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That the packages load is true all the same."""
+
+    def fill(folder: Path) -> None:
+        for name in ("one", "two"):
+            write(folder / name / "libomp.dylib", exports=("___kmpc_fork_call",))
+            install(folder, name, files=(f"{name}/libomp.dylib",))
+
+    use(monkeypatch, fill)
+    assert compat.main(["--package", "one=1", "--package", "two=1"]) == 0
+    assert "| 1 | 1 | yes | yes | duplicate-runtime:openmp: 2 copies, if what loads" in capsys.readouterr().out
+
+
+def test_compat_renews_one_section(
+    monkeypatch: pytest.MonkeyPatch, good: Callable[[Path], None], tmp_path: Path
+) -> None:
+    """Others stay, in the order of matrices.yml; those that are there no more go."""
+    use(monkeypatch, good)
+    (tmp_path / "matrices.yml").write_text(yaml.safe_dump(MATRICES, sort_keys=False))
+    for name, value in (("MATRICES", "matrices.yml"), ("DOCUMENT", "page.md")):
+        monkeypatch.setattr(compat, name, tmp_path / value)
+    monkeypatch.setattr(compat, "ROOT", tmp_path)
+    (tmp_path / "page.md").write_text("# Old\n\n## Gone\n\nx\n\n## Two\n\nkept\n\n")
+    assert compat.main(["--matrix", "One"]) == 0
+    text = (tmp_path / "page.md").read_text()
+    assert text.startswith("# Which versions load together\n")
+    assert text.endswith("- one 2: works (#1): the check agrees.\n\n## Two\n\nkept\n")
+    assert "## Gone" not in text
+    with pytest.raises(UserError, match=r"matrices\.yml has no matrix 'Three'\. It has: One, Two\."):
+        compat.main(["--matrix", "Three"])
 
 
 def row(*findings: Finding, notes: tuple[str, ...] = ()) -> document.Row:

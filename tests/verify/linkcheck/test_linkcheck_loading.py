@@ -496,7 +496,7 @@ def test_a_library_seen_only_in_a_newer_macos_is_assumed(toolchain: Toolchain, s
         links=(toolchain.build(site.parent / "a.dylib", FOO, install_name=name),),
     )
     said = [
-        check_folder(site, Target("3.11", floor, pjrt_compatibility=False), "test", lambda _: None).assumptions
+        check_folder(lambda _: None, site, Target("3.11", floor, pjrt_compatibility=False), "test").assumptions
         for floor in ((14, 0, 0), (13, 0, 0))
     ]
     assert [f"macOS has {name}." in one for one in said] == [False, True]

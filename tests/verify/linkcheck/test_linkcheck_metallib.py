@@ -198,7 +198,7 @@ def test_findings_name_the_releases_that_refuse_a_library(site: Path) -> None:
     (site / "none.metallib").write_bytes(b"")
     embedding(site / "cut.dylib", library()[:-1])
     target = replace(TARGET, later=((15, 0, 0), (26, 0, 0), (27, 0, 0)))
-    report = check_folder(site, target, "test", lambda _: None)
+    report = check_folder(lambda _: None, site, target, "test")
     every = ("14.4", "15.0", "26.0", "26.2", "27.0")
     assert report.releases == every
     assert sorted(findings(report)) == [

@@ -212,7 +212,7 @@ def test_a_marker_that_nobody_can_answer_does_not_apply(site: Path, check: Check
     assert check().findings == ()
 
 
-@pytest.mark.parametrize(("rows", "read"), [(1_000_000, True), (1_000_001, False)])
+@pytest.mark.parametrize(("rows", "read"), [(300_000, True), (300_001, False)])
 def test_a_record_has_a_limit(site: Path, rows: int, read: bool) -> None:
     file = package(site, "one")
     file.unlink()

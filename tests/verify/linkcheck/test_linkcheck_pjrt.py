@@ -72,7 +72,7 @@ def check(toolchain: Toolchain, site: Path) -> Callable[..., Report]:
         (site / "jax_plugins" / "metal" / "__init__.py").write_text("")
         install(site, "jax-metal", files=(PATH, "jax_plugins/metal/__init__.py"))
         install(site, "jaxlib", files=("jaxlib/xla_extension.so",))
-        return check_folder(site, Target("3.11", (14, 4, 0), compatibility), "test", lambda _: None)
+        return check_folder(lambda _: None, site, Target("3.11", (14, 4, 0), compatibility), "test")
 
     return run
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from verify.linkcheck import linkedit, macho
+from verify.linkcheck import document, linkedit, macho, runtimes
 from verify.linkcheck.command import check_folder
 from verify.linkcheck.dyld import Process
 from verify.linkcheck.findings import Finding
@@ -17,11 +17,14 @@ from verify.linkcheck.tree import SITE, OutsideError, Tree
 from verify.macos import Version
 
 from .machos import (
+    ARM64,
     LC_LOAD_WEAK_DYLIB,
     LC_REEXPORT_DYLIB,
     PYTHON_TAG,
+    X86_64,
     built_for,
     command,
+    fat,
     install,
     rpath,
     thin,
@@ -517,9 +520,8 @@ def test_hashes_are_compared_unless_told_otherwise(site: Path, hashes: bool) -> 
     install(site, "one", files=("one.py",))
     (site / "one.py").write_text("x = 2\n")
     said: list[str] = []
-    report = check_folder(
-        site, Target("3.11", (14, 4, 0), pjrt_compatibility=False), "test", said.append, hashes=hashes
-    )
+    target = Target("3.11", (14, 4, 0), pjrt_compatibility=False)
+    report = check_folder(said.append, site, target, "test", hashes)
     assert ([one.id for one in report.findings], report.choices[0].counts.hashed) == (
         (["record:one"], 3) if hashes else ([], 0)
     )
@@ -605,3 +607,104 @@ def test_every_plugin_of_a_package_is_checked(site: Path, check: Check) -> None:
 def test_opcodes_that_change_no_symbol_are_passed_over(more: bytes) -> None:
     bind = b"\x11\x40_foo\0" + more + b"\x90\x00"
     assert list(linkedit._opcodes(bind, lazy=False)) == [linkedit.Import(1, "_foo", False)]
+
+
+ABI = b"module compiled against ABI version 0x%x but this version of numpy is 0x%x\0"
+OLD, NEW, PYBIND11 = (
+    b"\0numpy.core._multiarray_umath\0",
+    b"\0numpy._core._multiarray_umath\0",
+    b"\0numpy.core.multiarray\0",
+)
+
+
+def extension(path: Path, *strings: bytes, asks: bool = True) -> None:
+    """An extension module with strings in it, and the call by which NumPy's table is had."""
+    imports = ((-2, "_PyCapsule_GetPointer"),) if asks else ()
+    write(path, imports=imports, exports=(f"_PyInit_{path.name.partition('.')[0]}",))
+    path.write_bytes(path.read_bytes() + b"".join(strings))
+
+
+@pytest.mark.parametrize(
+    ("strings", "numpy", "refused"),
+    [
+        ((ABI, OLD), "2.0.0", True),
+        ((ABI, OLD), "3.0", True),
+        ((ABI, OLD), "1.26.4", False),
+        ((ABI, OLD), "not a version", False),
+        ((ABI, OLD, NEW), "2.3.4", False),
+        ((ABI,), "2.3.4", True),
+        ((NEW,), "2.3.4", False),
+        ((OLD,), "2.3.4", False),
+        ((PYBIND11,), "2.3.4", True),  # pybind11 before 2.12
+        ((PYBIND11, NEW), "2.3.4", False),
+        ((), "2.3.4", False),
+    ],
+)
+def test_extensions_for_another_numpy(
+    site: Path, check: Check, strings: tuple[bytes, ...], numpy: str, refused: bool
+) -> None:
+    for name in ("b", "a"):
+        extension(site / f"pkg/{name}.so", *strings)
+    extension(site / "pkg/quiet.so", *strings, asks=False)
+    extension(site / "numpy/own.so", *strings)
+    install(site, "pkg", files=("pkg/b.so", "pkg/a.so", "pkg/quiet.so"), requires=("numpy>=1.21", "NumPy<9"))
+    install(site, "numpy", version=numpy, files=("numpy/own.so",))
+    findings = {key: one for key, one in found(check()).items() if key.startswith("numpy-abi")}
+    assert list(findings) == (["numpy-abi:pkg"] if refused else [])
+    if refused:
+        (finding,) = findings.values()
+        assert finding.details == ("pkg/a.so", "pkg/b.so")
+        assert finding.message.startswith(f"2 file(s) are compiled against NumPy 1.x, and numpy {numpy} refuses those")
+        assert finding.message.endswith("pkg 1.0 declares >=1.21 or <9.")
+        assert document.concerns(finding, {"pkg"})
+
+
+@pytest.mark.parametrize(
+    ("requires", "said"), [((), "declares nothing of NumPy."), (("numpy",), "declares any version.")]
+)
+def test_what_a_package_says_of_numpy(site: Path, check: Check, requires: tuple[str, ...], said: str) -> None:
+    extension(site / "pkg.so", ABI)
+    install(site, "pkg", files=("pkg.so",), requires=requires)
+    install(site, "numpy", version="2.0")
+    assert found(check())["numpy-abi:pkg"].message.endswith(said)
+
+
+def test_without_numpy_nothing_is_refused(site: Path, check: Check) -> None:
+    extension(site / "pkg.so", ABI)
+    assert "numpy-abi:pkg" not in found(check())
+
+
+def test_an_extension_of_no_package(site: Path, check: Check) -> None:
+    extension(site / "loose.so", ABI)
+    install(site, "numpy", version="2.0")
+    assert found(check())["numpy-abi:loose.so"].message.endswith("when they are imported.")
+
+
+def test_the_other_slices_strings_do_not_count(site: Path, check: Check) -> None:
+    extension(site / "arm.so")
+    extension(site / "intel.so", ABI)
+    fat(site / "both.so", (X86_64, site / "intel.so"), (ARM64, site / "arm.so"))
+    (site / "intel.so").unlink()
+    install(site, "numpy", version="2.0")
+    assert not [key for key in found(check()) if key.startswith("numpy-abi")]
+
+
+def protobuf(path: Path, *, older: bool) -> None:
+    write(path, exports=(runtimes.PROTOBUF, *([runtimes.OLDER_PROTOBUF] if older else [])))
+
+
+def test_protobufs_that_break_each_other(site: Path, check: Check) -> None:
+    """Of two kinds, and in different packages: all of the older kind go together, and what is not shown is alone."""
+    for name, older in (("old/a.dylib", True), ("old/b.dylib", True), ("older/a.dylib", True), ("both/a.dylib", True)):
+        protobuf(site / name, older=older)
+    for name in ("old", "older"):
+        files = tuple(str(path.relative_to(site)) for path in (site / name).iterdir())
+        install(site, name, files=files)
+    write(site / "hidden/a.dylib", exports=(runtimes.OLDER_PROTOBUF,))
+    assert not [key for key in found(check()) if key.startswith("mixed-runtime")]
+    protobuf(site / "both/b.dylib", older=False)
+    install(site, "both", files=("both/a.dylib", "both/b.dylib"))
+    findings = {key: one for key, one in found(check()).items() if key.startswith("mixed-runtime")}
+    assert list(findings) == ["mixed-runtime:both+old", "mixed-runtime:both+older"]
+    assert findings["mixed-runtime:both+old"].details == ("both/b.dylib", "old/a.dylib", "old/b.dylib")
+    assert document.concerns(findings["mixed-runtime:both+old"], {"both", "old"})

@@ -13,7 +13,7 @@ import pytest
 from uv import find_uv_bin
 
 from verify.errors import UserError
-from verify.linkcheck import command, report, sarif, staging
+from verify.linkcheck import command, report, sarif, sources, staging
 from verify.linkcheck.findings import Counts, Finding
 from verify.linkcheck.packages import Target
 from verify.profile import model as profiles
@@ -151,10 +151,11 @@ def test_a_project_of_uv(tmp_path: Path) -> None:
         staging.lay_down_file(project / "uv.lock", MAC15, tmp_path / "none")
 
 
-def fill(_file: Path, target: Target, folder: Path) -> None:
+def fill(_file: Path, target: Target, folder: Path, *_: object) -> dict[str, str]:
     built = 26 << 16 | 2 << 8 if target.floor[0] == 26 else 14 << 16
     write(folder / "one.dylib", built_for(minos=built))
     install(folder, "one", files=("one.dylib",), tag="py3-none-macosx_14_0_arm64")
+    return {}
 
 
 def test_the_command_with_requirements(
@@ -183,9 +184,9 @@ def test_the_command_with_requirements(
 def test_every_macos_from_14_on_is_asked_about_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[Target] = []
 
-    def filling(file: Path, target: Target, folder: Path) -> None:
+    def filling(file: Path, target: Target, folder: Path, *_: object) -> dict[str, str]:
         asked.append(target)
-        fill(file, target, folder)
+        return fill(file, target, folder)
 
     monkeypatch.setattr(staging, "lay_down_file", filling)
     monkeypatch.setenv("ENABLE_PJRT_COMPATIBILITY", "1")
@@ -294,3 +295,163 @@ def test_a_profiles_findings_are_bound_to_its_lock(monkeypatch: pytest.MonkeyPat
     (run,) = json.loads((tmp_path / "x.sarif").read_text())["runs"]
     uris = {one["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for one in run["results"]}
     assert {uri.rpartition("/")[2] for uri in uris} == {profiles.load("ml-m1").lock_path("darwin-arm64").name}
+
+
+def read(tmp_path: Path, text: str, **without: str) -> sources.Requirements:
+    (tmp_path / "requirements.txt").write_text(text)
+    return sources.read(tmp_path / "requirements.txt", MAC14, without)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "one",
+        "one[extra1,extra2]>=1,<2",
+        "one==1 --hash=sha256:0 --hash=sha256:1",
+        "one; sys_platform == 'darwin' and python_version < '3.12'",
+        "one @ https://x/one-1-py3-none-any.whl",
+        "https://x/one-1-py3-none-any.whl",
+        "--index-url https://user:word@x/simple",
+        "-i https://x/simple",
+        "--pre",
+        "--find-links https://x/wheels",
+        "-c https://x/constraints.txt",
+        "what is this?",  # which uv tells
+        "one-two three",
+    ],
+)
+def test_what_is_given_to_uv(tmp_path: Path, line: str) -> None:
+    assert read(tmp_path, f"\n# comment\n{line}  # why\n") == sources.Requirements([line])
+
+
+@pytest.mark.parametrize(
+    ("line", "left_out"),
+    [
+        ("-e .", {".": ". is a project that is worked on"}),
+        ("--editable=git+https://x/one", {"git+https://x/one": "git+https://x/one is a project that is worked on"}),
+        ("-e ./a ; sys_platform == 'darwin'", {"./a": "./a is a project that is worked on"}),
+        ("-e ./a ; sys_platform == 'linux'", {}),
+        (
+            "My_One @ git+https://me:word@x/one@v1",
+            {"my-one": "My_One comes from git+https://x/one@v1, which is a repository"},
+        ),
+        ("one @ https://x/one-1.tar.gz", {"one": "one comes from https://x/one-1.tar.gz, which is no wheel"}),
+        ("git+ssh://git@x/one.git", {"git+ssh://x/one.git": "git+ssh://x/one.git is a repository"}),
+        ("./local", {"./local": "./local is no wheel"}),
+        ("here", {"here": "here is no wheel"}),
+        ("one @ git+https://x/one ; sys_platform == 'linux'", {}),
+        ("gone>=2", {"gone": "not wanted"}),
+        ("Gone @ git+https://x/gone", {"gone": "Gone comes from git+https://x/gone, which is a repository"}),
+        ("one; sys_platform == 'linux'", {}),
+    ],
+)
+def test_what_cannot_be_looked_at(tmp_path: Path, line: str, left_out: dict[str, str]) -> None:
+    (tmp_path / "here").mkdir()
+    expected = sources.Requirements([], left_out, {"gone": "not wanted"})
+    if line == "here":  # a name as well: of a package on the index
+        expected = sources.Requirements(["here"], {}, {"gone": "not wanted"})
+    assert read(tmp_path, line, gone="not wanted") == expected
+
+
+def test_files_within_files(tmp_path: Path) -> None:
+    """Relative to the file that names them, each once, in circles too."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/more.txt").write_text(
+        "-r ../requirements.txt\n-r more.txt\n--constraint=c.txt\ntwo \\\n  ==2\n-f wheels\n"
+    )
+    (tmp_path / "sub/a.whl").write_text("")
+    (tmp_path / "sub/more.txt").open("a").write("./a.whl\n")
+    found = read(tmp_path, "one\n-r sub/more.txt\n--requirement sub/more.txt\n")
+    sub = tmp_path / "sub"
+    assert found.lines == ["one", f"--constraint {sub}/c.txt", "two    ==2", f"-f {sub}/wheels", f"{sub}/a.whl"]
+
+
+def test_files_without_end(tmp_path: Path) -> None:
+    for number in range(200):
+        (tmp_path / f"{number}.txt").write_text(f"-r {number + 1}.txt\n")
+    with pytest.raises(UserError, match="more than 100 files"):
+        read(tmp_path, "-r 0.txt\n")
+    with pytest.raises(UserError, match=r"gone\.txt cannot be read"):
+        read(tmp_path, "-r gone.txt\n")
+    (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\0")
+    with pytest.raises(UserError, match=r"binary\.txt cannot be read"):
+        read(tmp_path, "-r binary.txt\n")
+
+
+@pytest.mark.usefixtures("index")
+def test_the_rest_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What cannot be looked at is said, and that it is not there is no finding; nor is what is not wanted."""
+    file = tmp_path / "requirements.txt"
+    file.write_text("one\ntwo @ git+https://x/two\n-e .\n")
+    assert command.main(["--requirements", str(file), "--python", "3.11", "--macos", "14", "--without", "two"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Not looked at, nor what it alone needs: two comes from git+https://x/two, which is a repository." in shown
+    assert "Not looked at, nor what it alone needs: . is a project that is worked on." in shown
+    file.write_text("one\n")
+    assert command.main(["--requirements", str(file), "--python", "3.11", "--macos", "14", "--without", "Two"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Not looked at, nor what it alone needs: Two is left out, as asked." in shown
+    assert "1 packages" in shown
+
+
+UV_LOCK = """\
+version = 1
+revision = 3
+requires-python = ">=3.11"
+
+[[package]]
+name = "demo"
+version = "1"
+source = {{ virtual = "." }}
+dependencies = [{{ name = "one" }}, {{ name = "source-only" }}]
+
+[package.optional-dependencies]
+more = [{{ name = "two" }}]
+
+[package.metadata]
+requires-dist = [{{ name = "one" }}, {{ name = "source-only" }}, {{ name = "two", marker = "extra == 'more'" }}]
+provides-extras = ["more"]
+
+[[package]]
+name = "one"
+version = "1.0"
+source = {{ registry = "{index}" }}
+wheels = [{{ url = "{one}", hash = "sha256:{digest}" }}]
+
+[[package]]
+name = "two"
+version = "1.0"
+source = {{ registry = "{index}" }}
+wheels = [{{ url = "{two}", hash = "sha256:{second}" }}]
+
+[[package]]
+name = "source-only"
+version = "1"
+source = {{ registry = "{index}" }}
+sdist = {{ url = "{index}/source-only-1.tar.gz", hash = "sha256:{digest}" }}
+"""
+
+
+def test_a_lock_of_uv_without_its_project(index: Path, tmp_path: Path) -> None:
+    """With an extra; what has no wheel is left out."""
+    places = [index / name / f"{name}-1.0-{tag}.whl" for name, tag in (("one", TAGS[1]), ("two", TAGS[0]))]
+    one, two = places
+    digests = [hashlib.sha256(place.read_bytes()).hexdigest() for place in places]
+    values = {"index": index.as_uri(), "one": one.as_uri(), "two": two.as_uri()}
+    file = tmp_path / "alone" / "uv.lock"
+    file.parent.mkdir()
+    file.write_text(UV_LOCK.format(**values, digest=digests[0], second=digests[1]))
+    said = {"source-only": "source-only has no wheel for Python 3.11 on macOS 14.0"}
+    assert staging.lay_down_file(file, MAC14, tmp_path / "14") == said
+    assert {path.stem for path in (tmp_path / "14").glob("*.py")} == {"one"}
+    assert staging.lay_down_file(file, MAC14, tmp_path / "more", ["more"]) == said
+    assert {path.stem for path in (tmp_path / "more").glob("*.py")} == {"one", "two"}
+    assert [path.name for path in file.parent.iterdir()] == ["uv.lock"]
+    python = replace(MAC14, python="3.12")
+    assert (
+        staging.lay_down_file(file, python, tmp_path / "12")["one"] == "one has no wheel for Python 3.12 on macOS 14.0"
+    )
+    for text in ("version = 1", "nonsense", '[[package]]\nname = "x"\nsource = "y"\n'):
+        file.write_text(text)
+        with pytest.raises(UserError, match="no lock of a project, as uv writes it"):
+            staging.lay_down_file(file, MAC14, tmp_path / "none")
