@@ -23,6 +23,8 @@ MEASURE_S = {"matmul_s": 20.0, "bandwidth_s": 2.0, "course_s": 10.0}
 LEAST_S = 60.0
 SOAK_WINDOWS = 24
 SEED = 20241
+NO_PROFILE = "no profile"
+"""Why something is not said of an environment that is looked at by its path alone; a sentence begins with it."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Plan:
         frameworks: those asked for by name, or None for those in each machine's record.
         timeout_s: limit for one probe, None for what is left of the level's time.
         soak_s: how long each framework computes without a pause at level soak.
+        environment: path of the environment to look at without a profile, "" for the profile's; `profile` then has all
+            frameworks that any profile knows.
     """
 
     profile: Profile
@@ -42,6 +46,7 @@ class Plan:
     frameworks: tuple[str, ...] | None
     timeout_s: float | None
     soak_s: float
+    environment: str = ""
 
     @property
     def candidates(self) -> tuple[str, ...]:

@@ -5,8 +5,8 @@ ends there as well.
 """
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..profile.model import ARRAYS, LANGUAGE_MODEL
@@ -27,6 +27,13 @@ _OUT_OF_MEMORY = re.compile(
     r"out of memory|\bOOM\b|RESOURCE_EXHAUSTED|MemoryError|Unable to allocate|can't allocate memory|"
     r"\[metal::malloc\]|std::bad_alloc",
     re.IGNORECASE,
+)
+# What NumPy 2 writes where an extension is loaded that was built for 1.x (numpy/core/_multiarray_umath.py); what the
+# extension's own import_array, import_umath or Cython say of another NumPy; and what PyTorch makes of it.
+_NUMPY_ABI = re.compile(
+    r"compiled using NumPy 1\.x cannot be run|numpy\.core\.(multiarray|umath) failed to import|"
+    r"compiled against A[BP]I version 0x|numpy\.\w+ size changed, may indicate binary incompatibility|"
+    r"Numpy is not available"
 )
 _EVIDENCE = 600
 
@@ -94,6 +101,7 @@ class Asked:
         required: whether a failure counts; else it is told as a warning.
         unneeded: names of stages that the probe was not asked for, since nothing rests on them here.
         virtual: whether the machine is a virtual Mac.
+        skipped: why nothing is said of a stage, by its name.
     """
 
     stages: list[Stage]
@@ -104,6 +112,7 @@ class Asked:
     required: bool
     unneeded: tuple[str, ...] = ()
     virtual: bool = False
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
 
 def walk(asked: Asked, note: Callable[[Exception], None]) -> list[CheckResult]:
@@ -117,6 +126,9 @@ def walk(asked: Asked, note: Callable[[Exception], None]) -> list[CheckResult]:
     reason = ""
     for stage in asked.stages:
         checks = dict(stage.names(**asked.values))
+        if stage.name in asked.skipped:
+            found += [CheckResult(name, "skip", asked.skipped[stage.name]) for name in checks]
+            continue
         answers: list[CheckResult] = []
         ends = False
         if not reason:
@@ -163,7 +175,11 @@ def cut_short(check: str, stage: str, asked: Asked) -> CheckResult:
     if report is not None and report.event == "error":
         if asked.virtual and _MPS_IN_A_VIRTUAL_MAC.search(report.error):
             return warned(check, "virtual-limit", f"{VIRTUAL}: {report.error}")
-        fault = "out-of-memory" if _OUT_OF_MEMORY.search(report.error) else "exception"
+        kinds = {
+            "numpy-abi": _NUMPY_ABI.search(outcome.evidence + report.error),
+            "out-of-memory": _OUT_OF_MEMORY.search(report.error),
+        }
+        fault = next((kind for kind, found in kinds.items() if found), "exception")
         return failed(check, fault, report.error or "an unnamed error")
     if report is not None and report.event == "malformed":
         return failed(check, "malformed", f"the report of '{stage}' is not what it may be: {report.error}")

@@ -29,6 +29,7 @@ FAULTS = {
     "not-on-path": "Not in new terminals",
     "not-installed": "Not installed",
     "exception": "Error",
+    "numpy-abi": "Built for another NumPy",
     "hang": "Did not end in time",
     "crash": "Crashed",
     "no-answer": "No answer",
@@ -66,6 +67,11 @@ RESULTS = {"pass": "pass", "warn": "warn", "fail": "fail", "skip": "skip"}
 
 VERDICTS = {"healthy": "healthy", "unhealthy": "unhealthy", "unverified": "could not be verified"}
 """A machine's verdict in words."""
+
+
+def against(profile: str, language: Language) -> str:
+    """What a result was held against: its profile, or the path of an environment that was looked at without one."""
+    return language.gettext("%(path)s, no profile", path=profile) if "/" in profile else profile
 
 
 @cache
