@@ -102,8 +102,13 @@ def test_linux_is_asked_by_its_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_macs_facts(monkeypatch: pytest.MonkeyPatch) -> None:
     said = {"machdep.cpu.brand_string": "Apple M1\n", "sysctl.proc_translated": "0\n"}
+    version: str | None = "15.6.1"
 
     def run(command: list[str], **options: Any) -> Any:
+        if command == ["/usr/bin/sw_vers", "-productVersion"]:
+            if version is None:
+                raise FileNotFoundError
+            return subprocess.CompletedProcess(command, 0, f"{version}\n", "")
         assert command[:2] == ["/usr/sbin/sysctl", "-in"]
         assert options["capture_output"]
         assert options["text"]
@@ -111,11 +116,15 @@ def test_a_macs_facts(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(platform, "system", lambda: "Darwin")
     monkeypatch.setattr(platform, "machine", lambda: "arm64")
-    monkeypatch.setattr(platform, "mac_ver", lambda: ("15.6.1", ("", "", ""), "arm64"))
+    # What a Python that was built for an older macOS says on macOS 26.
+    monkeypatch.setattr(platform, "mac_ver", lambda: ("16.0", ("", "", ""), "arm64"))
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 16384, "SC_PHYS_PAGES": 2**20}.__getitem__)
     monkeypatch.setattr(subprocess, "run", run)
     assert environment.machine() == told.MACHINE
+    version = None
+    assert environment.machine()["os_version"] == "16.0"
+    version = "15.6.1"
     said["sysctl.proc_translated"] = "1\n"
     assert environment.machine()["translated"]
     assert environment.python("/")["translated"]

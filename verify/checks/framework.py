@@ -47,6 +47,7 @@ class FrameworkJudge:
         chip: the machine's, None where it has none or an unknown one.
         report: to fill.
         by_default: whether the framework takes that device unless told otherwise.
+        macos: its version, "" elsewhere.
 
     `numpy_tflops` has what numpy reached, 0 where it was not measured.
     """
@@ -60,6 +61,7 @@ class FrameworkJudge:
         chip: Chip | None,
         report: FrameworkReport,
         by_default: bool = True,
+        macos: str = "",
     ) -> None:
         self._name = name
         self._version = version
@@ -67,6 +69,7 @@ class FrameworkJudge:
         self._chip = chip
         self._report = report
         self._by_default = by_default
+        self._macos = macos
         self.numpy_tflops = 0.0
 
     def imported(self, report: Report) -> list[CheckResult]:
@@ -190,7 +193,7 @@ class FrameworkJudge:
 
     @property
     def _speed(self) -> SpeedJudge:
-        return SpeedJudge(self._name, self._report.device, self._chip, self._report)
+        return SpeedJudge(self._name, self._report.device, self._chip, self._report, self._macos)
 
     def _beside_cpu(self, losses: list[float], on_cpu: list[Any] | None) -> CheckResult:
         if on_cpu is None:

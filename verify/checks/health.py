@@ -27,7 +27,7 @@ from . import coreml, framework, language_model, machine, packages, shell, speed
 from .advice import failed
 from .environment import EnvironmentJudge
 from .framework import FrameworkJudge
-from .plan import MEASURE_S, MEASURED, SEED, SETUP, SOAK_WINDOWS, Plan
+from .plan import MEASURED, SEED, SETUP, SOAK_WINDOWS, Plan
 from .reach import ReachJudge
 from .walk import LOST, NOT_JUDGED, Asked, Stage, walk
 
@@ -238,6 +238,7 @@ class HostHealth:
             chip=machine.chip_of(self.report),
             report=report,
             by_default=wanted.device_by_default,
+            macos=self.report.machine.get("os_version", "") if self.report.chip else "",
         )
         found = self._walk(
             FRAMEWORK,
@@ -287,11 +288,15 @@ class HostHealth:
             "memory_bytes": self.report.machine.get("memory_bytes", 0),
             # A Mac's figures are held against its chip.
             "yardstick": self.report.chip is None,
-            **MEASURE_S,
+            **self._plan.measure_s(time.monotonic() - self._started, self._waiting(name)),
             "soak_s": plan.soak_s,
             "window_s": plan.soak_s / SOAK_WINDOWS,
         }
         return remote.probe(self._host, self._python, name, parameters, self._variables(), limit_s)
+
+    def _waiting(self, name: str) -> int:
+        """How many frameworks of the machine have not been asked yet, one that is about to be among them."""
+        return len({one for one in self._frameworks_there() if one not in self._outcomes} | {name})
 
     def _stages(self, name: str) -> list[Stage]:
         return stages.of(FRAMEWORK, self._plan.level, self._wanted(name).kind)

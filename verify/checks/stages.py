@@ -48,14 +48,14 @@ TABLE = (
     Stage(
         ENVIRONMENT,
         "python",
-        (Check("environment.python", "The Python is the profile's", goes_on=True),),
+        (Check("environment.python", "The Python is the right one", goes_on=True),),
         EnvironmentJudge.python,
         _ALL,
     ),
     Stage(
         ENVIRONMENT,
         "machine",
-        (Check("environment.platform", "The platform is one of the profile's", goes_on=True),),
+        (Check("environment.platform", "The platform is a known one", goes_on=True),),
         EnvironmentJudge.machine,
         _ALL,
     ),

@@ -16,11 +16,16 @@ from .advice import failed, warned
 
 NOT_JUDGED = "not judged: verify itself failed (see the check `internal`)"
 LOST = "connection-lost"
-VIRTUAL = "not judged: this is a virtual Mac, and MPS cannot allocate there"
+VIRTUAL = "not judged: this is a virtual Mac, whose GPU cannot do this"
 # What PyTorch says in a virtual Mac, of the first few bytes already (actions/runner-images#9918, #11899). On a real Mac
 # it is a failure, whatever the size.
 _MPS_IN_A_VIRTUAL_MAC = re.compile(
     r"MPS backend out of memory \(.*\)\. Tried to allocate \d+ bytes on (private|shared) pool"
+)
+# What MLX says where no Metal device is visible, in sessions without the screen: since 0.32 an exception
+# (mlx/backend/metal/device.cpp, load_device), before that an abort in Foundation (mlx #3148, #3397).
+_NO_METAL = re.compile(
+    r"\[metal::load_device\] No Metal device available|objectAtIndex:\]: index 0 beyond bounds for empty (NSA|a)rray"
 )
 # What the frameworks, Metal, XLA, numpy and Python say when memory does not suffice.
 _OUT_OF_MEMORY = re.compile(
@@ -172,6 +177,11 @@ def _judged(stage: Stage, names: list[str], asked: Asked) -> tuple[list[CheckRes
 def cut_short(check: str, stage: str, asked: Asked) -> CheckResult:
     """The failure of a check whose stage did not come to its end; a warning where no virtual Mac can get there."""
     outcome, report = asked.outcome, asked.outcome.reports.get(stage)
+    if found := _NO_METAL.search(outcome.evidence + (report.error if report else "")):
+        message = f"no Metal device is visible to this process: {found[0]}"
+        if asked.virtual:
+            return warned(check, "virtual-limit", f"{VIRTUAL}: {message}")
+        return failed(check, "no-metal", message)
     if report is not None and report.event == "error":
         if asked.virtual and _MPS_IN_A_VIRTUAL_MAC.search(report.error):
             return warned(check, "virtual-limit", f"{VIRTUAL}: {report.error}")

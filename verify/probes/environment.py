@@ -53,7 +53,9 @@ def machine() -> dict[str, Any]:
     """Facts about the machine: system, machine, os_version, cpu, cores, memory_bytes, translated (by Rosetta)."""
     darwin = platform.system() == "Darwin"
     if darwin:
-        cpu, os_version = _sysctl("machdep.cpu.brand_string"), platform.mac_ver()[0]
+        # mac_ver may say 16.0 on macOS 26 (cpython #135675).
+        os_version = _said(["/usr/bin/sw_vers", "-productVersion"]) or platform.mac_ver()[0]
+        cpu = _sysctl("machdep.cpu.brand_string")
     else:
         cpu, os_version = _linux_cpu(), platform.release()
     return {
@@ -84,7 +86,7 @@ def python(prefix: str) -> dict[str, Any]:
     }
 
 
-def packages(names: list[str], content: bool, everywhere: bool) -> dict[str, Any]:
+def packages(names: list[str], content: bool, everywhere: bool = False) -> dict[str, Any]:
     """What is installed.
 
     Args:
@@ -224,8 +226,14 @@ def _initialised(shell_name: str, zdotdir: str, conda: str) -> bool:
 
 
 def _sysctl(key: str) -> str:
-    done = subprocess.run(["/usr/sbin/sysctl", "-in", key], capture_output=True, text=True, check=False)
-    return done.stdout.strip()
+    return _said(["/usr/sbin/sysctl", "-in", key])
+
+
+def _said(command: list[str]) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:
+        return ""
 
 
 def _linux_cpu() -> str:

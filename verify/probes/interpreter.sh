@@ -1,12 +1,11 @@
 # shellcheck shell=sh
 # Where the Python of an environment is that somebody names. Runs as `sh -c SCRIPT sh NONCE PATH`; the path, of a folder
-# or a Python, is escaped for printf's %b, and one that begins with ~/ or without a slash is taken from the home. Prints
-# lines key=value between two lines with the nonce. POSIX; nothing is run.
+# or a Python, is escaped for printf's %b; one that does not begin with a slash is taken from the home. Prints lines
+# key=value between two lines with the nonce. POSIX; nothing is run.
 set -u
 nonce=$1
 given=$(printf %b "$2")
 case $given in
-    \~) given=$HOME ;;
     \~/*) given=$HOME/${given#??} ;;
     /*) ;;
     *) given=$HOME/$given ;;
@@ -48,10 +47,10 @@ else
 fi
 # A venv has pyvenv.cfg (PEP 405), an environment of conda, mamba or pixi conda-meta.
 kind=other
-if [ -f "$prefix/pyvenv.cfg" ]; then
-    kind=venv
-elif [ -d "$prefix/conda-meta" ]; then
+if [ -d "$prefix/conda-meta" ]; then
     kind=conda
+elif [ -f "$prefix/pyvenv.cfg" ]; then
+    kind=venv
 fi
 printf '\n%s\n' "$nonce"
 printf 'system=%s\nmachine=%s\n' "$(uname -s)" "$(uname -m)"

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
+from contextlib import suppress
+from importlib import metadata
 from typing import Any
 
 from . import framework
@@ -34,7 +37,7 @@ class Mlx:
         return {
             "present": ["cpu", *(["gpu"] if self.mx.metal.is_available() else [])],
             "default": str(self.mx.default_device().type).rpartition(".")[2],
-            "settings": {framework.TF32: os.environ[framework.TF32]},
+            "settings": {framework.TF32: os.environ[framework.TF32], "wheel": _wheel()},
         }
 
     def choose(self, wanted: str) -> str:
@@ -165,6 +168,16 @@ class _Work:
         output = self._stream + 1
         self._mx.eval(output)
         return output
+
+
+def _wheel() -> str | None:
+    """Platform of the wheel with MLX's kernels, for example macosx_26_0_arm64; None where it came another way."""
+    for name in ("mlx-metal", "mlx"):
+        with suppress(metadata.PackageNotFoundError):
+            text = metadata.distribution(name).read_text("WHEEL") or ""
+            found = re.search(r"^Tag: \S+-(\S+)$", text, re.MULTILINE)
+            return found[1] if found else None
+    return None
 
 
 def _place(mx: Any) -> str:

@@ -51,7 +51,7 @@ def resolve(given: Any) -> Settings:
     """
     if given.level not in LEVELS:
         raise UserError(f"The level '{given.level}' is unknown. Set --level to one of {', '.join(LEVELS)}.")
-    hosts = _hosts(given.hosts, given.ansible_inventory)
+    hosts = _hosts(given.hosts, given.ansible_inventory, given.ssh_config)
     environment = "" if given.environment is None else _environment(given.environment, given.profile, hosts)
     loaded = catalogue(environment) if environment else profiles.load(given.profile)
     chosen: tuple[str, ...] | None = None
@@ -83,16 +83,20 @@ def _environment(given: str, profile: str, hosts: list[Host]) -> str:
     if not given or not given.isprintable():
         raise UserError(f"--environment {given!r}: needed is the path of an environment's folder, or of its Python.")
     here = all(host.backend.get_pytest_id() == "local" for host in hosts)
-    # Not resolved: the links in bin/ lead out of an environment.
-    return os.path.abspath(os.path.expanduser(given)) if here else given  # noqa: PTH100, PTH111
+    if here:
+        # Not resolved: the links in bin/ lead out of an environment.
+        return os.path.abspath(os.path.expanduser(given))  # noqa: PTH100, PTH111
+    # With a slash, by which it is told from a profile's name.
+    return given if given.startswith(("/", "~/")) else f"~/{given}"
 
 
-def _hosts(patterns: str, inventory: str | None) -> list[Host]:
+def _hosts(patterns: str, inventory: str | None, ssh_config: str | None) -> list[Host]:
     """The hosts that --hosts names, in its order.
 
     Args:
         patterns: testinfra host specifications, separated by commas.
         inventory: Ansible inventory for ansible:// patterns, or None.
+        ssh_config: OpenSSH's configuration for ssh:// hosts, or None for the user's.
 
     Raises:
         UserError: a pattern is malformed or matches nothing: a check of no machine must not look like a healthy one.
@@ -109,7 +113,7 @@ def _hosts(patterns: str, inventory: str | None) -> list[Host]:
                 "or ansible://PATTERN?ansible_inventory=FILE."
             )
         try:
-            hosts = testinfra.get_hosts([pattern], ansible_inventory=inventory)
+            hosts = testinfra.get_hosts([pattern], ansible_inventory=inventory, ssh_config=ssh_config)
         except Exception as error:  # an inventory that cannot be read raises what it likes
             detail = (str(error).strip().splitlines() or [type(error).__name__])[-1][:300]
             raise UserError(f"--hosts: {pattern!r} cannot be resolved: {detail}") from error
