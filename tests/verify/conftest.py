@@ -115,6 +115,7 @@ def machine(tmp_path: Path) -> Machine:
         source = Path(numpy.__file__).parent.parent / name
         if source.exists():
             (made.site / name).symlink_to(source)
+    shutil.copy(FAKES / "halves.py", made.site)
     # A fake environment claims the profile's Python, whichever one runs the tests.
     # Not by sitecustomize: Debian's Python has one of its own, which comes first.
     (made.site / "claimed.pth").write_text("import claimed\n", encoding="utf-8")

@@ -116,6 +116,93 @@ def test_a_product_that_is_too_fast_is_told_with_what_the_chip_can_reach() -> No
     assert message == "30 TFLOPS (float32, n=1000) are more than the 20 that X can reach"
 
 
+def told_speed(
+    chip: chips.Chip | None, *tflops: tuple[str, int, float], macos: str = "26.2", wheel: str | None = None
+) -> Any:
+    """The check of speed, for products of kinds and orders that reached so much."""
+    report = FrameworkReport(required=True, version="0.32.4", settings={"wheel": wheel} if wheel else {})
+    made = [product(dtype=dtype, n=n, samples=[2 * n**3 / one / 1e12] * 5) for dtype, n, one in tflops]
+    judge = SpeedJudge("mlx", "gpu:0", chip, report, macos)
+    return judge.matmul({"products": made, "lacking": {}})[1]
+
+
+M2, M5 = chips.find("Apple M2", 10), chips.find("Apple M5", 10)
+
+
+@pytest.mark.parametrize(
+    ("n", "tflops", "result", "said"),
+    [
+        # In silence, before there were figures of others: 0.85 of 3.6 TFLOPS.
+        (8192, 0.85, "warn", "42% of what others measured on Apple M2 (2 TFLOPS): 0.85 TFLOPS"),
+        (8192, 1.499, "warn", "75% of what"),
+        (8192, 1.501, "pass", "75% of what others measured on Apple M2 (2 TFLOPS)"),
+        (8192, 3.0, "pass", "150% of what others"),
+        # Too small to be held against others' large ones.
+        (2048, 0.85, "pass", "n=2048, 5 samples, seed 1"),
+    ],
+)
+def test_what_is_far_below_what_others_reached_is_told(n: int, tflops: float, result: str, said: str) -> None:
+    found = told_speed(M2, ("float32", n, tflops))
+    assert (found.result, found.fault) == (result, "slow" if result == "warn" else "")
+    assert said in found.message
+    assert ("others" in found.message) == (n > 2048)
+
+
+def test_a_chip_of_which_nobodys_figures_are_known_is_named() -> None:
+    found = told_speed(M5, ("float32", 4096, 0.5), ("float16", 4096, 5.0))
+    assert (found.result, found.message.split("; ")[-1]) == (
+        "pass",
+        "nobody's figures of Apple M5 are known to hold it against",
+    )
+
+
+@pytest.mark.parametrize(("gb_s", "result"), [(67.4, "warn"), (67.6, "pass")])
+def test_a_bandwidth_far_below_what_others_reached_is_told(gb_s: float, result: str) -> None:
+    judge = SpeedJudge("mlx", "gpu:0", M2, FrameworkReport(required=True))
+    (found,) = judge.bandwidth({"bytes": 10**9, "samples": [1 / gb_s] * 5})
+    assert (found.result, found.fault) == (result, "slow" if result == "warn" else "")
+    assert ("75% of what others measured on Apple M2 (90 GB/s)" in found.message) == (result == "warn")
+
+
+@pytest.mark.parametrize(
+    ("macos", "wheel", "cause"),
+    [
+        ("26.1", "macosx_26_0_arm64", "macOS is 26.1, needed is 26.2"),
+        ("27.0", "macosx_14_0_arm64", "its wheel is one for macosx_14_0_arm64, without their kernels"),
+        ("26.2", "macosx_26_0_arm64", "mlx 0.32.4 does not use them"),
+        ("26.2", None, "mlx 0.32.4 does not use them"),
+    ],
+)
+def test_half_precision_that_is_no_faster_has_a_likely_cause(macos: str, wheel: str | None, cause: str) -> None:
+    found = told_speed(
+        M5, ("float32", 4096, 3.0), ("float16", 4096, 3.5), ("bfloat16", 4096, 3.2), macos=macos, wheel=wheel
+    )
+    assert (found.result, found.fault) == ("warn", "no-accelerators")
+    assert found.message.startswith(
+        "half precision is no faster than fp32, 3.5 and 3 TFLOPS at n=4096 (float16), though Apple M5 has neural "
+        f"accelerators: {cause}; "
+    )
+
+
+@pytest.mark.parametrize(
+    ("chip", "products"),
+    [
+        # Used: half as fast again, in one kind of numbers.
+        (M5, [("float32", 4096, 3.0), ("float16", 4096, 4.6), ("bfloat16", 4096, 3.0)]),
+        # Not comparable: small, of other orders, or of one kind alone.
+        (M5, [("float32", 2048, 3.0), ("float16", 2048, 3.0)]),
+        (M5, [("float32", 8192, 3.0), ("float16", 4096, 3.0)]),
+        (M5, [("float32", 4096, 3.0)]),
+        # Without any.
+        (M2, [("float32", 4096, 2.0), ("float16", 4096, 2.0)]),
+    ],
+)
+def test_where_nothing_tells_against_the_neural_accelerators(
+    chip: chips.Chip | None, products: list[tuple[str, int, float]]
+) -> None:
+    assert told_speed(chip, *products, macos="14.0").result == "pass"
+
+
 @pytest.mark.parametrize(("drain_s", "result"), [(0.0025, "pass"), (0.0026, "fail")])
 def test_fetching_takes_at_most_half_of_the_time_of_all_repetitions(drain_s: float, result: str) -> None:
     assert timed(product(drain_s=drain_s))[0]["matmul.speed"][0] == result
@@ -601,6 +688,20 @@ def test_only_what_was_asked_for_is_asked() -> None:
 
 def plan(level: str, timeout_s: float | None = None) -> Plan:
     return Plan(LOADED, level, ("mlx", "jax"), timeout_s, 100.0)
+
+
+def test_measurements_take_less_where_the_machines_time_is_short() -> None:
+    whole = {"matmul_s": 20.0, "bandwidth_s": 2.0, "course_s": 10.0}
+    # 32 s of measurements and 25 beside them for each.
+    assert plan("full").measure_s(0, 5) == whole
+    assert plan("full").measure_s(14, 5) == whole
+    assert plan("full").measure_s(95, 5) == {"matmul_s": 10.0, "bandwidth_s": 1.0, "course_s": 5.0}
+    assert plan("full").measure_s(243, 1) == whole
+    # However late it is, something is measured.
+    assert plan("full").measure_s(299, 1) == {"matmul_s": 5.0, "bandwidth_s": 0.5, "course_s": 2.5}
+    # What another one soaked is not of this time: mlx and jax are asked.
+    assert plan("soak").measure_s(340, 1) == whole
+    assert plan("soak").measure_s(359, 1)["matmul_s"] == 10.0
 
 
 def test_the_time_that_is_left_for_a_probe() -> None:

@@ -86,6 +86,7 @@ def test_what_the_environment_is_asked(checked: Checked, asked: dict[str, dict[s
     assert {"numpy", "mlx"} < set(packages)
     assert found["parameters"] == {
         "prefix": macs.PREFIX,
+        "everywhere": False,
         "content": True,
         "provider": "conda",
         "sets": ["base", *LOADED.frameworks_on(macs.PLATFORM)],

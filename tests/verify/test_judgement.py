@@ -329,7 +329,7 @@ def test_what_a_virtual_mac_cannot_show_is_named_and_not_judged(said: str) -> No
     found = mps(said, virtual=True)
     assert (found["import"].result, found["version"].result) == ("pass", "pass")
     assert (found["device"].result, found["device"].fault) == ("warn", "virtual-limit")
-    reason = "not judged: this is a virtual Mac, and MPS cannot allocate there"
+    reason = "not judged: this is a virtual Mac, whose GPU cannot do this"
     assert found["device"].message == f"{reason}: {said}"
     assert {
         (one.result, one.message) for name, one in found.items() if name not in ("import", "version", "device")
@@ -428,6 +428,37 @@ def test_a_probe_that_reports_nothing(outcome: dict[str, Any], fault: str, said:
     assert said in found["import"].message
     assert "last words" in found["import"].message
     assert {one.result for name, one in found.items() if name != "import"} == {"skip"}
+
+
+@pytest.mark.parametrize(
+    ("ended", "said"),
+    [
+        # mlx/backend/metal/device.cpp, load_device, since 0.32: the import raises it.
+        (
+            {},
+            "[metal::load_device] No Metal device available. This typically occurs in headless, sandboxed, or virtual",
+        ),
+        # Before that, Foundation's words in mlx #3148 and #3397, and an abort.
+        (
+            {"ended": "signal", "status": 6, "signal": "SIGABRT"},
+            "*** Terminating app due to uncaught exception 'NSRangeException', reason: "
+            "'*** -[__NSArray0 objectAtIndex:]: index 0 beyond bounds for empty array'",
+        ),
+    ],
+)
+@pytest.mark.parametrize("virtual", [True, False])
+def test_a_session_in_which_no_metal_device_is_visible_is_named(
+    ended: dict[str, Any], said: str, virtual: bool
+) -> None:
+    records: list[dict[str, Any]] = [{"stage": "import", "event": "start"}]
+    if not ended:
+        records.append({"stage": "import", "event": "error", "error": f"RuntimeError: {said}", "trace": ""})
+    judge = FrameworkJudge("mlx", version="1.0", device="gpu", chip=M1, report=FrameworkReport(required=True))
+    answer = told.outcome("framework", records, evidence=said, **ended)
+    first, *others = told.judged("framework", judge, answer, level="quick", virtual=virtual, framework=["mlx"])
+    assert (first.result, first.fault) == (("warn", "virtual-limit") if virtual else ("fail", "no-metal"))
+    assert "no Metal device is visible to this process" in first.message
+    assert {one.result for one in others} == {"skip"}
 
 
 def test_a_crash_after_the_last_stage_is_a_failure() -> None:

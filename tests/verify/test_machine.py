@@ -144,7 +144,7 @@ def test_the_table_of_chips_agrees_with_what_is_known() -> None:
 def table(monkeypatch: pytest.MonkeyPatch, folder: Path, *changes: dict[str, Any]) -> dict[Any, chips.Chip]:
     """A table of chips, read from a file of its own."""
     good = {"name": "X", "gpu_cores": [8], "clock_ghz": 1.0, "fp16_factor": 2, "bandwidth_gb_s": 100, "sources": ["a"]}
-    data = {"sources": {"a": "", "b": ""}, "chips": [{**good, **one} for one in changes]}
+    data = {"sources": {"a": "", "b": ""}, "measured": [], "chips": [{**good, **one} for one in changes]}
     (folder / "chips.yml").write_text(yaml.safe_dump(data), encoding="utf-8")
     monkeypatch.setattr(chips, "DATA", folder / "chips.yml")
     return chips.load.__wrapped__()
@@ -162,6 +162,27 @@ def test_a_chips_figures_follow_from_cores_and_clock(monkeypatch: pytest.MonkeyP
     assert found["Y", 8] == chips.Chip("Y", 8, (2.048, 3.072), (2.048, 6.144), (50.0, 100.0))
     assert [found["Z", cores].bandwidth_gb_s for cores in (8, 10)] == [(50.0, 50.0), (60.0, 60.0)]
     assert found["Z", 10].fp32_tflops == pytest.approx((2.56, 2.56))
+
+
+def test_what_was_measured_on_a_chip_is_expected_of_it_in_proportion_to_its_cores() -> None:
+    found = chips.load()
+    # As their sources have it: chips.yml names them.
+    assert found["Apple M1", 8].reached_tflops == pytest.approx((1.4, 1.63 * 8 / 7))
+    assert found["Apple M1", 7].reached_tflops == pytest.approx((1.4, 1.63))
+    assert found["Apple M1 Pro", 16].reached_tflops == (3.7, 4.28)
+    assert found["Apple M1 Pro", 14].reached_tflops == pytest.approx((3.7 * 14 / 16, 4.28 * 14 / 16))
+    assert (found["Apple M2", 10].reached_tflops, found["Apple M2", 10].reached_gb_s) == ((2.0, 2.0), (90.0, 90.0))
+    assert found["Apple M2 Ultra", 60].reached_gb_s == (636.0, 636.0)
+    assert (found["Apple M5", 10].reached_tflops, found["Apple M5", 10].reached_gb_s) == (None, None)
+    # Nobody measured more than there is.
+    for chip in found.values():
+        if chip.reached_tflops and chip.fp32_tflops:
+            assert chip.reached_tflops[1] <= chip.fp32_tflops[1], chip
+        if chip.reached_gb_s:
+            assert chip.reached_gb_s[1] <= chip.bandwidth_gb_s[1], chip
+    assert {name for (name, _), chip in found.items() if chip.neural} == {
+        *("Apple M5", "Apple M5 Pro", "Apple M5 Max", "Apple M5 Ultra", "Apple M6")
+    }
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ def resolve(tmp_path: Path) -> Any:
         given = {
             **{"level": "quick", "profile": "ml-m1", "frameworks": None, "timeout": None, "soak_seconds": None},
             **{"hosts": "local://", "ansible_inventory": None, "results": str(tmp_path), "lang": "en"},
+            **{"environment": None, "ssh_config": None},
         }
         return settings.resolve(SimpleNamespace(**{**given, **changes}))
 
@@ -84,12 +85,36 @@ def test_why_hosts_cannot_be_resolved_is_a_short_line(
     assert refused(resolve) == f"--hosts: 'local://' cannot be resolved: {said}"
 
 
+def test_an_environment_is_a_path(resolve: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    for given, path in (("env", f"{tmp_path}/env"), ("/a/../b", "/b"), ("~/env", "/home/me/env")):
+        plan = resolve(environment=given).plan
+        assert (plan.environment, plan.profile.name) == (path, path)
+        # Whatever any profile knows.
+        assert plan.candidates == ("tensorflow", "pytorch", "jax", "mlx", "mlx_lm")
+    # On a host this machine's folders say nothing; without a slash it would be taken for a profile's name.
+    for given, path in (("env", "~/env"), ("/env", "/env"), ("~/env", "~/env")):
+        assert resolve(environment=given, hosts="ssh://a,local://").plan.environment == path
+    assert "leave out one" in refused(resolve, environment="env", profile="current")
+    for nothing in ("", "a\nb"):
+        assert "needed is the path of an environment's folder" in refused(resolve, environment=nothing)
+    assert refused(resolve, environment="env", frameworks="theano").endswith(
+        "Known are tensorflow, pytorch, jax, mlx, mlx_lm."
+    )
+
+
+def test_the_connections_configuration_is_handed_on(resolve: Any) -> None:
+    (host,) = resolve(hosts="ssh://a", ssh_config="/my/config").hosts
+    assert host.backend.ssh_config == "/my/config"
+
+
 def test_the_inventory_is_handed_on_and_one_without_a_match_is_refused(
     resolve: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Any] = []
 
-    def get_hosts(patterns: list[str], ansible_inventory: str | None = None) -> list[Any]:
+    def get_hosts(patterns: list[str], ansible_inventory: str | None = None, **_: Any) -> list[Any]:
         seen.append((patterns, ansible_inventory))
         return []
 

@@ -17,6 +17,7 @@ ADVICE = {
     "not-on-path": "Run ./converge, and look in the shell's files for lines that undo what comes before them.",
     "not-installed": "Run ./converge: it installs what is missing of what was asked for.",
     "exception": "Run ./converge, which puts back what differs from the lock; if it stays, the message is a report.",
+    "numpy-abi": "Run ./converge: it reinstalls the locked numpy and what was built for it.",
     "hang": "Close what else uses the GPU and run it again; a slow first import may need a larger --timeout.",
     "crash": "Run ./converge to mend the packages; if it crashes again, look into the system's crash reports.",
     "no-answer": "Run by hand what did not answer, and look at the connection to the machine.",
@@ -33,6 +34,9 @@ ADVICE = {
     "no-learning": "Training on this device goes wrong: compare with the CPU before trusting it.",
     "not-synchronised": "Do not quote this figure: something returns before the work is done, a plugin or a setting.",
     "out-of-memory": "Close what else takes memory (Activity Monitor shows it), and run it again.",
+    "slow": "Close what else uses the GPU, turn low-power mode off and run it again; then update the framework.",
+    "no-accelerators": "Update macOS to 26.2 or newer, and install the framework's build for macOS 26.",
+    "no-metal": "Run it in the session of who is logged in at the Mac's screen: others may see no GPU (mlx #3148).",
     "throttled": "Let air reach the machine, connect its power supply, turn low-power mode off, and run it again.",
     "virtual-limit": "Run it on a Mac itself: a virtual one cannot show this (runner-images #9918, #11899).",
     "unknown-chip": "Please report it, with this line and the output of `system_profiler SPDisplaysDataType`.",
@@ -47,6 +51,33 @@ ADVICE = {
     "incomplete": "Mend what the message names, then run it again: nothing can be said of this machine until then.",
     "noisy": "Close other programs, connect the power supply, let the machine cool down, and run it again.",
 }
+
+ELSEWHERE = {
+    "no-environment": "Name the folder of a virtual or conda environment, its Python, or a project's folder.",
+    "wrong-platform": "On an Apple-silicon Mac, open the terminal without Rosetta, and use a Python for arm64.",
+    "translated": "Make the environment again with a Python for arm64, in a terminal without Rosetta.",
+    "wrong-python": "Make the environment again with a Python for this machine.",
+    "not-installed": "Install it into this environment, or leave it out of --frameworks.",
+    "exception": "The message is the framework's own: install the package again, and look for its release notes.",
+    "numpy-abi": "Install a numpy below 2 into this environment, or a newer release of what was built for 1.x.",
+    "crash": "Install the framework's package again; if it crashes again, look into the system's crash reports.",
+    "no-answer": "Run the environment's Python by hand: it must start, be 3.9 or newer, and be made for this machine.",
+    "no-device": "On a Mac, install the framework's Metal plugin or build; look for variables that hide the device.",
+    "wrong-value": "Do not trust this framework's numbers here. Update macOS and the framework, and run it again.",
+    "not-finite": "NaN or infinity in place of numbers: do not trust this device. Update macOS and the framework.",
+    "wrong-relu": "relu is wrong or left out: models compute something else. Update macOS and the framework.",
+}
+"""What to do where nobody converged the environment, in place of what says to."""
+
+
+def current(fault: str, given: str) -> str:
+    """The advice for a fault as it is worded now, whatever version of verify gave it; `given` where it has none."""
+    return given if given == ELSEWHERE.get(fault) else ADVICE.get(fault, given)
+
+
+def elsewhere(fault: str) -> str:
+    """The advice for a fault of an environment that converging did not make."""
+    return ELSEWHERE.get(fault, ADVICE[fault])
 
 
 def failed(check: str, fault: str, message: str) -> CheckResult:

@@ -3,6 +3,7 @@
 import functools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -23,6 +24,8 @@ class Chip:
         gpu_cores: how many.
         fp32_tflops, fp16_tflops: peak of the GPU, in 10^12 operations a second; None where nobody states its clock.
         bandwidth_gb_s: of its memory, in 10^9 bytes a second.
+        neural: whether its GPU has neural accelerators, by which half precision is several times as fast as fp32.
+        reached_tflops, reached_gb_s: what was measured on such chips; None where nobody's figures are known.
     """
 
     name: str
@@ -30,6 +33,9 @@ class Chip:
     fp32_tflops: Range | None
     fp16_tflops: Range | None
     bandwidth_gb_s: Range
+    neural: bool = False
+    reached_tflops: Range | None = None
+    reached_gb_s: Range | None = None
 
     def peak(self, dtype: str) -> Range | None:
         """Peak for a kind of numbers, None where it is not known; 16-bit kinds have the same."""
@@ -45,23 +51,39 @@ def load() -> dict[tuple[str, int | None], Chip]:
     """
     data = yaml.safe_load(DATA.read_text(encoding="utf-8"))
     found: dict[tuple[str, int | None], Chip] = {}
-    for entry in data["chips"]:
+    for entry in (*data["chips"], *data["measured"]):
         if not set(entry["sources"]) <= set(data["sources"]):
             raise ValueError(f"{entry['name']}: a source that is not listed")
+    for entry in data["chips"]:
         clocks = None if entry["clock_ghz"] is None else _range(entry["clock_ghz"])
         for cores in entry["gpu_cores"]:
             fp32 = clocks and (_peak(cores, clocks[0]), _peak(cores, clocks[1]))
             bandwidth = entry["bandwidth_gb_s"]
+            name = entry["name"]
             chip = Chip(
-                name=entry["name"],
+                name=name,
                 gpu_cores=cores,
                 fp32_tflops=fp32,
                 fp16_tflops=fp32 and (fp32[0], fp32[1] * float(entry["fp16_factor"])),
                 bandwidth_gb_s=_range(bandwidth[cores] if isinstance(bandwidth, dict) else bandwidth),
+                neural=entry.get("neural", False),
+                reached_tflops=_measured(data["measured"], name, "fp32_tflops", cores),
+                # Of the memory, which does not depend on the cores.
+                reached_gb_s=_measured(data["measured"], name, "bandwidth_gb_s", None),
             )
             if found.setdefault((chip.name, cores), chip) is not chip:
                 raise ValueError(f"{chip.name} with {cores} GPU cores is there twice")
     return found
+
+
+def _measured(entries: list[dict[str, Any]], name: str, figure: str, cores: int | None) -> Range | None:
+    """What was measured on a chip, from the lowest to the highest; in proportion to its cores where they are given."""
+    found: list[float] = []
+    for one in entries:
+        if one["name"] == name and one[figure] is not None:
+            share = cores / one["gpu_cores"] if cores and one["gpu_cores"] else 1.0
+            found += [share * end for end in _range(one[figure])]
+    return (min(found), max(found)) if found else None
 
 
 def _peak(cores: int, clock_ghz: float) -> float:

@@ -21,14 +21,14 @@ class EnvironmentJudge:
     """Judges the stages of the environment's probe.
 
     Attributes:
-        profile: what the machine must be.
+        profile: what the machine must be; None where nothing says so.
         record: what the target says it has.
-        platform: the target's, known to the profile.
+        platform: the target's, known to the profile if there is one.
         shares: the locked packages, by package set.
         report: to fill with what the machine is.
     """
 
-    profile: Profile
+    profile: Profile | None
     record: Record
     platform: str
     shares: dict[str, Share]
@@ -37,17 +37,17 @@ class EnvironmentJudge:
     def python(self, report: Report) -> list[CheckResult]:
         """The check environment.python."""
         check, data = f"{PREFIX}.python", report.data
-        version, wanted = data["version"], self.profile.python
-        machine = self.platform.partition("-")[2]
-        if not version.startswith(f"{wanted}."):
-            return [failed(check, "wrong-python", f"Python {version} instead of {wanted}")]
+        version, machine = data["version"], self.platform.partition("-")[2]
+        if self.profile and not version.startswith(f"{self.profile.python}."):
+            return [failed(check, "wrong-python", f"Python {version} instead of {self.profile.python}")]
         # That Rosetta translates it is the platform's check to say.
         if data["machine"] != machine and not data["translated"]:
             return [failed(check, "wrong-python", f"a Python for {data['machine']} on {machine}")]
-        if data["prefix"] != data["wanted_prefix"]:
+        if self.profile and data["prefix"] != data["wanted_prefix"]:
             message = f"its Python belongs to {data['prefix']}, not to {data['wanted_prefix']}"
             return [failed(check, "wrong-python", message)]
-        return [CheckResult(check, "pass", f"Python {version} for {machine} in {self.record.prefix}")]
+        place = self.record.prefix if self.profile else data["prefix"]
+        return [CheckResult(check, "pass", f"Python {version} for {machine} in {place}")]
 
     def machine(self, report: Report) -> list[CheckResult]:
         """The check environment.platform."""
@@ -55,7 +55,7 @@ class EnvironmentJudge:
         self.report.machine = data
         if data["translated"]:
             return [failed(check, "translated", "Rosetta translates the environment's Python")]
-        floor = self.profile.platform(self.platform).macos_floor
+        floor = self.profile.platform(self.platform).macos_floor if self.profile else None
         if floor and _older(data["os_version"], floor):
             return [failed(check, "too-old", f"macOS {data['os_version']}, needed is {floor}")]
         text = f"{self.platform}, {data['system']} {data['os_version']}, {data['cpu']}"
@@ -71,6 +71,7 @@ class EnvironmentJudge:
 
     def variables(self, report: Report) -> list[CheckResult]:
         """The check environment.variables."""
+        assert self.profile
         check, everything = f"{PREFIX}.variables", report.data["stored"]
         wrong = []
         for name in self.record.sets:

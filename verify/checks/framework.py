@@ -10,6 +10,7 @@ from ..target.answers import Report
 from . import language_model, numbers, tolerance
 from .advice import failed, warned
 from .chips import Chip
+from .plan import NO_PROFILE
 from .speed import SpeedJudge
 
 LEARNED = 0.5
@@ -41,11 +42,12 @@ class FrameworkJudge:
 
     Args:
         name: the framework.
-        version: the locked version.
+        version: the locked version, None where nothing says which it must be.
         device: the wanted kind of device, as the framework names it.
         chip: the machine's, None where it has none or an unknown one.
         report: to fill.
         by_default: whether the framework takes that device unless told otherwise.
+        macos: its version, "" elsewhere.
 
     `numpy_tflops` has what numpy reached, 0 where it was not measured.
     """
@@ -54,11 +56,12 @@ class FrameworkJudge:
         self,
         name: str,
         *,
-        version: str,
+        version: str | None,
         device: str,
         chip: Chip | None,
         report: FrameworkReport,
         by_default: bool = True,
+        macos: str = "",
     ) -> None:
         self._name = name
         self._version = version
@@ -66,18 +69,19 @@ class FrameworkJudge:
         self._chip = chip
         self._report = report
         self._by_default = by_default
+        self._macos = macos
         self.numpy_tflops = 0.0
 
     def imported(self, report: Report) -> list[CheckResult]:
         """The checks import and version."""
         version = report.data["version"]
         self._report.version = version
-        return [
-            self._pass("import", f"imported in {report.seconds:.1f} s"),
-            self._pass("version", f"{version}, as locked")
-            if version == self._version
-            else self._fail("version", "wrong-version", f"{version} instead of the locked {self._version}"),
-        ]
+        found = [self._pass("import", f"imported in {report.seconds:.1f} s")]
+        if self._version is None:
+            return [*found, self._skip("version", f"{NO_PROFILE} says which version it must be; it is {version}")]
+        if version == self._version:
+            return [*found, self._pass("version", f"{version}, as locked")]
+        return [*found, self._fail("version", "wrong-version", f"{version} instead of the locked {self._version}")]
 
     def devices(self, report: Report) -> list[CheckResult]:
         """The check device."""
@@ -189,7 +193,7 @@ class FrameworkJudge:
 
     @property
     def _speed(self) -> SpeedJudge:
-        return SpeedJudge(self._name, self._report.device, self._chip, self._report)
+        return SpeedJudge(self._name, self._report.device, self._chip, self._report, self._macos)
 
     def _beside_cpu(self, losses: list[float], on_cpu: list[Any] | None) -> CheckResult:
         if on_cpu is None:

@@ -17,7 +17,7 @@ from testinfra.host import Host
 from .. import ROOT, documents
 from ..errors import UserError
 from ..profile.lock import Lock
-from ..profile.model import ARRAYS, BASE, Profile
+from ..profile.model import ARRAYS, BASE, Framework
 from ..results.model import INTERNAL, CheckResult, FrameworkReport, HostReport, worst
 from ..target import remote
 from ..target.answers import Outcome
@@ -27,9 +27,9 @@ from . import coreml, framework, language_model, machine, packages, shell, speed
 from .advice import failed
 from .environment import EnvironmentJudge
 from .framework import FrameworkJudge
-from .plan import MEASURE_S, MEASURED, SEED, SETUP, SOAK_WINDOWS, Plan
+from .plan import MEASURED, SEED, SETUP, SOAK_WINDOWS, Plan
 from .reach import ReachJudge
-from .walk import LOST, NOT_JUDGED, Asked, walk
+from .walk import LOST, NOT_JUDGED, Asked, Stage, walk
 
 ENVIRONMENT_TIMEOUT_S = 120.0
 SYSTEM_TIMEOUT_S = 60.0
@@ -60,6 +60,7 @@ class HostHealth:
         self._asked: set[str] = set()
         self._platform = ""
         self._record: Record | None = None
+        self._python = ""
         self._obstacle = ""
         self._problems: dict[tuple[str, str], None] = {}
         self._started = time.monotonic()
@@ -153,10 +154,12 @@ class HostHealth:
         unneeded: tuple[str, ...] = (),
         kind: str = ARRAYS,
         virtual: bool = False,
+        skipped: dict[str, str] | None = None,
         **values: list[str],
     ) -> list[CheckResult]:
         asked = stages.of(probe, self._plan.level, kind)
-        found = walk(Asked(asked, values, subject, outcome, limit_s, required, unneeded, virtual), self.note)
+        over = Asked(asked, values, subject, outcome, limit_s, required, unneeded, virtual, skipped or {})
+        found = walk(over, self.note)
         if any(one.fault == LOST for one in found):
             # No more is asked of a machine that went away.
             self._obstacle = "not reached: the connection broke before"
@@ -177,7 +180,7 @@ class HostHealth:
             message = f"this is {reach.platform}; the profile {profile.name} is made for {known}"
             self._obstacle = "not reached: the platform is not in the profile"
             return [*found, failed("environment.platform", "wrong-platform", message)]
-        self._platform, self._record = reach.platform, reach.found
+        self._platform, self._record, self._python = reach.platform, reach.found, reach.found.python
         return [*found, *self._check_environment(reach.found, reach.platform)]
 
     def _check_system(self, record: Record) -> list[CheckResult]:
@@ -194,6 +197,7 @@ class HostHealth:
         parameters = {
             "prefix": record.prefix,
             "packages": sorted(name for one in shares.values() for name in one.versions),
+            "everywhere": False,
             "content": level in MEASURED,
             "provider": record.provider,
             "sets": record.sets,
@@ -214,25 +218,27 @@ class HostHealth:
         return [*found, *(self._absent(record, name, platform) for name in absent)]
 
     def _check_framework(self, name: str) -> list[CheckResult]:
-        wanted = self._plan.profile.frameworks[name]
-        report = FrameworkReport(required=wanted.required)
+        report = FrameworkReport(required=self._plan.profile.frameworks[name].required)
         self.report.frameworks[name] = report
         record, platform = self._record, self._platform
         if self._obstacle or record is None:
             return self._skip_all(name, self._obstacle or NOT_JUDGED)
         if name not in record.frameworks:
             return self._skip_all(name, self._answers[f"{packages.PREFIX}.{name}"].message)
+        wanted = self._wanted(name)
+        report.required = wanted.required
         if platform not in wanted.device:
             return self._skip_all(name, f"not available on {platform}")
         outcome, limit = self._outcome(name)
         report.seconds = outcome.seconds
         judge = FrameworkJudge(
             name,
-            version=_version(self._lock(platform), self._plan.profile, name),
+            version=self._locked(name),
             device=wanted.device[platform],
             chip=machine.chip_of(self.report),
             report=report,
             by_default=wanted.device_by_default,
+            macos=self.report.machine.get("os_version", "") if self.report.chip else "",
         )
         found = self._walk(
             FRAMEWORK,
@@ -242,6 +248,7 @@ class HostHealth:
             required=wanted.required,
             kind=wanted.kind,
             virtual=self.report.machine.get("virtual", False),
+            skipped=self._skipped(name),
             framework=[name],
         )
         judged = all(one.message != NOT_JUDGED for one in found)
@@ -261,19 +268,16 @@ class HostHealth:
 
     def _frameworks_there(self) -> list[str]:
         """The frameworks that the machine has of those that were asked for."""
-        known, record = self._plan.profile.frameworks, self._record
-        here = record.frameworks if record else ()
-        return [one for one in self._plan.candidates if one in here and self._platform in known[one].device]
+        here = self._record.frameworks if self._record else ()
+        return [one for one in self._plan.candidates if one in here and self._platform in self._wanted(one).device]
 
     def _ask(self, name: str, limit_s: float) -> Outcome:
-        record, plan = self._record, self._plan
-        assert record is not None
-        wanted = plan.profile.frameworks[name]
+        plan, wanted, skipped = self._plan, self._wanted(name), self._skipped(name)
         device = wanted.device[self._platform]
         a, b = framework.exact_operands()
         parameters = {
             "device": device,
-            "stages": [one.name for one in stages.of(FRAMEWORK, plan.level, wanted.kind) if one.recorded],
+            "stages": [one.name for one in self._stages(name) if one.recorded and one.name not in skipped],
             "a": a,
             "b": b,
             "large": framework.large(device),
@@ -284,14 +288,37 @@ class HostHealth:
             "memory_bytes": self.report.machine.get("memory_bytes", 0),
             # A Mac's figures are held against its chip.
             "yardstick": self.report.chip is None,
-            **MEASURE_S,
+            **self._plan.measure_s(time.monotonic() - self._started, self._waiting(name)),
             "soak_s": plan.soak_s,
             "window_s": plan.soak_s / SOAK_WINDOWS,
         }
-        # All sets' variables, not the framework's alone: an activated environment has them all.
-        sets = [plan.profile.package_set(one) for one in record.sets]
-        variables = {key: value for one in sets for key, value in one.environment.items()}
-        return remote.probe(self._host, record.python, name, parameters, variables, limit_s)
+        return remote.probe(self._host, self._python, name, parameters, self._variables(), limit_s)
+
+    def _waiting(self, name: str) -> int:
+        """How many frameworks of the machine have not been asked yet, one that is about to be among them."""
+        return len({one for one in self._frameworks_there() if one not in self._outcomes} | {name})
+
+    def _stages(self, name: str) -> list[Stage]:
+        return stages.of(FRAMEWORK, self._plan.level, self._wanted(name).kind)
+
+    def _wanted(self, name: str) -> Framework:
+        """What a framework that is there must be."""
+        return self._plan.profile.frameworks[name]
+
+    def _variables(self) -> dict[str, str]:
+        """All sets' variables, not a framework's alone: an activated environment has them all."""
+        sets = [self._plan.profile.package_set(one) for one in self._record.sets] if self._record else []
+        return {key: value for one in sets for key, value in one.environment.items()}
+
+    def _locked(self, name: str) -> str | None:
+        """The locked version of the framework itself; None where nothing is locked."""
+        wanted = self._wanted(name)
+        pins = {pin.name: pin.version for pin in self._lock(self._platform).direct(wanted.requirements)}
+        return next(pins[name] for name in wanted.distributions if name in pins)
+
+    def _skipped(self, name: str) -> dict[str, str]:  # noqa: ARG002 - a locked environment has all that is needed
+        """Why a framework is not asked for some of its stages, by their names."""
+        return {}
 
     def _check_coreml(self) -> list[CheckResult]:
         if self._obstacle or self._record is None:
@@ -302,7 +329,7 @@ class HostHealth:
             return [CheckResult(coreml.CHECK, "skip", f"{coreml.DISTRIBUTION} is not in this environment")]
         limit = self._limit
         self._announce(f"{self.report.host}: asking Core ML for its plan, at most {limit:.0f} s")
-        outcome = remote.probe(self._host, self._record.python, COREML, {}, {}, limit)
+        outcome = remote.probe(self._host, self._python, COREML, {}, {}, limit)
         return self._walk(COREML, None, outcome, limit, required=False)
 
     def _skip_all(self, name: str, reason: str) -> list[CheckResult]:
@@ -331,10 +358,3 @@ class HostHealth:
     @property
     def _limit(self) -> float:
         return self._plan.limit_s(time.monotonic() - self._started)
-
-
-def _version(lock: Lock, profile: Profile, framework: str) -> str:
-    """The locked version of the framework itself."""
-    wanted = profile.frameworks[framework]
-    pins = {pin.name: pin.version for pin in lock.direct(wanted.requirements)}
-    return next(pins[name] for name in wanted.distributions if name in pins)

@@ -12,6 +12,8 @@ from ..target.record import Record
 from .advice import failed
 
 _RECORD = "environment.record"
+NO_ENVIRONMENT = "no-environment"
+"""The fault of a machine, or a path, without an environment."""
 
 
 class ReachJudge:
@@ -43,7 +45,7 @@ class ReachJudge:
         name = self._profile.name
         if not self._text:
             message = f"no environment of the profile {name}: {self._path} is not there"
-            return [failed(_RECORD, "no-environment", message)]
+            return [failed(_RECORD, NO_ENVIRONMENT, message)]
         try:
             found = record.parse(self._text, name)
             strange = [one for one in found.frameworks if one not in self._profile.frameworks]
@@ -61,3 +63,39 @@ class ReachJudge:
             with suppress(MalformedError):
                 return record.parse(text, None)
         return None
+
+
+class InterpreterJudge:
+    """Judges the first look at an environment that is looked at by its path.
+
+    After `found`, `platform` is the machine's, as profiles name it; `python` and `prefix` are the environment's and
+    `conda` says whether it is one of conda's; all "" where there is none.
+    """
+
+    def __init__(self) -> None:
+        self.platform = self.python = self.prefix = ""
+        self.conda = False
+
+    def found(self, report: Report) -> list[CheckResult]:
+        """The checks environment.reachable and environment.record."""
+        data = report.data
+        self.platform = f"{data['system'].lower()}-{data['machine']}"
+        return [CheckResult("environment.reachable", "pass", f"answers, {self.platform}"), self._environment(data)]
+
+    def _environment(self, data: dict[str, str]) -> CheckResult:
+        given, python = data["given"], data["python"]
+        fault, problem = {
+            "missing": (NO_ENVIRONMENT, f"{given} is not there"),
+            "no-environment": (
+                NO_ENVIRONMENT,
+                f"{given} is no environment: it has neither bin/python, nor .venv/bin/python, nor "
+                ".pixi/envs/default/bin/python",
+            ),
+            "dangling": ("wrong-python", f"{python} is a link to a Python that is gone"),
+            "not-executable": ("wrong-python", f"{python} cannot be run"),
+        }.get(data["state"], ("", ""))
+        if fault:
+            return failed(_RECORD, fault, problem)
+        self.python, self.prefix, self.conda = python, data["prefix"], data["kind"] == "conda"
+        kinds = {"venv": "a virtual environment", "conda": "an environment of conda's kind"}
+        return CheckResult(_RECORD, "pass", f"{self.prefix}, {kinds.get(data['kind'], 'a Python of its own')}")

@@ -5,16 +5,28 @@ import statistics
 from dataclasses import replace
 from typing import Any
 
+from packaging.version import Version
+
 from ..results.model import CheckResult, FrameworkReport, Matmul
 from . import tolerance
 from .advice import failed, warned
-from .chips import Chip
+from .chips import Chip, Range
 
 RESIDUAL_LIMIT = tolerance.PRODUCT
 """Of Freivalds' check, in units of rounding."""
 NOISY = 0.1
 ABOVE_PEAK = 1.05
 """A figure above the chip's highest stated peak by this factor was not waited for."""
+FAR = 0.75
+"""Share of what others measured on such a chip below which a figure is far from it; DCGM's thresholds for the products
+that it knows are about such a share of what was measured (NVIDIA, dcgmi diag)."""
+LARGE_N = 4096
+"""Order of the products from which on such figures are."""
+HALF_FASTER = 1.5
+"""How many times as fast as fp32 half precision is at least where the neural accelerators are at work: 2.4 to 3.7 times
+what it is without (MLX, bf16, 4096, M5 Max: mlx #3821)."""
+NEURAL_MACOS = "26.2"
+"""From which on MLX uses them (mlx/backend/metal/device.cpp, is_nax_available)."""
 DRAINED = 0.5
 """Fetching the last output takes at most this share of all repetitions' time, where each was waited for."""
 COURSE_LIMIT_S = 1.0
@@ -32,13 +44,15 @@ class SpeedJudge:
         device: where the work was to be done, as the framework names it.
         chip: the machine's, None where it has none or an unknown one.
         report: to fill.
+        macos: its version.
     """
 
-    def __init__(self, name: str, device: str, chip: Chip | None, report: FrameworkReport) -> None:
+    def __init__(self, name: str, device: str, chip: Chip | None, report: FrameworkReport, macos: str = "") -> None:
         self._name = name
         self._device = device
         self._chip = chip
         self._report = report
+        self._macos = macos
 
     def matmul(self, data: dict[str, Any]) -> list[CheckResult]:
         """The checks matmul.value and matmul.speed."""
@@ -73,7 +87,23 @@ class SpeedJudge:
         )
         if self._chip and self._chip.fp32_tflops is None:
             message += f"; not judged: the peak of {self._chip.name} is not known"
-        for one, product in zip(raw, products, strict=True):
+        if untrue := self._not_waited_for(raw):
+            return untrue
+        if best.noisy:
+            spread = (best.p75_s - best.p25_s) / best.median_s
+            return warned(f"{self._name}.matmul.speed", "noisy", f"noisy, spread {spread:.0%}: {message}")
+        if slow := self._half_precision(products):
+            return warned(f"{self._name}.matmul.speed", "no-accelerators", f"{slow}; {message}")
+        if not self._chip or best.n < LARGE_N:
+            return self._passed("matmul.speed", message)
+        held = self._held(best.tflops, self._chip.reached_tflops, "TFLOPS")
+        if best.tflops < FAR * (self._chip.reached_tflops or (0.0, 0.0))[0]:
+            return warned(f"{self._name}.matmul.speed", "slow", f"{held}: {message}")
+        return self._passed("matmul.speed", f"{message}; {held}")
+
+    def _not_waited_for(self, raw: list[dict[str, Any]]) -> CheckResult | None:
+        """The failure of a timing that stopped before its work was done."""
+        for one, product in zip(raw, self._report.matmul, strict=True):
             drain_s, spent_s = one["drain_s"], sum(product.samples_s)
             if drain_s > DRAINED * spent_s:
                 return self._failed(
@@ -90,10 +120,36 @@ class SpeedJudge:
                     f"{product.tflops:.3g} TFLOPS ({product.dtype}, n={product.n}) are more than the "
                     f"{peak[1]:.3g} that {self._chip.name} can reach",
                 )
-        if best.noisy:
-            spread = (best.p75_s - best.p25_s) / best.median_s
-            return warned(f"{self._name}.matmul.speed", "noisy", f"noisy, spread {spread:.0%}: {message}")
-        return self._passed("matmul.speed", message)
+        return None
+
+    def _held(self, value: float, reached: Range | None, unit: str) -> str:
+        """A figure beside what others reached on such a chip."""
+        assert self._chip
+        if reached is None:
+            return f"nobody's figures of {self._chip.name} are known to hold it against"
+        others = f"{reached[0]:.3g}" if reached[0] == reached[1] else f"{reached[0]:.3g} to {reached[1]:.3g}"
+        return f"{value / reached[0]:.0%} of what others measured on {self._chip.name} ({others} {unit})"
+
+    def _half_precision(self, products: list[Matmul]) -> str:
+        """What tells that the chip's neural accelerators are not used, with the likely cause; "" where nothing does."""
+        if not self._chip or not self._chip.neural:
+            return ""
+        by_n = {one.n: one.tflops for one in products if one.dtype == "float32" and one.n >= LARGE_N}
+        pairs = [(one.n, one.tflops, by_n[one.n], one.dtype) for one in products if one.n in by_n]
+        n, half, single, dtype = max((one for one in pairs if one[3] != "float32"), default=(0, 0.0, 0.0, ""))
+        if not n or half >= HALF_FASTER * single:
+            return ""
+        wheel = self._report.settings.get("wheel") or ""
+        if Version(self._macos) < Version(NEURAL_MACOS):
+            cause = f"macOS is {self._macos}, needed is {NEURAL_MACOS}"
+        elif wheel and not wheel.startswith("macosx_26"):
+            cause = f"its wheel is one for {wheel}, without their kernels"
+        else:
+            cause = f"{self._name} {self._report.version} does not use them"
+        return (
+            f"half precision is no faster than fp32, {half:.3g} and {single:.3g} TFLOPS at n={n} ({dtype}), though "
+            f"{self._chip.name} has neural accelerators: {cause}"
+        )
 
     def bandwidth(self, data: dict[str, Any]) -> list[CheckResult]:
         """The check bandwidth."""
@@ -115,7 +171,11 @@ class SpeedJudge:
             message = f"{gb_s:.3g} GB/s are more than the {peak[1]:.3g} of the machine's memory"
             return [self._failed("bandwidth", "not-synchronised", message)]
         share = f", {gb_s / peak[0]:.0%} of the memory's {peak[0]:.3g}" if peak else ""
-        return [self._passed("bandwidth", f"{gb_s:.3g} GB/s through memory{share}")]
+        message = f"{gb_s:.3g} GB/s through memory{share}"
+        reached = self._chip.reached_gb_s if self._chip else None
+        if reached and gb_s < FAR * reached[0]:
+            return [warned(f"{self._name}.bandwidth", "slow", f"{self._held(gb_s, reached, 'GB/s')}: {message}")]
+        return [self._passed("bandwidth", message)]
 
     def course(self, data: dict[str, Any]) -> list[CheckResult]:
         """The check course: reported beside the others, and never a failure (docs/course.md)."""

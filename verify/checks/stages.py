@@ -4,25 +4,34 @@ from collections.abc import Iterable
 
 from ..profile.model import ARRAYS, BASE, LANGUAGE_MODEL
 from ..results.model import INTERNAL
-from ..target.remote import COREML, ENVIRONMENT, FRAMEWORK, LOOK, SYSTEM
+from ..target.remote import COREML, ENVIRONMENT, FRAMEWORK, INTERPRETER, LOOK, SYSTEM
 from . import chips, coreml, machine, state, system
 from .environment import EnvironmentJudge
 from .framework import FrameworkJudge
 from .plan import LEVELS, MEASURED, RUNNING, SOAK, Plan
-from .reach import ReachJudge
+from .reach import InterpreterJudge, ReachJudge
 from .walk import Check, Stage
 
 _ALL = tuple(LEVELS)
+_REACHABLE = Check("environment.reachable", "The machine answers")
+_RECORD = Check("environment.record", "There is an environment")
 
 TABLE = (
-    Stage(LOOK, LOOK, (Check("environment.reachable", "The machine answers"),), ReachJudge.look, _ALL),
+    Stage(LOOK, LOOK, (_REACHABLE,), ReachJudge.look, _ALL),
     Stage(
         LOOK,
         "record",
-        (Check("environment.record", "There is an environment"),),
+        (_RECORD,),
         ReachJudge.record,
         _ALL,
         recorded=False,
+    ),
+    Stage(
+        INTERPRETER,
+        INTERPRETER,
+        (_REACHABLE, _RECORD),
+        InterpreterJudge.found,
+        _ALL,
     ),
     Stage(
         SYSTEM,
@@ -39,14 +48,14 @@ TABLE = (
     Stage(
         ENVIRONMENT,
         "python",
-        (Check("environment.python", "The Python is the profile's", goes_on=True),),
+        (Check("environment.python", "The Python is the right one", goes_on=True),),
         EnvironmentJudge.python,
         _ALL,
     ),
     Stage(
         ENVIRONMENT,
         "machine",
-        (Check("environment.platform", "The platform is one of the profile's", goes_on=True),),
+        (Check("environment.platform", "The platform is a known one", goes_on=True),),
         EnvironmentJudge.machine,
         _ALL,
     ),
@@ -224,7 +233,8 @@ def of(probe: str, level: str, kind: str = ARRAYS) -> list[Stage]:
 def check_names(plan: Plan) -> list[str]:
     """The names of all checks of a run, in their order."""
     sets = [BASE, *plan.candidates]
-    before = [name for probe in (LOOK, SYSTEM, ENVIRONMENT) for name in names(of(probe, plan.level), set=sets)]
+    first = INTERPRETER if plan.environment else LOOK
+    before = [name for probe in (first, SYSTEM, ENVIRONMENT) for name in names(of(probe, plan.level), set=sets)]
     each = [name for one in plan.candidates for name in framework_names(plan, one)]
     return [*before, *each, *names(of(COREML, plan.level)), INTERNAL]
 

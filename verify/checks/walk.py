@@ -5,8 +5,8 @@ ends there as well.
 """
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..profile.model import ARRAYS, LANGUAGE_MODEL
@@ -16,17 +16,29 @@ from .advice import failed, warned
 
 NOT_JUDGED = "not judged: verify itself failed (see the check `internal`)"
 LOST = "connection-lost"
-VIRTUAL = "not judged: this is a virtual Mac, and MPS cannot allocate there"
+VIRTUAL = "not judged: this is a virtual Mac, whose GPU cannot do this"
 # What PyTorch says in a virtual Mac, of the first few bytes already (actions/runner-images#9918, #11899). On a real Mac
 # it is a failure, whatever the size.
 _MPS_IN_A_VIRTUAL_MAC = re.compile(
     r"MPS backend out of memory \(.*\)\. Tried to allocate \d+ bytes on (private|shared) pool"
+)
+# What MLX says where no Metal device is visible, in sessions without the screen: since 0.32 an exception
+# (mlx/backend/metal/device.cpp, load_device), before that an abort in Foundation (mlx #3148, #3397).
+_NO_METAL = re.compile(
+    r"\[metal::load_device\] No Metal device available|objectAtIndex:\]: index 0 beyond bounds for empty (NSA|a)rray"
 )
 # What the frameworks, Metal, XLA, numpy and Python say when memory does not suffice.
 _OUT_OF_MEMORY = re.compile(
     r"out of memory|\bOOM\b|RESOURCE_EXHAUSTED|MemoryError|Unable to allocate|can't allocate memory|"
     r"\[metal::malloc\]|std::bad_alloc",
     re.IGNORECASE,
+)
+# What NumPy 2 writes where an extension is loaded that was built for 1.x (numpy/core/_multiarray_umath.py); what the
+# extension's own import_array, import_umath or Cython say of another NumPy; and what PyTorch makes of it.
+_NUMPY_ABI = re.compile(
+    r"compiled using NumPy 1\.x cannot be run|numpy\.core\.(multiarray|umath) failed to import|"
+    r"compiled against A[BP]I version 0x|numpy\.\w+ size changed, may indicate binary incompatibility|"
+    r"Numpy is not available"
 )
 _EVIDENCE = 600
 
@@ -94,6 +106,7 @@ class Asked:
         required: whether a failure counts; else it is told as a warning.
         unneeded: names of stages that the probe was not asked for, since nothing rests on them here.
         virtual: whether the machine is a virtual Mac.
+        skipped: why nothing is said of a stage, by its name.
     """
 
     stages: list[Stage]
@@ -104,6 +117,7 @@ class Asked:
     required: bool
     unneeded: tuple[str, ...] = ()
     virtual: bool = False
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
 
 def walk(asked: Asked, note: Callable[[Exception], None]) -> list[CheckResult]:
@@ -117,6 +131,9 @@ def walk(asked: Asked, note: Callable[[Exception], None]) -> list[CheckResult]:
     reason = ""
     for stage in asked.stages:
         checks = dict(stage.names(**asked.values))
+        if stage.name in asked.skipped:
+            found += [CheckResult(name, "skip", asked.skipped[stage.name]) for name in checks]
+            continue
         answers: list[CheckResult] = []
         ends = False
         if not reason:
@@ -160,10 +177,19 @@ def _judged(stage: Stage, names: list[str], asked: Asked) -> tuple[list[CheckRes
 def cut_short(check: str, stage: str, asked: Asked) -> CheckResult:
     """The failure of a check whose stage did not come to its end; a warning where no virtual Mac can get there."""
     outcome, report = asked.outcome, asked.outcome.reports.get(stage)
+    if found := _NO_METAL.search(outcome.evidence + (report.error if report else "")):
+        message = f"no Metal device is visible to this process: {found[0]}"
+        if asked.virtual:
+            return warned(check, "virtual-limit", f"{VIRTUAL}: {message}")
+        return failed(check, "no-metal", message)
     if report is not None and report.event == "error":
         if asked.virtual and _MPS_IN_A_VIRTUAL_MAC.search(report.error):
             return warned(check, "virtual-limit", f"{VIRTUAL}: {report.error}")
-        fault = "out-of-memory" if _OUT_OF_MEMORY.search(report.error) else "exception"
+        kinds = {
+            "numpy-abi": _NUMPY_ABI.search(outcome.evidence + report.error),
+            "out-of-memory": _OUT_OF_MEMORY.search(report.error),
+        }
+        fault = next((kind for kind, found in kinds.items() if found), "exception")
         return failed(check, fault, report.error or "an unnamed error")
     if report is not None and report.event == "malformed":
         return failed(check, "malformed", f"the report of '{stage}' is not what it may be: {report.error}")

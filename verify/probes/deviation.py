@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from .freivalds import EPSILON
+from .reference import np
 
 FLOAT32 = "float32"
 EPS = EPSILON[FLOAT32]
-_TINY = np.finfo(np.float64).tiny
+_TINY = sys.float_info.min
 
 
 @dataclass(frozen=True)

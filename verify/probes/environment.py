@@ -13,6 +13,7 @@ import shlex
 import subprocess
 import sys
 import sysconfig
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,16 @@ def stages(parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
 
     Args:
         parameters: prefix (of the environment); packages (names, canonical, whose files are checked); content
-            (whether the files are read and compared with their hashes); provider, and sets (whose stored variables
-            are read); state (whether to look at the machine's state); terminal (the prefix of the environment that new
-            terminals are to be in, or "" to ask none); conda (the folder whose `conda init` is looked for, or "").
+            (whether the files are read and compared with their hashes); everywhere (whether a package counts wherever
+            this Python finds it, and not in the environment's own folder alone); provider, and sets (whose stored
+            variables are read); state (whether to look at the machine's state); terminal (the prefix of the environment
+            that new terminals are to be in, or "" to ask none); conda (the folder whose `conda init` is looked for, or
+            "").
     """
     found: list[tuple[str, Stage]] = [
         ("python", lambda: python(parameters["prefix"])),
         ("machine", machine),
-        ("packages", lambda: packages(parameters["packages"], parameters["content"])),
+        ("packages", lambda: packages(parameters["packages"], parameters["content"], parameters["everywhere"])),
         ("variables", lambda: variables(Path(parameters["prefix"]), parameters["provider"], parameters["sets"])),
     ]
     if parameters["terminal"]:
@@ -80,12 +83,13 @@ def python(prefix: str) -> dict[str, Any]:
     }
 
 
-def packages(names: list[str], content: bool) -> dict[str, Any]:
+def packages(names: list[str], content: bool, everywhere: bool = False) -> dict[str, Any]:
     """What is installed.
 
     Args:
         names: canonical names of the packages whose files are checked.
         content: whether the files are read and compared with their hashes.
+        everywhere: whether a package is installed that this Python finds in another place.
 
     Returns:
         installed: canonical name to the versions of its dist-info folders; content: as asked; files: name to how many
@@ -97,6 +101,13 @@ def packages(names: list[str], content: bool) -> dict[str, Any]:
     installed: dict[str, list[str]] = {}
     problems: dict[str, dict[str, Any]] = {}
     files: dict[str, int] = {}
+    if everywhere:
+        for other in metadata.distributions():
+            name, version = other.metadata["Name"], other.metadata["Version"]
+            # A damaged one has neither.
+            if name and version:
+                installed.setdefault(distributions.canonical(name), []).append(version)
+        return {"installed": installed, "content": content, "files": files, "problems": problems}
     for one in distributions.installed(site):
         installed.setdefault(one.name, []).append(one.version)
         if one.name not in names:

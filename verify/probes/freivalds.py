@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
+from .reference import np
 
 VECTORS = 8
 _BLOCK_ROWS = 1024

@@ -18,9 +18,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from .deviation import EPS, FLOAT32, Case, furthest, normal, product_error, wrong_entries
+from .reference import np
 from .units import EXACT, NORMED, ROUNDING, WEIGHTED
 
 LAYER_NORM_EPS = 1e-5

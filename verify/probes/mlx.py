@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
+from contextlib import suppress
+from importlib import metadata
 from typing import Any
-
-import numpy as np
 
 from . import framework
 from .benchmark import Work
 from .layers import LAYER_NORM_EPS
 from .numbers import Operations
+from .reference import np
 from .reporting import Stage
 
 
@@ -35,7 +37,7 @@ class Mlx:
         return {
             "present": ["cpu", *(["gpu"] if self.mx.metal.is_available() else [])],
             "default": str(self.mx.default_device().type).rpartition(".")[2],
-            "settings": {framework.TF32: os.environ[framework.TF32]},
+            "settings": {framework.TF32: os.environ[framework.TF32], "wheel": _wheel()},
         }
 
     def choose(self, wanted: str) -> str:
@@ -45,10 +47,11 @@ class Mlx:
 
     def exact(self, a: Any, b: Any) -> tuple[Any, str]:
         """See framework.Probe."""
-        result = self.mx.maximum(self.mx.matmul(self.mx.array(a), self.mx.array(b)), 0)
+        kind = self.mx.float32
+        result = self.mx.maximum(self.mx.matmul(self.mx.array(a, dtype=kind), self.mx.array(b, dtype=kind)), 0)
         # Built so far, not computed: MLX is lazy.
         self.mx.eval(result)
-        return result.tolist(), _place(self.mx)
+        return result, _place(self.mx)
 
     def work(self) -> Work:
         """See framework.Probe."""
@@ -165,6 +168,16 @@ class _Work:
         output = self._stream + 1
         self._mx.eval(output)
         return output
+
+
+def _wheel() -> str | None:
+    """Platform of the wheel with MLX's kernels, for example macosx_26_0_arm64; None where it came another way."""
+    for name in ("mlx-metal", "mlx"):
+        with suppress(metadata.PackageNotFoundError):
+            text = metadata.distribution(name).read_text("WHEEL") or ""
+            found = re.search(r"^Tag: \S+-(\S+)$", text, re.MULTILINE)
+            return found[1] if found else None
+    return None
 
 
 def _place(mx: Any) -> str:

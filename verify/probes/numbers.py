@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from . import layers, primitives
 from .deviation import FLOAT32, Case
+from .reference import np
 
 Operations = dict[str, Callable[..., Any]]
 """What a framework computes on its device, by name, as primitives.py and layers.py say; what it lacks is left out.

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from .deviation import EPS, Case, furthest, normal, product_error, wrong_entries
 from .freivalds import residual
+from .reference import np
 from .units import EXACT, PROJECTED, RELATIVE, ROUNDING, SIGMA, WHOLE
 
 LONG_K = 40000

@@ -42,9 +42,12 @@ class PyTorch:
     def exact(self, a: Any, b: Any) -> tuple[Any, str]:
         """See framework.Probe."""
         torch = self.torch
-        left, right = (torch.from_numpy(one).to(self.device) for one in (a, b))
+        made = (
+            torch.tensor(one, dtype=torch.float32) if isinstance(one, list) else torch.from_numpy(one) for one in (a, b)
+        )
+        left, right = (one.to(self.device) for one in made)
         result = torch.relu(torch.matmul(left, right))
-        return result.cpu().numpy(), str(result.device)
+        return result.cpu(), str(result.device)
 
     def work(self) -> Work:
         """See framework.Probe."""

@@ -1,7 +1,8 @@
 """`python -m verify compare`: what became slower, or fails, since an earlier run or beside the rest of the fleet.
 
-A figure is a regression when its quartiles do not touch the older ones and its median is 5 % lower or more. Figures are
-compared with those of the same profile, chip, framework, device, kind of number and size only.
+A figure is a regression when its quartiles do not touch the older ones and its median is lower by what two runs on that
+machine differ by: as `python -m benchmarks.run_to_run` measured it there, else 5 %. Figures are compared with those of
+the same profile, chip, framework, device, kind of number and size only.
 
 exit code: 0 no regression, 1 regressions, 2 nothing could be compared
 """
@@ -116,21 +117,29 @@ def _lines(one: Comparison, title: str, spoken: Language) -> Iterator[str]:
         return
     against = f"{one.against}, {one.since}" if one.since else one.against
     count = len(one.slower) + len(one.worse)
+    share = spoken.short(one.margin * 100)
+    apart = (
+        spoken.gettext("noise measured here: %(share)s%%", share=share)
+        if one.noise
+        else spoken.gettext("noise taken as %(share)s%%, not measured here", share=share)
+    )
     if count:
         yield spoken.ngettext(
-            "%(host)s: %(n)s regression (against %(against)s; %(compared)s compared)",
-            "%(host)s: %(n)s regressions (against %(against)s; %(compared)s compared)",
+            "%(host)s: %(n)s regression (against %(against)s; %(compared)s compared, %(noise)s)",
+            "%(host)s: %(n)s regressions (against %(against)s; %(compared)s compared, %(noise)s)",
             count,
             host=title,
             against=against,
             compared=one.compared,
+            noise=apart,
         )
     else:
         yield spoken.gettext(
-            "%(host)s: no regression (against %(against)s; %(compared)s compared)",
+            "%(host)s: no regression (against %(against)s; %(compared)s compared, %(noise)s)",
             host=title,
             against=against,
             compared=one.compared,
+            noise=apart,
         )
     for slow in one.slower:
         yield "  " + spoken.gettext(

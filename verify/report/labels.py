@@ -29,6 +29,7 @@ FAULTS = {
     "not-on-path": "Not in new terminals",
     "not-installed": "Not installed",
     "exception": "Error",
+    "numpy-abi": "Built for another NumPy",
     "hang": "Did not end in time",
     "crash": "Crashed",
     "no-answer": "No answer",
@@ -49,6 +50,9 @@ FAULTS = {
     "noisy": "Noisy figures",
     "not-synchronised": "Timing that did not wait",
     "out-of-memory": "Out of memory",
+    "slow": "Far slower than others of its kind",
+    "no-accelerators": "Neural accelerators unused",
+    "no-metal": "No Metal device in this session",
     "throttled": "Slows down under load",
     "virtual-limit": "Limit of a virtual Mac",
     "unknown-chip": "Unknown chip",
@@ -66,6 +70,11 @@ RESULTS = {"pass": "pass", "warn": "warn", "fail": "fail", "skip": "skip"}
 
 VERDICTS = {"healthy": "healthy", "unhealthy": "unhealthy", "unverified": "could not be verified"}
 """A machine's verdict in words."""
+
+
+def against(profile: str, language: Language) -> str:
+    """What a result was held against: its profile, or the path of an environment that was looked at without one."""
+    return language.gettext("%(path)s, no profile", path=profile) if "/" in profile else profile
 
 
 @cache

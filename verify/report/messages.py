@@ -16,7 +16,7 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
-from ..checks.advice import ADVICE
+from ..checks.advice import ADVICE, ELSEWHERE
 from ..results.comparison import OBSTACLES
 from . import labels
 from .language import LOCALES, catalogue
@@ -25,7 +25,7 @@ SOURCES = Path(__file__).resolve().parent.parent
 _METHODS = [("**.py", "python"), ("**.j2", "jinja2")]
 _OPTIONS = {"**.j2": {"newstyle_gettext": "true", "trimmed": "true", "silent": "false"}}
 _TABLES = {
-    "checks/advice.py": [*ADVICE.values()],
+    "checks/advice.py": [*ADVICE.values(), *ELSEWHERE.values()],
     "results/comparison.py": [*OBSTACLES.values()],
     "report/labels.py": [
         *labels.CHECKS.values(),

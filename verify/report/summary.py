@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..checks.advice import ADVICE
+from ..checks import advice
 from ..documents import plain
 from ..results.model import CheckResult, FrameworkReport, HostReport
 from . import labels
@@ -75,7 +75,7 @@ def _host(console: Console, report: HostReport, spoken: Language) -> None:
     )
     if report.verdict == "unverified":
         counts = spoken.gettext("nothing is said of it")
-    facts = [report.profile, report.level, f"{report.seconds:.0f} s"]
+    facts = [labels.against(report.profile, spoken), report.level, f"{report.seconds:.0f} s"]
     if report.machine:
         cpu = report.machine["cpu"]
         if report.machine.get("virtual"):
@@ -89,7 +89,7 @@ def _host(console: Console, report: HostReport, spoken: Language) -> None:
         if one.result in ("fail", "warn"):
             kind = f"{spoken.lookup(labels.RESULTS[one.result])} {one.check} [{one.fault}]: "
             console.print(Text.assemble((kind, _STYLE[one.result]), plain(one.message)))
-            console.print(Text(f"     {spoken.lookup(ADVICE[one.fault])}"))
+            console.print(Text(f"     {spoken.lookup(advice.current(one.fault, one.advice))}"))
     console.print()
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .. import documents
-from ..checks.advice import ADVICE
+from ..checks.advice import ADVICE, current
 from ..results.files import Stored
 from . import labels
 from .facts import facts
@@ -66,6 +66,7 @@ class HostView:
     Attributes:
         anchor, title: of its section.
         name, address, profile, level: as the result has them.
+        against: the profile, in words where there is none.
         state: its worst finding; unverified where nothing is said of it.
         verdict: in words.
         chip: what computes.
@@ -83,6 +84,7 @@ class HostView:
     name: str
     address: str
     profile: str
+    against: str
     level: str
     state: State
     verdict: str
@@ -115,6 +117,7 @@ def host(stored: Stored, language: Language, called: str) -> HostView:
         name=data["host"],
         address=data["address"],
         profile=data["profile"],
+        against=labels.against(data["profile"], language),
         level=data["level"],
         state=state,
         verdict=_verdict(state, language),
@@ -178,7 +181,7 @@ def _findings(data: dict[str, Any], language: Language) -> list[Finding]:
             check=one["check"],
             check_title=labels.check(one["check"], language),
             message=one["message"],
-            advice=language.lookup(ADVICE[one["fault"]]) if one["fault"] in ADVICE else one["advice"],
+            advice=language.lookup(current(one["fault"], one["advice"])),
             advice_tag=language.tag if one["fault"] in ADVICE else "en",
         )
         for one in bad

@@ -1,10 +1,10 @@
 """Two results of one machine, or a machine and its fleet: what became worse by more than the noise of the measuring.
 
 A figure counts as worse when two things hold. Its better quartile is below the worse quartile of the older figure, so
-that the two spreads do not touch; and its median is at least MARGIN lower, since two runs on one machine differ by more
-than the repetitions within a run do (benchmarks/run_to_run.py tells). For a fleet the older figure's spread is
-Tukey's lower fence of the other machines' medians, first quartile - 1.5 x interquartile range (J. W. Tukey, Exploratory
-Data Analysis, 1977): below a quartile alone lies a quarter of every healthy fleet.
+that the two spreads do not touch; and its median is lower by at least what two runs on that machine differ by. That is
+more than the repetitions within a run do: benchmarks/run_to_run.py measures it, noise.py keeps it. For a fleet the
+older figure's spread is Tukey's lower fence of the other machines' medians, first quartile - 1.5 x interquartile range
+(J. W. Tukey, Exploratory Data Analysis, 1977): below a quartile alone lies a quarter of every healthy fleet.
 """
 
 import statistics
@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from .files import Stored
+from . import noise
+from .files import Stored, results_of
+from .noise import ASSUMED, Noise
 
-MARGIN = 0.05
-"""The share of the older figure by which a newer one must be lower."""
 MIN_FLEET = 3
 """Other machines that a median is taken of, at least."""
 OBSTACLES = {
@@ -103,6 +103,7 @@ class Comparison:
         host, profile: of its result.
         against: what with: a host, or a chip with the number of other machines.
         since: start of the older result, "" for a fleet.
+        noise: what was measured on the machine of what runs differ by; None where nothing was.
         slower, worse: the regressions.
         compared: how many figures and checks were compared.
         left_out: the figures that only one of both has.
@@ -113,11 +114,17 @@ class Comparison:
     profile: str
     against: str = ""
     since: str = ""
+    noise: Noise | None = None
     slower: list[Slower] = field(default_factory=list)
     worse: list[Worse] = field(default_factory=list)
     compared: int = 0
     left_out: list[Measured] = field(default_factory=list)
     obstacle: Obstacle | None = None
+
+    @property
+    def margin(self) -> float:
+        """The share of the older figure by which a newer one must be lower."""
+        return self.noise.share if self.noise else ASSUMED
 
     @property
     def regressed(self) -> bool:
@@ -153,7 +160,9 @@ def figures(data: dict[str, Any]) -> dict[Measured, Figure]:
 
 def compare(old: Stored, new: Stored) -> Comparison:
     """A newer result against an older one, of the same machine or of one with the same chip."""
-    made = Comparison(new.data["host"], new.data["profile"], old.data["host"], old.data["started"])
+    host, profile = new.data["host"], new.data["profile"]
+    measured = noise.of(results_of(new.path), host, profile)
+    made = Comparison(host, profile, old.data["host"], old.data["started"], measured)
     made.obstacle = _difference(old.data, new.data)
     if made.obstacle:
         return made
@@ -174,7 +183,7 @@ def compare(old: Stored, new: Stored) -> Comparison:
 def against_fleet(one: Stored, fleet: Iterable[Stored]) -> Comparison:
     """A machine against the median of the fleet's other machines with the same chip and profile."""
     host, profile = one.data["host"], one.data["profile"]
-    made = Comparison(host, profile)
+    made = Comparison(host, profile, noise=noise.of(results_of(one.path), host, profile))
     kind = chip(one.data)
     if kind is None:
         made.obstacle = Obstacle("chip-unknown")
@@ -219,7 +228,7 @@ def judge_figures(made: Comparison, old: dict[Measured, Figure], new: dict[Measu
     for measured in sorted(old.keys() & new.keys()):
         made.compared += 1
         before, now = old[measured], new[measured]
-        if now.high < before.low and now.value < before.value * (1 - MARGIN):
+        if now.high < before.low and now.value < before.value * (1 - made.margin):
             made.slower.append(Slower(measured, before, now))
 
 

@@ -17,6 +17,8 @@ from .model import INTERNAL, SCHEMA_VERSION, HostReport, verdict_of, worst
 SCHEMA = Path(__file__).resolve().parent / "result.schema.json"
 FOLDER = "results"
 """Where results are, unless --results says otherwise."""
+HISTORY = "history"
+"""The folder in it with the earlier ones, host by host."""
 SKEW = timedelta(minutes=5)
 """How far two machines' clocks may be apart: a later time is one that has not been yet."""
 _WITHOUT_INTERNAL = 2
@@ -186,6 +188,12 @@ def _contradiction(data: dict[str, Any]) -> str:
         if any(not low <= middle <= high for low, middle, high in spreads):
             return f"a figure of {name} lies outside of its quartiles"
     return ""
+
+
+def results_of(path: Path) -> Path:
+    """The folder for results that a result lies in, also where it is an earlier one, in the history."""
+    folder = path.parent
+    return folder.parent.parent if folder.parent.name == HISTORY else folder
 
 
 def load(path: Path, now: datetime | None = None) -> Stored:

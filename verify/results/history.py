@@ -8,14 +8,13 @@ from ..documents import MalformedError
 from . import files
 from .model import HostReport
 
-FOLDER = "history"
 KEPT = 20
 """Results kept of each host, profile and level: a quick run after every change does not push out the measured ones."""
 
 
 def folder(results: Path, host: str) -> Path:
     """Where a host's earlier results are."""
-    return results / FOLDER / files.safe(host)
+    return results / files.HISTORY / files.safe(host)
 
 
 def keep(report: HostReport, content: bytes, results: Path) -> Path:

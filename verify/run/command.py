@@ -16,6 +16,7 @@ examples:
   python -m verify                                            this machine, quickly
   python -m verify --level setup                              has it drifted? no GPU needed, seconds
   python -m verify --level full --frameworks pytorch,mlx      numbers, speed and a short training run
+  python -m verify --environment ~/project                    an environment that something else made
   python -m verify --hosts ssh://me@mac1.example,ssh://me@mac2.example
   python -m verify --hosts 'ansible://lab?ansible_inventory=inventory/lab.yml'
 

@@ -40,6 +40,11 @@ OPTIONS = (
     ),
     Option("--profile", "the profile, or the path of its folder (default: %(default)s)", {"default": DEFAULT}),
     Option(
+        "--environment",
+        "look at this environment, whoever made it, without a profile: its folder, its Python, or a project's folder "
+        "with .venv or .pixi in it; on a host, a path that does not begin with / is taken from the home",
+    ),
+    Option(
         "--level",
         "; ".join(f"{name}: {what}" for name, what in LEVELS.items()) + " (default: %(default)s)",
         {"default": QUICK},

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from testinfra.host import Host
 
+from ..checks.given import GivenHealth
 from ..checks.health import HostHealth
 from ..documents import MalformedError, plain
 from ..errors import UserError
@@ -30,8 +31,9 @@ class Run:
         self.settings = settings
         # Read when the first host needs it, and once for all of them.
         lock = functools.cache(settings.plan.profile.lock)
+        kind = GivenHealth if settings.plan.environment else HostHealth
         self._hosts = {
-            address: HostHealth(host, name, settings.plan, lock, announce)
+            address: kind(host, name, settings.plan, lock, announce)
             for address, (host, name) in _named(settings.hosts).items()
         }
         self._closed: set[str] = set()

@@ -9,9 +9,11 @@ from typing import Any
 import testinfra
 from testinfra.host import Host
 
+from ..checks.given import catalogue
 from ..checks.plan import LEVELS, Plan
 from ..errors import UserError
 from ..profile import model as profiles
+from ..profile.names import DEFAULT
 from ..report import language
 from ..report.language import Language
 from .options import DEFAULT_SOAK_S
@@ -49,33 +51,52 @@ def resolve(given: Any) -> Settings:
     """
     if given.level not in LEVELS:
         raise UserError(f"The level '{given.level}' is unknown. Set --level to one of {', '.join(LEVELS)}.")
-    loaded = profiles.load(given.profile)
+    hosts = _hosts(given.hosts, given.ansible_inventory, given.ssh_config)
+    environment = "" if given.environment is None else _environment(given.environment, given.profile, hosts)
+    loaded = catalogue(environment) if environment else profiles.load(given.profile)
     chosen: tuple[str, ...] | None = None
     if given.frameworks is not None:
         wanted = [name.strip() for name in given.frameworks.split(",") if name.strip()]
         unknown = [name for name in wanted if name not in loaded.frameworks]
         if unknown or not wanted:
             what = "what is unknown: " + ", ".join(unknown) if unknown else "none"
-            raise UserError(
-                f"--frameworks {given.frameworks!r} names {what}. "
-                f"The profile '{loaded.name}' has {', '.join(loaded.frameworks)}."
-            )
+            known = ", ".join(loaded.frameworks)
+            which = f"Known are {known}." if environment else f"The profile '{loaded.name}' has {known}."
+            raise UserError(f"--frameworks {given.frameworks!r} names {what}. {which}")
         chosen = tuple(name for name in loaded.frameworks if name in wanted)
     spoken = language.choose(given.lang)
     limit_s = None if given.timeout is None else _seconds("--timeout", given.timeout, LEAST_TIMEOUT_S)
     soak = given.soak_seconds
     soak_s = DEFAULT_SOAK_S if soak is None else _seconds("--soak-seconds", soak, LEAST_SOAK_S)
-    plan = Plan(loaded, given.level, chosen, limit_s, soak_s)
-    hosts = _hosts(given.hosts, given.ansible_inventory)
+    plan = Plan(loaded, given.level, chosen, limit_s, soak_s, environment)
     return Settings(plan, hosts, _folder(Path(given.results)), spoken)
 
 
-def _hosts(patterns: str, inventory: str | None) -> list[Host]:
+def _environment(given: str, profile: str, hosts: list[Host]) -> str:
+    """The path of the environment to look at, from the root where all that is asked is this machine.
+
+    Raises:
+        UserError: it is no path that can be meant.
+    """
+    if profile != DEFAULT:
+        raise UserError("--environment looks at an environment without a profile: leave out one of it and --profile.")
+    if not given or not given.isprintable():
+        raise UserError(f"--environment {given!r}: needed is the path of an environment's folder, or of its Python.")
+    here = all(host.backend.get_pytest_id() == "local" for host in hosts)
+    if here:
+        # Not resolved: the links in bin/ lead out of an environment.
+        return os.path.abspath(os.path.expanduser(given))  # noqa: PTH100, PTH111
+    # With a slash, by which it is told from a profile's name.
+    return given if given.startswith(("/", "~/")) else f"~/{given}"
+
+
+def _hosts(patterns: str, inventory: str | None, ssh_config: str | None) -> list[Host]:
     """The hosts that --hosts names, in its order.
 
     Args:
         patterns: testinfra host specifications, separated by commas.
         inventory: Ansible inventory for ansible:// patterns, or None.
+        ssh_config: OpenSSH's configuration for ssh:// hosts, or None for the user's.
 
     Raises:
         UserError: a pattern is malformed or matches nothing: a check of no machine must not look like a healthy one.
@@ -92,7 +113,7 @@ def _hosts(patterns: str, inventory: str | None) -> list[Host]:
                 "or ansible://PATTERN?ansible_inventory=FILE."
             )
         try:
-            hosts = testinfra.get_hosts([pattern], ansible_inventory=inventory)
+            hosts = testinfra.get_hosts([pattern], ansible_inventory=inventory, ssh_config=ssh_config)
         except Exception as error:  # an inventory that cannot be read raises what it likes
             detail = (str(error).strip().splitlines() or [type(error).__name__])[-1][:300]
             raise UserError(f"--hosts: {pattern!r} cannot be resolved: {detail}") from error

@@ -5,6 +5,7 @@ import json
 import re
 import secrets
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ PROBES = Path(__file__).resolve().parent.parent / "probes"
 CONNECT_TIMEOUT_S = 60
 OUTER_MARGIN_S = 30
 """What a connection and an interpreter's start may take beyond the probe's own limit."""
-LOOK, SYSTEM, ENVIRONMENT, FRAMEWORK, COREML = "look", "system", "environment", "framework", "coreml"
+LOOK, INTERPRETER, SYSTEM = "look", "interpreter", "system"
+ENVIRONMENT, FRAMEWORK, COREML = "environment", "framework", "coreml"
 """What is asked; FRAMEWORK stands for each framework's probe."""
 _IMPORT = re.compile(r"^from \.(\w*) import (.+)$", re.MULTILINE)
 """A probe imports from beside it, in one line."""
@@ -57,6 +59,18 @@ def look(host: Host, profile: str) -> Outcome:
         return Outcome({}, "malformed", evidence=str(error))
     except (NoAnswerError, LostError) as error:
         return Outcome({}, "unreachable", evidence=str(error))
+
+
+def find(host: Host, environment: str) -> Outcome:
+    """Look for the Python of an environment: the stage `interpreter` has it, and the machine's system.
+
+    Args:
+        host: the machine.
+        environment: path of its folder, of its Python, or of a project that has one.
+    """
+    outcome = ask(host, INTERPRETER, [environment], CONNECT_TIMEOUT_S)
+    # The first that is asked of a machine.
+    return replace(outcome, ended="unreachable") if outcome.ended in ("lost", "no-answer") else outcome
 
 
 def ask(host: Host, script: str, arguments: list[str], seconds: float) -> Outcome:

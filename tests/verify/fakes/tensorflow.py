@@ -4,9 +4,10 @@ import contextlib
 import sys
 import types
 
-import numpy as np
+from halves import KINDS, Array, at_least
 
 __version__ = "0"
+float32, float16, bfloat16 = KINDS
 print('{"stage": "execute", "event": "end"}')
 print("\x1b[31mI tensorflow/core/platform\x1b[0m [bold]not markup[/bold]", file=sys.stderr)
 
@@ -16,25 +17,23 @@ config = types.SimpleNamespace(
 )
 
 
-class Tensor:
+class Tensor(Array):
     backing_device = "/job:localhost/replica:0/task:0/device:CPU:0"
-
-    def __init__(self, values):
-        self.values = values
 
     def numpy(self):
         return self.values
 
-    def __add__(self, other):
-        return Tensor(self.values + other)
-
 
 constant = Tensor
-nn = types.SimpleNamespace(relu=lambda a: Tensor(np.maximum(a.values, 0)))
+nn = types.SimpleNamespace(relu=lambda a: at_least(a, 0))
+
+
+def cast(a, dtype):
+    return a.astype(dtype)
 
 
 def matmul(a, b):
-    return Tensor(a.values @ b.values)
+    return a @ b
 
 
 def device(name):

@@ -12,9 +12,10 @@ from tests.verify.report.samples import measured, slower, stored, write
 from verify import __main__ as verify
 from verify.report import compare as command
 from verify.report import labels, language
-from verify.results import comparison, history
+from verify.results import comparison, history, noise
 from verify.results.comparison import Comparison, Figure, Measured, compare
 from verify.results.files import Stored
+from verify.results.noise import Noise
 
 DEVICE = "cpu"
 
@@ -391,7 +392,11 @@ def test_what_is_told_word_by_word(tmp_path: Path, capsys: pytest.CaptureFixture
         "gone: not compared: it is among the old results only",
         "new: not compared: it is among the new results only",
     ]
-    assert int(count.removesuffix(" compared)")) > 4
+    figures, said_of_noise = count.split(" compared, ")
+    assert int(figures) > 4
+    assert said_of_noise == "noise taken as 5%, not measured here)"
+    noise.keep(Noise("mac-1", "ml-m1", "2026-11-21T11:00:00Z", 5, 0.123), tmp_path / "new")
+    assert "noise measured here: 12.3%)" in said(capsys, tmp_path / "old", tmp_path / "new")[1]
 
 
 def test_what_is_told_without_and_with_one_regression(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,13 +1,8 @@
-import numpy as np
+from halves import KINDS, at_least
 
-import jax
+float32, float16, bfloat16 = KINDS
+maximum = at_least
 
 
 def matmul(a, b):
-    (device,) = a.devices()
-    return jax.Array(a.values @ b.values, device)
-
-
-def maximum(a, least):
-    (device,) = a.devices()
-    return jax.Array(np.maximum(a.values, least), device)
+    return a @ b
