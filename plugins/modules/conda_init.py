@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import lab_record
+from ..module_utils import alone, lab_record
 from ..module_utils.conda import Conda, CondaError
 
 
@@ -51,6 +51,11 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    with alone.working(module, changing=not module.check_mode):
+        _act(module)
+
+
+def _act(module: AnsibleModule) -> None:
     options = module.params
     place = start_file(options["shell"], options["zdotdir"])
     wrong = obstacle(place)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils import alone
+
 # What stands below Homebrew's prefix once it is there: each version of a formula and of a cask, the link that makes a
 # formula usable, and each tap (Homebrew/brew: Library/Homebrew/keg.rb, cask/caskroom.rb, tap.rb).
 PLACES = ("Cellar/*/*", "Caskroom/*/*", "var/homebrew/linked/*", "Library/Taps/*/*")
@@ -92,6 +94,11 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    with alone.working(module, changing=not module.check_mode):
+        _act(module)
+
+
+def _act(module: AnsibleModule) -> None:
     brew, brewfile, taps, formulae, casks = (
         module.params[key] for key in ("brew", "brewfile", "taps", "formulae", "casks")
     )
@@ -108,7 +115,7 @@ def main() -> None:
         # brew would be asked about what stands in the file now.
         module.exit_json(changed=True, ansible_facts=facts, diff=rewritten)
     options = ["--no-upgrade", f"--file={brewfile}"]
-    code, out, err = module.run_command([brew, "bundle", "check", "--verbose", *options])
+    code, out, err = module.run_command([brew, "bundle", "check", "--verbose", *options], pass_fds=alone.inherited())
     if code == 0:
         _tell(module, lacking(prefix, [], formulae, casks))
         module.exit_json(changed=bool(rewritten), installed=[], ansible_facts=facts, diff=rewritten)
@@ -119,7 +126,7 @@ def main() -> None:
     if module.check_mode:
         module.exit_json(changed=True, ansible_facts=facts, diff={"before": "", "after": _lines(missing)})
     before = inventory(prefix)
-    code, out, err = module.run_command([brew, "bundle", "install", *options])
+    code, out, err = module.run_command([brew, "bundle", "install", *options], pass_fds=alone.inherited())
     after = inventory(prefix)
     came, gone = sorted(after - before), sorted(before - after)
     done = {"changed": bool(came or gone or rewritten), "installed": came}

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils import alone
+
 # Homebrew/install, install.sh: made beside the clone, writable for the group; zsh wants its two for the user alone.
 FOLDERS = (
     *("bin", "etc", "include", "lib", "sbin", "share", "opt", "var", "var/homebrew", "var/homebrew/linked"),
@@ -68,7 +70,7 @@ def _is_cut_off_clone(prefix: Path, remote: str) -> bool:
 def _answer(prefix: Path, *arguments: str) -> str:
     """What git says, "" where it fails."""
     line = ["git", "-C", str(prefix), *arguments]
-    return subprocess.run(line, capture_output=True, text=True, check=False).stdout.strip()
+    return subprocess.run(line, pass_fds=alone.inherited(), capture_output=True, text=True, check=False).stdout.strip()
 
 
 def clone(prefix: Path, remote: str, version: str, commit: str) -> None:
@@ -125,7 +127,9 @@ def _git(prefix: Path, *arguments: str) -> str:
     environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
     # A user's own hooks (core.hooksPath) are for the user's own repositories.
     line = ["git", "-C", str(prefix), "-c", "core.hooksPath=/dev/null", *arguments]
-    done = subprocess.run(line, capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(
+        line, env=environment, pass_fds=alone.inherited(), capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
         raise HomebrewError(
             f"`git {' '.join(arguments)}` in {prefix} failed: {done.stderr.strip()}\nIf the network is the cause, "
@@ -146,6 +150,11 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    with alone.working(module, changing=not module.check_mode):
+        _act(module)
+
+
+def _act(module: AnsibleModule) -> None:
     options = module.params
     prefix = Path(options["prefix"])
     try:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import lab_record, shell_lines
+from ..module_utils import alone, lab_record, shell_lines
 
 BACKUP = ".before-metal-lab"
 CONDA_FIRST = "# >>> conda initialize >>>"
@@ -183,6 +183,11 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    with alone.working(module, changing=not module.check_mode):
+        _act(module)
+
+
+def _act(module: AnsibleModule) -> None:
     options = module.params
     profile, block = options["profile"], options["block"]
     if block and not options["path"]:
