@@ -4,8 +4,8 @@ import importlib
 import sys
 import traceback
 
-from .documents import plain
 from .errors import UserError
+from .text import plain
 
 COMMANDS = {
     "compare": "verify.report.compare",

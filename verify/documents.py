@@ -9,13 +9,14 @@ import json
 import math
 import os
 import stat
-import unicodedata
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.protocols import Validator
+
+from .text import plain
 
 MAX_BYTES = 8_000_000
 """Of a document or an answer; a result has some hundred thousand, one of level soak with all its samples a million."""
@@ -28,13 +29,6 @@ _FORMATS = FormatChecker()
 
 class MalformedError(ValueError):
     """Something is not what its schema says; the message is one line."""
-
-
-def plain(text: str) -> str:
-    """Text without what would steer a terminal or a page: control characters, changes of direction, lone surrogates."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(" " if unicodedata.category(one) in ("Cc", "Cf", "Cs") and one != "\n" else one for one in text)
 
 
 def read_text(path: Path) -> str:

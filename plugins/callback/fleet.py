@@ -18,9 +18,9 @@ from ansible import context
 from ansible.plugins.callback import CallbackBase
 
 from ...verify import RESULTS, ROOT
-from ...verify.documents import plain
 from ...verify.results import drift
 from ...verify.results.files import file_name
+from ...verify.text import plain
 
 TICK_S = 30
 """How long a task runs before it is named, and how often again."""

@@ -12,6 +12,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from . import alone
+
 # bin/conda, run by conda's own Python. conda has no option that leaves its configuration files unread, and what stands
 # in them outlives every argument and variable: lists are merged, `key: value #!final` wins, broken YAML ends every
 # command (conda/conda, conda/common/configuration.py). Where it looks for them is this one list.
@@ -203,7 +205,9 @@ class Conda:
             path = self._root / "bin" / name
             if not os.access(path, os.X_OK):
                 raise CondaError(f"{path} is not there. Needed: a conda installation; run the role miniforge.")
-        code, out, err = self._module.run_command([str(path), "-I", "-c", program, *arguments], data=data)
+        code, out, err = self._module.run_command(
+            [str(path), "-I", "-c", program, *arguments], data=data, pass_fds=alone.inherited()
+        )
         return code, out, err
 
 

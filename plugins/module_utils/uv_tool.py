@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import NoReturn, Protocol
 
+from . import alone
 from .lab_record import data_folder, prune
 
 
@@ -92,7 +93,9 @@ def run(arguments: list[str], find_links: str) -> subprocess.CompletedProcess[st
         del environment["UV_LINK_MODE"]
     if links:
         environment["UV_FIND_LINKS"] = links
-    return subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        arguments, env=environment, pass_fds=alone.inherited(), capture_output=True, text=True, check=False
+    )
 
 
 def explain(done: subprocess.CompletedProcess[str]) -> str:
@@ -140,7 +143,9 @@ def _beside_this_python(wanted: str) -> str | None:
     beside = Path(sys.executable).parent / "uv"
     if not beside.exists():
         return None
-    done = subprocess.run([str(beside), "--version"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(beside), "--version"], pass_fds=alone.inherited(), capture_output=True, text=True, check=False
+    )
     return str(beside) if done.stdout.split()[1:2] == [wanted] else None
 
 
@@ -151,7 +156,9 @@ def _fetch(module: Module, lock: str, target: Path) -> None:
     command = [sys.executable, "-m", "pip", "install", *options, "--target", str(target), "-r", str(requirements)]
     # PIP_USER would contradict --target.
     environment = {**os.environ, "PIP_USER": "0"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=environment, pass_fds=alone.inherited(), capture_output=True, text=True, check=False
+    )
     if done.returncode == 0:
         return
     if "No module named pip" in done.stderr:

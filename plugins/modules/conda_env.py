@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import environment, lab_record
+from ..module_utils import alone, environment, lab_record
 from ..module_utils.conda import Conda, CondaError
 from ..module_utils.environment import RefusedError
 
@@ -486,6 +486,11 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    with alone.working(module, changing=not module.check_mode):
+        _act(module)
+
+
+def _act(module: AnsibleModule) -> None:
     conda_env = CondaEnvironment(module)
     try:
         conda_env.make()

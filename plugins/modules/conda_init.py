@@ -14,7 +14,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import lab_record, shell_lines, startup_file, terminal
+from ..module_utils import alone, lab_record, shell_lines, startup_file, terminal
 from ..module_utils.terminal import CONDA_FIRST, CONDA_LAST
 
 # As `conda init` writes it, which knows it again by its first and last line (conda/conda, conda/core/initialize.py).
@@ -85,6 +85,11 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    with alone.working(module, changing=not module.check_mode):
+        _act(module)
+
+
+def _act(module: AnsibleModule) -> None:
     root, shell, zdotdir = (module.params[name] for name in ("root", "shell", "zdotdir"))
     files = terminal.startup_files(shell, Path.home(), zdotdir, login=terminal.is_login())
     named = terminal.main_file(shell, files)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import lab_record
+from ..module_utils import alone, lab_record
 
 
 def ours(profile: str, record: dict[str, Any]) -> list[Path]:
@@ -28,6 +28,11 @@ def ours(profile: str, record: dict[str, Any]) -> list[Path]:
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec={"profile": {"type": "str", "required": True}}, supports_check_mode=True)
+    with alone.working(module, changing=not module.check_mode):
+        _act(module)
+
+
+def _act(module: AnsibleModule) -> None:
     profile = module.params["profile"]
     try:
         record = lab_record.read(profile)

@@ -16,7 +16,7 @@ from pathlib import Path, PurePath
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import distributions, lab_record, uv_tool
+from ..module_utils import alone, distributions, lab_record, uv_tool
 
 JOURNAL = "metal-lab-transaction.json"
 """In the env while packages are being installed: their names. Whoever finds it knows the last run was cut off."""
@@ -180,6 +180,11 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    with alone.working(module, changing=module.params["apply"]):
+        _act(module)
+
+
+def _act(module: AnsibleModule) -> None:
     options = module.params
     prefix = Path(options["prefix"])
     wanted = {name: str(version) for name, version in options["packages"].items()}

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils import alone
+
 # What stands below Homebrew's prefix once it is there: each version of a formula and of a cask, the link that makes a
 # formula usable, and each tap (Homebrew/brew: Library/Homebrew/keg.rb, cask/caskroom.rb, tap.rb).
 PLACES = ("Cellar/*/*", "Caskroom/*/*", "var/homebrew/linked/*", "Library/Taps/*/*")
@@ -141,6 +143,11 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    with alone.working(module, changing=not module.check_mode):
+        _act(module)
+
+
+def _act(module: AnsibleModule) -> None:
     brew, brewfile, taps, formulae, casks = (
         module.params[key] for key in ("brew", "brewfile", "taps", "formulae", "casks")
     )
@@ -200,7 +207,7 @@ def _brew(module: AnsibleModule, command: str, brewfile: str, *options: str) -> 
     """`brew bundle`, in a folder that brew's user can read: without one it refuses everything."""
     brew = module.params["brew"]
     line = [brew, "bundle", command, *options, "--no-upgrade", f"--file={brewfile}"]
-    done: tuple[int, str, str] = module.run_command(line, cwd=str(Path(brew).parent.parent))
+    done: tuple[int, str, str] = module.run_command(line, cwd=str(Path(brew).parent.parent), pass_fds=alone.inherited())
     return done
 
 
@@ -211,19 +218,19 @@ def _one_by_one(module: AnsibleModule, prefix: Path, brewfile: str, names: list[
         what brew said of each that is not there afterwards.
     """
     taps, formulae, casks = (module.params[key] for key in ("taps", "formulae", "casks"))
-    said, alone = {}, Path(brewfile).with_name(".Brewfile.one")
+    said, single = {}, Path(brewfile).with_name(".Brewfile.one")
     try:
         for name in names:
             kinds = (
                 ([name], [], []) if name in taps else (taps, *([n for n in k if n == name] for k in (formulae, casks)))
             )
-            alone.write_text(render(*kinds), encoding="utf-8")
-            _, out, err = _brew(module, "install", str(alone))
+            single.write_text(render(*kinds), encoding="utf-8")
+            _, out, err = _brew(module, "install", str(single))
             if lacking(prefix, *kinds):
                 said[name] = f"{out}\n{err}".strip()
     finally:
-        if alone.exists():
-            alone.unlink()
+        if single.exists():
+            single.unlink()
     return said
 
 

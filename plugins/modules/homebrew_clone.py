@@ -7,20 +7,16 @@ Until then bin/brew may be there, with a part of the files; .git names the remot
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pwd
 import re
 import subprocess
 import time
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ansible.module_utils.basic import AnsibleModule
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from ..module_utils import alone
 
 # Homebrew/install, install.sh: made beside the clone, writable for the group; zsh wants its two for the user alone.
 FOLDERS = (
@@ -44,8 +40,6 @@ OURS = "metal-lab.clone"
 """git's setting by which a clone of this module is known before it is whole."""
 PAUSES_S = (2, 4)
 """Before each further attempt to fetch; Homebrew's installer makes five (Homebrew/install, install.sh, retry)."""
-PATIENCE_S = 300
-"""How long to wait for another one at work in the prefix: who was cut off from its controller works on for a while."""
 REPOSITORY_VARIABLES = (
     *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES"),
     *("GIT_COMMON_DIR", "GIT_NAMESPACE", "GIT_TEMPLATE_DIR", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE", "GIT_PREFIX"),
@@ -128,7 +122,9 @@ def _is_cut_off_clone(prefix: Path, remote: str) -> bool:
 def _answer(prefix: Path, *arguments: str) -> str:
     """What git says, "" where it fails."""
     line = ["git", "-C", str(prefix), *arguments]
-    done = subprocess.run(line, capture_output=True, text=True, check=False, env=_environment())
+    done = subprocess.run(
+        line, capture_output=True, text=True, check=False, env=_environment(), pass_fds=alone.inherited()
+    )
     return done.stdout.strip()
 
 
@@ -141,47 +137,46 @@ def clone(prefix: Path, remote: str, version: str, commit: str) -> None:
     """Fetch, check the commit, then check out: the steps of Homebrew's installer, which a second run takes up again.
 
     Raises:
-        HomebrewError: git failed, the tag names another commit, or another one is at work in the prefix.
+        HomebrewError: git failed, or the tag names another commit.
     """
     prefix.mkdir(exist_ok=True)
-    with _alone(prefix) as held:
-        _remove_locks(prefix)
-        # No template of a user's: it may bring hooks along.
-        _git(prefix, held, "init", "--template=")
-        for name, value in (
-            (OURS, "true"),
-            ("remote.origin.url", remote),
-            ("remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*"),
-            # A branch that Homebrew gives up is not to stay here.
-            ("fetch.prune", "true"),
-            # A user's own settings for line ends and links are not for Homebrew's files.
-            ("core.autocrlf", "false"),
-            ("core.symlinks", "true"),
-        ):
-            _git(prefix, held, "config", name, value)
-        _fetch(prefix, held)
-        found = _answer(prefix, "rev-parse", "--verify", "--quiet", f"refs/tags/{version}^{{commit}}")
-        if not found:
-            raise HomebrewError(
-                f"No tag {version} came from {remote}. Needed: a repository with Homebrew's tags and whole history; "
-                "from a shallow one git takes no tags. Mend homebrew_git_remote or homebrew_version, then run again."
-            )
-        if found != commit:
-            raise HomebrewError(
-                f"The tag {version} of {remote} names commit {found}. Needed: {commit} (homebrew_commit). Nothing of "
-                "it was run. Either the mirror is not to be trusted, or homebrew_version was changed without "
-                "homebrew_commit."
-            )
-        _point_origin(prefix, held)
-        for name in (*FOLDERS, *ZSH_FOLDERS):
-            folder = prefix / name
-            folder.mkdir(exist_ok=True)
-            os.chown(folder, -1, prefix.stat().st_gid)
-            folder.chmod(USER_WRITABLE if name in ZSH_FOLDERS else GROUP_WRITABLE)
-        # All files first, and HEAD's branch last.
-        _git(prefix, held, "read-tree", "--reset", "-u", commit)
-        link(prefix)
-        _git(prefix, held, "checkout", "--force", "-B", "stable", version)
+    _remove_locks(prefix)
+    # No template of a user's: it may bring hooks along.
+    _git(prefix, "init", "--template=")
+    for name, value in (
+        (OURS, "true"),
+        ("remote.origin.url", remote),
+        ("remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*"),
+        # A branch that Homebrew gives up is not to stay here.
+        ("fetch.prune", "true"),
+        # A user's own settings for line ends and links are not for Homebrew's files.
+        ("core.autocrlf", "false"),
+        ("core.symlinks", "true"),
+    ):
+        _git(prefix, "config", name, value)
+    _fetch(prefix)
+    found = _answer(prefix, "rev-parse", "--verify", "--quiet", f"refs/tags/{version}^{{commit}}")
+    if not found:
+        raise HomebrewError(
+            f"No tag {version} came from {remote}. Needed: a repository with Homebrew's tags and whole history; "
+            "from a shallow one git takes no tags. Mend homebrew_git_remote or homebrew_version, then run again."
+        )
+    if found != commit:
+        raise HomebrewError(
+            f"The tag {version} of {remote} names commit {found}. Needed: {commit} (homebrew_commit). Nothing of "
+            "it was run. Either the mirror is not to be trusted, or homebrew_version was changed without "
+            "homebrew_commit."
+        )
+    _point_origin(prefix)
+    for name in (*FOLDERS, *ZSH_FOLDERS):
+        folder = prefix / name
+        folder.mkdir(exist_ok=True)
+        os.chown(folder, -1, prefix.stat().st_gid)
+        folder.chmod(USER_WRITABLE if name in ZSH_FOLDERS else GROUP_WRITABLE)
+    # All files first, and HEAD's branch last.
+    _git(prefix, "read-tree", "--reset", "-u", commit)
+    link(prefix)
+    _git(prefix, "checkout", "--force", "-B", "stable", version)
 
 
 def link(prefix: Path) -> None:
@@ -203,50 +198,29 @@ def link(prefix: Path) -> None:
             place.symlink_to(target)
 
 
-def _point_origin(prefix: Path, held: int) -> None:
+def _point_origin(prefix: Path) -> None:
     """What origin's HEAD is, without asking it again; and no branch `master`, as the installer has it.
 
     Homebrew's default branch is main (Homebrew/brew, Library/Homebrew/cmd/update.sh); a stale origin/master makes a
     later `brew update` fail (Homebrew/install, install.sh).
     """
-    if _git(prefix, held, "for-each-ref", "refs/remotes/origin/main"):
-        _git(prefix, held, "update-ref", "-d", "refs/remotes/origin/master")
-        _git(prefix, held, "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
-
-
-@contextmanager
-def _alone(prefix: Path) -> Iterator[int]:
-    """Hold the prefix for this process and the gits that it starts; the open folder that stands for it."""
-    held = os.open(prefix, os.O_RDONLY)
-    try:
-        for left in range(PATIENCE_S, -1, -1):
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                if left == 0:
-                    raise HomebrewError(
-                        f"Found another run's git still at work in {prefix}. Needed: to be alone there. Wait until it "
-                        "has ended, or end it, then run again."
-                    ) from None
-                time.sleep(1)
-        yield held
-    finally:
-        os.close(held)
+    if _git(prefix, "for-each-ref", "refs/remotes/origin/main"):
+        _git(prefix, "update-ref", "-d", "refs/remotes/origin/master")
+        _git(prefix, "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
 
 
 def _remove_locks(prefix: Path) -> None:
-    """Remove what a git that was killed leaves behind; nobody else is at work here (_alone)."""
+    """Remove what a git that was killed leaves behind; nobody else is at work here (module_utils/alone.py)."""
     for lock in (prefix / ".git").rglob("*.lock"):
         if lock.is_file():
             lock.unlink()
 
 
-def _fetch(prefix: Path, held: int) -> None:
+def _fetch(prefix: Path) -> None:
     # Tags too: without them brew cannot tell its version.
     for pause in (*PAUSES_S, None):
         try:
-            _git(prefix, held, "fetch", "--force", "--tags", "origin")
+            _git(prefix, "fetch", "--force", "--tags", "origin")
         except HomebrewError:
             if pause is None:
                 raise
@@ -255,10 +229,12 @@ def _fetch(prefix: Path, held: int) -> None:
             return
 
 
-def _git(prefix: Path, held: int, *arguments: str) -> str:
+def _git(prefix: Path, *arguments: str) -> str:
     settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
     line = ["git", "-C", str(prefix), *settings, *arguments]
-    done = subprocess.run(line, capture_output=True, text=True, check=False, env=_environment(), pass_fds=(held,))
+    done = subprocess.run(
+        line, capture_output=True, text=True, check=False, env=_environment(), pass_fds=alone.inherited()
+    )
     if done.returncode != 0:
         said = done.stderr.strip()
         raise HomebrewError(f"`git {' '.join(arguments)}` in {prefix} failed: {said}\n{_advice(arguments[0], said)}")
@@ -289,6 +265,11 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    with alone.working(module, changing=not module.check_mode):
+        _act(module)
+
+
+def _act(module: AnsibleModule) -> None:
     options = module.params
     prefix = Path(options["prefix"])
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import lab_record
+from ..module_utils import alone, lab_record
 
 
 def main() -> None:
@@ -21,6 +21,11 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    with alone.working(module, changing=not module.check_mode):
+        _act(module)
+
+
+def _act(module: AnsibleModule) -> None:
     prefix = Path(module.params["prefix"])
     making = lab_record.being_made(prefix)
     diff = {"before": "", "after": f"Miniforge in {prefix}\n"}
@@ -39,7 +44,9 @@ def main() -> None:
     prefix.parent.mkdir(parents=True, exist_ok=True)
     making.touch()
     # The README's way without questions: -b accepts the licence and touches no shell file, -p names the prefix.
-    code, out, err = module.run_command(["/bin/bash", module.params["installer"], "-b", "-p", str(prefix)])
+    code, out, err = module.run_command(
+        ["/bin/bash", module.params["installer"], "-b", "-p", str(prefix)], pass_fds=alone.inherited()
+    )
     if code != 0 or not os.access(prefix / "bin" / "conda", os.X_OK):
         shutil.rmtree(prefix, ignore_errors=True)
         making.unlink()

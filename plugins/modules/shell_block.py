@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import lab_record, shell_lines, startup_file, terminal
+from ..module_utils import alone, lab_record, shell_lines, startup_file, terminal
 from ..module_utils.terminal import CONDA_FIRST, CONDA_LAST
 
 BACKUP = ".before-metal-lab"
@@ -204,6 +204,11 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    with alone.working(module, changing=not module.check_mode):
+        _act(module)
+
+
+def _act(module: AnsibleModule) -> None:
     profile = module.params["profile"]
     try:
         record = lab_record.read(profile)

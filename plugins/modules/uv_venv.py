@@ -15,7 +15,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import environment, lab_record, uv_tool
+from ..module_utils import alone, environment, lab_record, uv_tool
 from ..module_utils.environment import RefusedError
 
 PROVIDER = "uv"
@@ -91,6 +91,11 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    with alone.working(module, changing=module.params["apply"]):
+        _act(module)
+
+
+def _act(module: AnsibleModule) -> None:
     options = module.params
     prefix = Path(options["prefix"])
     try:

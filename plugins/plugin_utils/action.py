@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -37,6 +38,8 @@ class Action(ActionBase):  # type: ignore[misc]
         Raises:
             AnsibleActionFail: an option is wrong, or something that the user can mend stands in the way.
         """
+        # A task runs in a process of its own; its parent is the run.
+        self._of_run = os.getppid()
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, options = self.validate_argument_spec(self._spec)
         try:
@@ -65,7 +68,12 @@ class Action(ActionBase):  # type: ignore[misc]
         return bool(self._task.check_mode)
 
     def module(self, name: str, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        """What a module of the collection answers on the target."""
+        """What a module of the collection answers on the target.
+
+        Raises:
+            UserError: the run has ended, killed, and the next may be at work.
+        """
+        self._go_on()
         answer: dict[str, Any] = self._execute_module(f"{COLLECTION}.{name}", arguments, task_vars=task_vars)
         return answer
 
@@ -75,7 +83,15 @@ class Action(ActionBase):  # type: ignore[misc]
         Args:
             line: the line.
             script: what the line finds at its standard input.
+
+        Raises:
+            UserError: the run has ended, killed, and the next may be at work.
         """
+        self._go_on()
         data = None if script is None else script.encode()
         done: dict[str, Any] = self._low_level_execute_command(line, in_data=data, executable="/bin/sh")
         return done
+
+    def _go_on(self) -> None:
+        if os.getppid() != self._of_run:
+            raise UserError("The run that this task is of has ended. It does nothing more.")

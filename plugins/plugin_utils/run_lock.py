@@ -14,6 +14,7 @@ from typing import Literal
 
 from ansible.utils.display import Display
 
+from ...verify import text
 from ...verify.errors import UserError
 from .action import Action
 
@@ -69,9 +70,15 @@ def parse(output: str) -> dict[str, str]:
     Raises:
         UserError: it is cut off; the message shows what was seen.
     """
-    found = dict(line.split("=", 1) for line in output.splitlines() if re.match(r"^lock(_[a-z_]+)?=", line))
+    # Who holds a lock may have written anything into it, and it is shown.
+    lines = output.split("\n")
+    found = {
+        name: text.line(value)
+        for name, _, value in (line.partition("=") for line in lines)
+        if re.fullmatch("lock(_[a-z_]+)?", name)
+    }
     if found.get("lock_end") != "1" or "lock" not in found:
-        raise UserError(f"The machine's answer about its lock is not complete. It said:\n{output}")
+        raise UserError(f"The machine's answer about its lock is not complete. It said:\n{text.plain(output)}")
     return found
 
 
@@ -112,7 +119,7 @@ def ask(action: Action, script: str, *words: str) -> str:
     line = f"{action._compute_environment_string()} /bin/sh -s -- {shlex.join(words)}".strip()
     done = action.shell(line, script)
     if done["rc"] != 0:
-        said = f"{done['stdout']}\n{done['stderr']}".strip()
+        said = text.plain(f"{done['stdout']}\n{done['stderr']}").strip()
         raise UserError(f"A script on the machine ended with exit code {done['rc']}. It said:\n{said}")
     return str(done["stdout"])
 

@@ -8,6 +8,7 @@ import pytest
 from verify import documents
 from verify.documents import MAX_BYTES, MAX_DEPTH, MalformedError
 from verify.target.answers import SCHEMA
+from verify.text import plain
 
 
 def test_nesting_at_its_limit() -> None:
@@ -92,4 +93,4 @@ def test_a_difference_is_told_in_short() -> None:
     ],
 )
 def test_plain_text_steers_nothing(text: str, shown: str) -> None:
-    assert documents.plain(text) == shown
+    assert plain(text) == shown

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from testinfra.host import Host
 
-from .. import ROOT, documents
+from .. import ROOT, documents, text
 from ..errors import UserError
 from ..profile.lock import Lock
 from ..profile.model import ARRAYS, BASE, Framework
@@ -108,7 +108,7 @@ class HostHealth:
         where = traceback.extract_tb(error.__traceback__)
         ours = [one for one in where if Path(one.filename).is_relative_to(ROOT / "verify")] or where
         place = f"{Path(ours[-1].filename).name}, line {ours[-1].lineno}" if ours else "an unknown place"
-        said = documents.plain(" ".join(str(error).split()))[:300]
+        said = text.line(str(error))[:300]
         self._problems["internal", f"verify failed: {type(error).__name__}: {said} ({place})"] = None
 
     def settle(self) -> None:

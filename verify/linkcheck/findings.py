@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from packaging.specifiers import SpecifierSet
 
-from ..documents import plain
 from ..profile.model import AcceptedFinding
+from ..text import plain
 
 SHOWN = 8
 """How many symbols or files of one finding are spelled out in a table; the JSON has them all."""

@@ -7,9 +7,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from .. import documents
 from ..errors import UserError
 from ..results.files import FOLDER
+from ..text import plain
 from . import language, page
 from .summary import near
 
@@ -37,5 +37,5 @@ def main(arguments: list[str]) -> int:
         raise UserError(f"The page cannot be written: {error}. Set --results to a folder that can be.") from error
     print(spoken.gettext("Report: %(path)s", path=near(path)))
     for name, failure in broken.items():
-        print(documents.plain(f"{name} could not be shown: {type(failure).__name__}: {failure}"), file=sys.stderr)
+        print(plain(f"{name} could not be shown: {type(failure).__name__}: {failure}"), file=sys.stderr)
     return 2 if broken else 0

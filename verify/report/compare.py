@@ -13,11 +13,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..documents import MalformedError, plain
+from ..documents import MalformedError
 from ..errors import UserError
 from ..results import comparison, history
 from ..results.comparison import Comparison, Figure, Measured, Obstacle
 from ..results.files import FOLDER, Stored, gather, load
+from ..text import plain
 from . import labels, language
 from .labels import DTYPES, framework
 from .language import Language

@@ -11,10 +11,10 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from .. import documents
 from ..documents import MalformedError
 from ..results import drift
 from ..results.files import Refused, Stored, file_name, gather, replace
+from ..text import plain
 from . import archive, labels, view
 from .drift_view import Drifted, drifted
 from .language import Language
@@ -66,14 +66,14 @@ def render(
         headline=_headline(machines, looked, language),
         counts=_counts(machines, language),
         hosts=hosts,
-        broken=sorted(documents.plain(title) for name, title in _titles(results).items() if name in broken),
+        broken=sorted(plain(title) for name, title in _titles(results).items() if name in broken),
         sections=[section for _, section in shown],
         drift=looked,
         drifting={(one.host, one.profile) for one in looked if one.state == "warn"},
         raw=archive.link(results),
         frameworks=[*known, *sorted(present - set(known))],
         names=labels.frameworks(),
-        refused=[(documents.plain(one.path.name), documents.plain(one.reason)) for one in refused],
+        refused=[(plain(one.path.name), plain(one.reason)) for one in refused],
         now=language.time(datetime.now(UTC)),
         word=_word(language),
     )

@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..checks import advice
-from ..documents import plain
 from ..results.model import CheckResult, FrameworkReport, HostReport
+from ..text import plain
 from . import labels
 from .language import Language
 

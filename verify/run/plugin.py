@@ -12,9 +12,9 @@ from testinfra.host import Host
 
 from ..checks import stages
 from ..checks.health import HostHealth
-from ..documents import plain
 from ..errors import UserError
 from ..results.model import INTERNAL, CheckResult
+from ..text import plain
 from . import options
 from .run import COULD_NOT_RUN, HEALTHY, Run
 from .settings import resolve

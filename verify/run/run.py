@@ -9,11 +9,12 @@ from testinfra.host import Host
 
 from ..checks.given import GivenHealth
 from ..checks.health import HostHealth
-from ..documents import MalformedError, plain
+from ..documents import MalformedError
 from ..errors import UserError
 from ..report import page, summary
 from ..results import files, history
 from ..results.model import CheckResult
+from ..text import plain
 from .settings import Settings
 
 HEALTHY, UNHEALTHY, COULD_NOT_RUN = 0, 1, 2

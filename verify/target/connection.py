@@ -11,7 +11,8 @@ from contextlib import contextmanager, suppress
 from testinfra.backend.base import BaseBackend, CommandResult
 from testinfra.host import Host
 
-from ..documents import MAX_BYTES, MalformedError, plain
+from ..documents import MAX_BYTES, MalformedError
+from ..text import plain
 
 _TERMINATE_S = 3
 _CHUNK = 65536

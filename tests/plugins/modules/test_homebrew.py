@@ -1,6 +1,5 @@
 """Homebrew's clone and Brewfile: what is adopted, refused and taken up again."""
 
-import fcntl
 import getpass
 import os
 import shutil
@@ -219,23 +218,6 @@ def test_a_full_disk_is_named_and_not_the_network(
         clone(prefix, str(remote), "6.0.18", sha)
     assert "network" not in str(caught.value)
     assert not look(prefix, str(remote), USER)
-
-
-def test_who_still_works_in_the_prefix_is_waited_for(
-    remote: Path, prefix: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sha = commit(remote)
-    other = os.open(prefix, os.O_RDONLY)
-    fcntl.flock(other, fcntl.LOCK_EX)
-    monkeypatch.setattr(homebrew_clone, "PATIENCE_S", 1)
-    waited: list[float] = []
-    monkeypatch.setattr(time, "sleep", waited.append)
-    with pytest.raises(HomebrewError, match="git still at work in"):
-        clone(prefix, str(remote), "6.0.18", sha)
-    assert (waited, list(prefix.iterdir())) == ([1], [])
-    monkeypatch.setattr(time, "sleep", lambda _: os.close(other))
-    clone(prefix, str(remote), "6.0.18", sha)
-    assert look(prefix, str(remote), USER)
 
 
 def test_the_clone_is_as_homebrews_installer_leaves_it(remote: Path, prefix: Path) -> None:

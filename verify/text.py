@@ -1,0 +1,32 @@
+"""Text from elsewhere, made fit to be shown: on a terminal, on a page, in a log. Standard library only, Python 3.8+.
+
+The modules use it too (a link among their module_utils).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_STEERS = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Categories of Unicode: control characters, changes of direction and what is not seen, lone surrogates, line ends."""
+
+
+def plain(text: str) -> str:
+    """Text without what would steer a terminal or a page. Ends of lines stay."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(" " if unicodedata.category(one) in _STEERS and one != "\n" else one for one in text)
+
+
+def line(text: str) -> str:
+    """The same as one line: nothing in it can pass for a line of ours."""
+    return " ".join(plain(text).split())
+
+
+def masked(text: str) -> str:
+    """Text without the user names and passwords of the addresses in it.
+
+    Whatever stands before the last @ of an address's host part may be one: RFC 3986, 3.2.1.
+    """
+    return re.sub(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/\s?#]*@", r"\1***@", text)
