@@ -1,5 +1,6 @@
 """What to do about each kind of failure: one advice per fault, which the report shows in the reader's language."""
 
+from ..profile.names import DEFAULT
 from ..results.model import CheckResult
 
 ADVICE = {
@@ -78,6 +79,16 @@ def current(fault: str, given: str) -> str:
 def elsewhere(fault: str) -> str:
     """The advice for a fault of an environment that converging did not make."""
     return ELSEWHERE.get(fault, ADVICE[fault])
+
+
+def addressed(advice: str, profile: str) -> str:
+    """An advice as one types it for a profile: `./converge` alone is for the default one.
+
+    Args:
+        advice: in any language.
+        profile: its name, or the path of an environment that was looked at without one.
+    """
+    return advice if "/" in profile or profile == DEFAULT else advice.replace("./converge", f"./converge -e profile={profile}")
 
 
 def failed(check: str, fault: str, message: str) -> CheckResult:

@@ -89,7 +89,8 @@ def _host(console: Console, report: HostReport, spoken: Language) -> None:
         if one.result in ("fail", "warn"):
             kind = f"{spoken.lookup(labels.RESULTS[one.result])} {one.check} [{one.fault}]: "
             console.print(Text.assemble((kind, _STYLE[one.result]), plain(one.message)))
-            console.print(Text(f"     {spoken.lookup(advice.current(one.fault, one.advice))}"))
+            what = spoken.lookup(advice.current(one.fault, one.advice))
+            console.print(Text(f"     {plain(advice.addressed(what, report.profile))}"))
     console.print()
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .. import documents
-from ..checks.advice import ADVICE, current
+from ..checks.advice import ADVICE, addressed, current
 from ..results.files import Stored
 from . import labels
 from .facts import facts
@@ -181,7 +181,7 @@ def _findings(data: dict[str, Any], language: Language) -> list[Finding]:
             check=one["check"],
             check_title=labels.check(one["check"], language),
             message=one["message"],
-            advice=language.lookup(current(one["fault"], one["advice"])),
+            advice=addressed(language.lookup(current(one["fault"], one["advice"])), data["profile"]),
             advice_tag=language.tag if one["fault"] in ADVICE else "en",
         )
         for one in bad

@@ -323,6 +323,8 @@ def test_what_is_wrong_comes_the_worst_first(tmp_path: Path) -> None:
     assert (found[0].advice, found[0].advice_tag) == (spoken.lookup(ADVICE["wrong-value"]), "pt-PT")
     assert (found[0].title, found[0].message) == ("Valor errado", "mlx.value said")
     assert (found[3].advice, found[3].advice_tag, found[3].title) == ("as it said", "en", "unknown")
+    one.data["profile"], one.data["checks"] = "current", [answer("a", "fail", "damaged")]
+    assert view.host(one, spoken, "").findings[0].advice.startswith("Executa ./converge -e profile=current")
 
 
 def test_hosts_that_need_a_person_come_first(tmp_path: Path) -> None:

@@ -133,3 +133,14 @@ def test_paths_as_one_would_type_them(
     monkeypatch.chdir(tmp_path / "here")
     path = (tmp_path / "here" / place).resolve()
     assert summary.near(path) == (said or str(path))
+
+
+def test_an_advice_to_converge_names_the_profile_that_is_not_the_default() -> None:
+    damaged = CheckResult("packages.base", "fail", "torn", ADVICE["altered"], "altered")
+    assert "     Run ./converge -e compare_content=true: it" in told(report(damaged))[2]
+    assert (
+        "     Run ./converge -e profile=current -e compare_content=true: it"
+        in told(report(damaged, profile="current"))[2]
+    )
+    crash = CheckResult("mlx.import", "fail", "it crashed", ADVICE["crash"], "crash")
+    assert "     Run ./converge to mend" in told(report(crash, profile="/home/me/env"))[2]
