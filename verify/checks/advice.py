@@ -88,7 +88,9 @@ def addressed(advice: str, profile: str) -> str:
         advice: in any language.
         profile: its name, or the path of an environment that was looked at without one.
     """
-    return advice if "/" in profile or profile == DEFAULT else advice.replace("./converge", f"./converge -e profile={profile}")
+    if profile == DEFAULT or "/" in profile:
+        return advice
+    return advice.replace("./converge", f"./converge -e profile={profile}")
 
 
 def failed(check: str, fault: str, message: str) -> CheckResult:
