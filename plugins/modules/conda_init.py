@@ -144,8 +144,8 @@ def _is_known(root: str, shell: str, zdotdir: str) -> bool:
     if terminal.knows_conda(root, shell, Path.home(), zdotdir):
         return True
     found = terminal.ask()
-    program = found.variables.get("CONDA_EXE", "")
-    return bool(found.conda and program) and os.path.realpath(program) == os.path.realpath(f"{root}/bin/conda")
+    program = found.variables.get("CONDA_EXE", "") if found.conda else ""
+    return terminal.knows_conda(root, shell, Path.home(), zdotdir, program)
 
 
 if __name__ == "__main__":

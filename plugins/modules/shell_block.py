@@ -17,6 +17,7 @@ from ..module_utils.terminal import CONDA_FIRST, CONDA_LAST
 BACKUP = ".before-metal-lab"
 _ADDED = "# Line ends that were missing before this block, and were added: {}\n"
 _MARKER = re.compile(r"# (>>>|<<<) metal-lab (\S+) \1")
+_EMPTY = re.compile(r"(?:\b(?:then|do|else)|[{(]) (?:(?:fi|done|else|elif)\b|[})])")
 # The line that Homebrew's installer and the course tell to add (Homebrew/install, install.sh, "Next steps").
 _SHELLENV = re.compile(r'eval "\$\(/[^\s"()$`]*/brew shellenv\)"')
 
@@ -77,21 +78,35 @@ def edit(before: str, profile: str, block: str, *, alone: bool = False, settled:
     """
     kept, place, added = _without(shell_lines.LINES.findall(before), profile, alone=alone)
     if not block:
-        text = "".join(kept)
+        text = "".join(kept if place is None else _filled(kept, place))
         # Where something came behind the block later, its line would otherwise be joined to the one before.
         return text[: len(text) - added] if place == len(kept) and text.endswith("\n" * added) else text
     if place is None:
         place = len(kept)
     elif not settled:
+        was = place
         # conda's block puts its base environment first again.
         place = max([place, *(at for at, line in enumerate(kept, start=1) if line.strip() == CONDA_LAST)])
         free = shell_lines.by_themselves("".join(kept))
         place = next((at for at in range(place, len(kept)) if free[at]), len(kept))
+        if place != was:
+            before_it = len(kept)
+            kept = _filled(kept, was)
+            place += len(kept) - before_it
     missing = startup_file.missing_ends(kept[place - 1]) if place else 0
     # A block that is there already has the line ends before it.
     note = _ADDED.format(missing or added) if missing or (added and place == len(kept)) else ""
     begin, end = markers(profile)
     return "".join([*kept[:place], "\n" * missing, f"{begin}\n{note}{block}{end}\n", *kept[place:]])
+
+
+def _filled(lines: list[str], at: int) -> list[str]:
+    """Lines with something done at a place, where a block is gone that was all that an `if` or a function did.
+
+    bash takes an empty one for an error, and reads no further.
+    """
+    around = " ".join(line.strip() for line in lines[max(at - 1, 0) : at + 1])
+    return [*lines[:at], ":\n", *lines[at:]] if at and _EMPTY.search(around) else lines
 
 
 def _without(lines: list[str], profile: str, *, alone: bool) -> tuple[list[str], int | None, int]:
@@ -288,11 +303,12 @@ class _Run:
 
     def _plan(self, target: str, files: list[str]) -> tuple[str, list[Change]]:
         """The file for the block, and what becomes of all. A block that does what it is for stays where it is."""
-        activations, there = self._module.params["activations"], next(iter(self._recorded), "")
+        activations = self._module.params["activations"]
+        there = next((one for one in [*self._recorded, *files] if _has(Path(one), self._profile)), "")
         rest = [*files, *self._recorded, *([] if self._block else self._written)]
         changes = plan(target, rest, self._profile, self._block, activations)
         asked = self._block and self._prefix and not self._module.params["path"]
-        if asked and there and _has(Path(there), self._profile):
+        if asked and there:
             stays = plan(there, rest, self._profile, self._block, activations, settled=True)
             moves = {change.path: change.after for change in changes} != {one.path: one.after for one in stays}
             if moves and not self._trouble():

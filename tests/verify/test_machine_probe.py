@@ -213,8 +213,9 @@ def test_the_block_of_conda_init(
 
 def test_a_conda_that_the_user_has_in_another_way(env: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(env))
-    for program, conda, found in (("/c/bin/conda", "conda", True), ("/b/bin/conda", "conda", False), ("", "x", False)):
-        says(monkeypatch, conda=conda, variables={"CONDA_EXE": program})
+    (env / ".zshrc").write_text(". /c/etc/profile.d/conda.sh\n")
+    for program, conda, found in (("/c", "conda", True), ("/b", "conda", False), ("/c", "", False)):
+        says(monkeypatch, conda=conda, variables={"CONDA_EXE": f"{program}/bin/conda"})
         assert environment.shell(str(env), "conda", "/c")["initialised"] is found
 
 

@@ -158,15 +158,13 @@ def shell(prefix: str, provider: str, conda: str) -> dict[str, Any]:
         shell: the user's login shell; error: why it did not answer, or ""; and what it said: python, what runs by that
         name, and prefix, that Python's; brew, the command of that name; active, the active environment's folder, and
         wanted, ours, links in all of them resolved; homebrew, HOMEBREW_PREFIX; conda, whether it is a command there;
-        initialised, whether that is this conda's, or a start-up file has the block of `conda init`.
+        initialised, whether a start-up file has the block of `conda init`, or lines of the user's own for this conda.
     """
     found = terminal.ask()
     if found.error:
         return {"shell": found.shell, "error": found.error}
     active = found.variables.get("CONDA_PREFIX" if provider == "conda" else "VIRTUAL_ENV", "")
-    program = found.variables.get("CONDA_EXE", "")
-    same = os.path.realpath(program) == os.path.realpath(Path(conda, "bin", "conda"))
-    block = terminal.knows_conda(conda, found.kind, Path.home(), found.zdotdir)
+    program = found.variables.get("CONDA_EXE", "") if found.conda else ""
     return {
         "shell": found.shell,
         "error": "",
@@ -177,7 +175,7 @@ def shell(prefix: str, provider: str, conda: str) -> dict[str, Any]:
         "active": os.path.realpath(active) if active else "",
         "wanted": os.path.realpath(prefix),
         "conda": bool(found.conda),
-        "initialised": bool(conda) and (block or (bool(found.conda and program) and same)),
+        "initialised": bool(conda) and terminal.knows_conda(conda, found.kind, Path.home(), found.zdotdir, program),
     }
 
 

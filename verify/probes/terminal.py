@@ -33,6 +33,8 @@ from typing import Any
 CONDA_FIRST = "# >>> conda initialize >>>"
 CONDA_LAST = "# <<< conda initialize <<<"
 """The lines around conda's own block (conda/conda, conda/core/initialize.py)."""
+_OURS = re.compile(r"^# >>> metal-lab .*?^# <<< metal-lab .*?$", re.MULTILINE | re.DOTALL)
+_OWN_WAY = re.compile(r"^[^#\n]*(?:/profile\.d/conda\.sh|/bin/activate|conda\W+shell\.\w+\W+hook)", re.MULTILINE)
 LIMIT_S = 20
 """For the start-up files and the answer."""
 _QUIET_S, _RESTLESS_S, _AGAIN_S = 0.1, 2, 4
@@ -117,17 +119,24 @@ def main_file(kind: str, files: list[Path]) -> Path | None:
     return next((one for one in files if kind != "zsh" or one.name == ".zshrc"), None)
 
 
-def knows_conda(root: str, kind: str, home: Path, zdotdir: str) -> bool:
-    """Whether a start-up file of the shell has the block that `conda init` writes for this installation.
+def knows_conda(root: str, kind: str, home: Path, zdotdir: str, program: str = "") -> bool:
+    """Whether the shell's start-up files make this conda known.
 
-    conda writes it to zsh's .zshrc in ZDOTDIR, and to bash's .bash_profile on macOS, .bashrc elsewhere (conda/conda,
-    conda/core/initialize.py). Users move it into another file, where it works as well.
+    They do by the block that `conda init` writes, to zsh's .zshrc in ZDOTDIR and to bash's .bash_profile on macOS,
+    .bashrc elsewhere (conda/conda, conda/core/initialize.py); users move it into another file, where it works as well.
+    And they do by lines of the user's own, if the conda that a new terminal has is this one.
+
+    Args:
+        root: the installation's folder.
+        kind, home, zdotdir: the shell, and where its files are.
+        program: the conda that a new terminal has (CONDA_EXE), "" where it has none or was not asked.
     """
     names = {
         "zsh": (".zshrc", ".zprofile", ".zlogin"),
         "bash": (".bash_profile", ".bashrc", ".bash_login", ".profile"),
     }
     folder = Path(zdotdir or home) if kind == "zsh" else home
+    same = bool(program) and os.path.realpath(program) == os.path.realpath(Path(root, "bin", "conda"))
     for name in names.get(kind, ()):
         try:
             text = (folder / name).read_bytes().decode("utf-8", "surrogateescape")
@@ -138,6 +147,9 @@ def knows_conda(root: str, kind: str, home: Path, zdotdir: str) -> bool:
             for place in re.findall(r"""['"](/[^'"\n]*)/bin/conda['"]""", part.partition(CONDA_LAST)[0]):
                 if os.path.realpath(place) == os.path.realpath(root):
                     return True
+        # Our own block knows conda too.
+        if same and _OWN_WAY.search(_OURS.sub("", text)):
+            return True
     return False
 
 

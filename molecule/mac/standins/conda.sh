@@ -3,8 +3,8 @@
 export CONDA_EXE='@ROOT@/bin/conda'
 __conda_activate() {
     __ask_conda="$("$CONDA_EXE" shell.posix "$@")" || return
-    eval "$__ask_conda"
-    unset __ask_conda
+    \eval "$__ask_conda"
+    \unset __ask_conda
 }
 conda() {
     case "${1-}" in

@@ -135,6 +135,14 @@ def test_the_block_comes_after_condas_own() -> None:
     assert edit(f"{OURS}{CONDA}".removesuffix("\n"), "ml-m1", BLOCK) == CONDA + added(1)
 
 
+@pytest.mark.parametrize("around", ["if true; then\n{}fi\n", "f() {{\n{}}}\n", "for i in 1; do\n{}done\n", "(\n{})\n"])
+def test_what_the_block_was_in_is_no_error_without_it(around: str) -> None:
+    without = edit(around.format(OURS), "ml-m1", "")
+    assert without == around.format(":\n")
+    subprocess.run(["bash", "-n"], input=without.encode(), check=True)
+    assert edit(around.format(f"x\n{OURS}"), "ml-m1", "") == around.format("x\n")
+
+
 LAZY = f"lazily() {{\n{CONDA}}}\n"
 
 
@@ -148,6 +156,9 @@ LAZY = f"lazily() {{\n{CONDA}}}\n"
         (f"case x in\n{OURS}esac\none\n", f"case x in\nesac\n{OURS}one\n"),
         (f"cat <<EOF\n{OURS}EOF\none\n", f"cat <<EOF\nEOF\n{OURS}one\n"),
         (f"echo '\n{OURS}'\none\n", f"echo '\n'\n{OURS}one\n"),
+        # Who put nothing else there would be left with what bash takes for an error.
+        (f"if true; then\n{OURS}fi\none\n", f"if true; then\n:\nfi\n{OURS}one\n"),
+        (f"work() {{\n{OURS}}}\n", f"work() {{\n:\n}}\n{OURS}"),
         # Where nothing more is understood, the end of the file is the one place that is in nothing.
         (f"fi\n{OURS}one\n", f"fi\none\n{OURS}"),
     ],

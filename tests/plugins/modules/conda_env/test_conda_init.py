@@ -82,20 +82,31 @@ def test_it_comes_before_ours_and_is_never_within_something(home: Path) -> None:
     assert with_block("one \\\n", BLOCK) == f"one \\\n\n{BLOCK}\n"
 
 
+WAYS = (
+    f". {ROOT}/etc/profile.d/conda.sh\n",
+    "[ -d ~/miniforge3 ] && source ~/miniforge3/bin/activate\n",
+    'eval "$(~/miniforge3/bin/conda shell.zsh hook)"\n',
+)
+
+
 @pytest.mark.parametrize(
-    ("said", "changed"),
+    ("text", "program", "changed"),
     [
-        ({"conda": "conda", "variables": {"CONDA_EXE": f"{ROOT}/bin/conda"}}, False),
-        ({"conda": "conda", "variables": {"CONDA_EXE": "/opt/anaconda3/bin/conda"}}, True),
-        ({"variables": {"CONDA_EXE": f"{ROOT}/bin/conda"}}, True),
+        *((way, f"{ROOT}/bin/conda", False) for way in WAYS),
+        (WAYS[0], "/opt/anaconda3/bin/conda", True),
+        (WAYS[0], "", True),
+        (f"# {WAYS[0]}", f"{ROOT}/bin/conda", True),
+        # Our own block knows it too.
+        (OURS.replace("x\n", WAYS[0]), f"{ROOT}/bin/conda", True),
     ],
 )
 def test_who_has_this_conda_in_a_way_of_their_own_keeps_that(
-    home: Path, monkeypatch: pytest.MonkeyPatch, said: dict[str, Any], changed: bool
+    home: Path, monkeypatch: pytest.MonkeyPatch, text: str, program: str, changed: bool
 ) -> None:
-    says(monkeypatch, **said)
+    says(monkeypatch, conda="conda" if program else "", variables={"CONDA_EXE": program or f"{ROOT}/bin/conda"})
+    (home / ".zshrc").write_text(text)
     assert init()["changed"] is changed
-    assert (home / ".zshrc").exists() is changed
+    assert ((home / ".zshrc").read_text() == text) is not changed
 
 
 def test_bytes_that_are_no_utf8_stay(home: Path) -> None:
