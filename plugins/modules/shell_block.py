@@ -96,7 +96,7 @@ def edit(before: str, profile: str, block: str, *, alone: bool = False) -> str:
     else:
         # conda's block puts its base environment first again.
         place = max([place, *(at for at, line in enumerate(kept, start=1) if line.strip() == CONDA_LAST)])
-    newline = "\r\n" if lines and lines[0].removesuffix("\n").endswith("\r") else "\n"
+    newline = "\r\n" if lines and lines[0].endswith(("\r\n", "\r")) else "\n"
     if place and not kept[place - 1].endswith("\n"):
         kept[place - 1] += "\n" if kept[place - 1].endswith("\r") else newline
     begin, end = markers(profile)
