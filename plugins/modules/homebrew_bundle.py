@@ -218,7 +218,7 @@ def _one_by_one(module: AnsibleModule, prefix: Path, brewfile: str, names: list[
                 ([name], [], []) if name in taps else (taps, *([n for n in k if n == name] for k in (formulae, casks)))
             )
             alone.write_text(render(*kinds), encoding="utf-8")
-            _, out, err = _brew(module, "install", str(alone))
+            out, err = _brew(module, "install", str(alone))[1:]
             if lacking(prefix, *kinds):
                 said[name] = f"{out}\n{err}".strip()
     finally:
