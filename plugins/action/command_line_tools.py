@@ -70,6 +70,7 @@ def guarded(seconds: int, *command: str) -> str:
     """
     line = shlex.join(["/usr/bin/perl", "-e", "alarm shift; exec @ARGV or exit 127", str(seconds), *command])
     return (
+        "LC_ALL=C; export LC_ALL; "
         f"""placeholder={shlex.quote(PLACEHOLDER)}; trap 'rm -f "$placeholder"' EXIT; """
         "trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM; "
         f'touch "$placeholder" && {line}'

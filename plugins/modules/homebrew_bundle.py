@@ -64,6 +64,15 @@ def loose(prefix: Path, formulae: list[str]) -> list[str]:
     return found
 
 
+def trashed(prefix: Path, casks: list[str]) -> dict[str, str]:
+    """Casks whose application somebody took away, and where it was: brew's own link to it leads nowhere.
+
+    Homebrew/brew: Library/Homebrew/cask/artifact/moved.rb. brew takes such a cask for installed.
+    """
+    links = ((name, link) for name in casks for link in sorted((prefix / "Caskroom" / _last(name)).glob("*/*")))
+    return {name: os.readlink(link) for name, link in links if link.is_symlink() and not link.exists()}  # noqa: PTH115
+
+
 def upgraded(before: set[str], after: set[str]) -> list[str]:
     """What has another version than before beside the one that it had, which `--no-upgrade` does not keep brew from.
 
@@ -116,7 +125,10 @@ def advice(output: str) -> str:
             "What came is not what Homebrew's API promises, and was not installed. If a lab's cache has it wrong, "
             f"throw it away there, then run again: {' and '.join(f'`{purge}{digest}`' for digest in digests)}."
         )
-    return "Mend or remove what cannot be had in homebrew_formulae, homebrew_casks or homebrew_taps, then run again."
+    return (
+        "Mend what brew names below, or take what cannot be had out of homebrew_formulae, homebrew_casks or "
+        "homebrew_taps; then run again."
+    )
 
 
 def _write(brewfile: Path, content: str, *, check_mode: bool) -> list[dict[str, str]]:
@@ -168,7 +180,7 @@ def _act(module: AnsibleModule) -> None:
     code, out, err = _brew(module, "check", brewfile, "--verbose")
     missing, unlinked = lacking(prefix, taps, formulae, casks), loose(prefix, formulae)
     if code == 0 and not unlinked:
-        _tell(module, prefix, lacking(prefix, [], formulae, casks))
+        _tell(module, prefix, lacking(prefix, [], formulae, casks), casks)
         module.exit_json(changed=bool(rewritten), installed=[], upgraded=[], ansible_facts=facts, diff=rewritten)
     if module.check_mode and not missing and not unlinked:
         found = f"`brew bundle check` ended with exit code {code}, though all that was asked for is there."
@@ -196,7 +208,7 @@ def _act(module: AnsibleModule) -> None:
     if code and (missing or unlinked or said):
         strange = sorted({tap for name in missing if (tap := name.rpartition("/")[0]) and name not in taps} - set(taps))
         module.fail_json(msg=_failure(code, missing, unlinked, came, said, strange), **done)
-    _tell(module, prefix, missing)
+    _tell(module, prefix, missing, casks)
     if unlinked:
         module.warn(f"{', '.join(unlinked)}: installed but not linked, so no shell finds it. Try `brew link NAME`.")
     brought = {"before": _lines(gone), "after": _lines(came)}
@@ -225,7 +237,7 @@ def _one_by_one(module: AnsibleModule, prefix: Path, brewfile: str, names: list[
                 ([name], [], []) if name in taps else (taps, *([n for n in k if n == name] for k in (formulae, casks)))
             )
             single.write_text(render(*kinds), encoding="utf-8")
-            _, out, err = _brew(module, "install", str(single))
+            out, err = _brew(module, "install", str(single))[1:]
             if lacking(prefix, *kinds):
                 said[name] = f"{out}\n{err}".strip()
     finally:
@@ -234,8 +246,13 @@ def _one_by_one(module: AnsibleModule, prefix: Path, brewfile: str, names: list[
     return said
 
 
-def _tell(module: AnsibleModule, prefix: Path, missing: list[str]) -> None:
-    """Warn of what is not there although brew is content: it has another name by now, or brew is told to skip it."""
+def _tell(module: AnsibleModule, prefix: Path, missing: list[str], casks: list[str]) -> None:
+    """Warn of what is not there although brew is content.
+
+    It has another name by now, brew is told to skip it, or somebody took the application away.
+    """
+    for name, place in trashed(prefix, casks).items():
+        module.warn(f"{place} of {name} is gone, and brew takes it for installed: `brew reinstall --cask {name}`.")
     left_out = skipped(prefix, missing)
     for name, where in left_out.items():
         module.warn(

@@ -142,7 +142,7 @@ def notes(mac: Mac, order: Order) -> list[str]:
 def _needing_root(mac: Mac, order: Order) -> list[str]:
     """What this run would do with sudo."""
     wants = [] if mac.tools else ["install the Command Line Tools"]
-    if order.homebrew and mac.homebrew in ("absent", "empty"):
+    if order.homebrew and mac.homebrew in ("absent", "empty", "clone"):
         wants.append(f"make {mac.homebrew_prefix} for Homebrew")
     if order.homebrew and order.homebrew_user not in ("", mac.user):
         wants.append(f"run brew as {order.homebrew_user}")

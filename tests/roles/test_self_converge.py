@@ -23,6 +23,7 @@ from ansible_collections.metal_lab.macs.verify import ROOT, documents
 from tests.helpers import roles
 from tests.helpers.plugins import connection, run_action
 from tests.helpers.serving import serving
+from tests.helpers.shells import shells
 from tests.verify.report.samples import measured
 
 ROLE = ROOT / "roles" / "self_converge"
@@ -33,7 +34,7 @@ exit "$(cat "$HOME/code" 2>/dev/null || echo 0)"
 """
 
 
-SHELLS = [shell for shell in ("dash", "bash --posix", "busybox sh") if shutil.which(shell.split()[0])]
+SHELLS = list(shells().values())
 
 
 class Lab:

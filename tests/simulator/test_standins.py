@@ -4,10 +4,12 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from tests.helpers.brew_world import World
 from verify import ROOT
 
 STANDINS = ROOT / "molecule" / "mac" / "standins"
@@ -106,3 +108,26 @@ def test_the_shim_asks_for_the_tools(tmp_path: Path) -> None:
     done = subprocess.run([tmp_path / "git", "--version"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "No developer tools were found" in done.stderr
+
+
+def test_brew_checks_and_installs_a_brewfile_and_refuses_what_it_does_not_know() -> None:
+    """What it says in full is held against the recordings; this runs without them."""
+    with tempfile.TemporaryDirectory(prefix="metal-lab-brew-") as folder:
+        world = World(Path(folder))
+        brewfile = world.home / "Brewfile"
+        brewfile.write_text('# ours\nbrew "git"\nbrew "nosuch"\n')
+        world.index()
+        world.open_up()
+        check = ("bundle", "check", "--verbose", "--no-upgrade", f"--file={brewfile}")
+        install = ("bundle", "install", "--no-upgrade", f"--file={brewfile}")
+        assert "→ Formula nosuch needs to be installed." in world.run(*check).stderr
+        failed = world.run(*install)
+        assert (failed.returncode, world.holds()) == (1, {"bin/brew"})
+        assert "`brew bundle` failed! Failed to fetch git, nosuch" in failed.stderr
+        brewfile.write_text('brew "git"\n')
+        assert "Installing git" in world.run(*install).stdout
+        assert world.run(*check).stdout == "The Brewfile's dependencies are satisfied.\n"
+        for arguments in ((), ("upgrade",), ("install", "git"), ("bundle", "check")):
+            assert world.run(*arguments).returncode == 2
+        brewfile.write_text('brew "git", args: ["HEAD"]\n')
+        assert "the stand-in does not know" in world.run(*install).stderr

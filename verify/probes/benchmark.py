@@ -103,7 +103,7 @@ def _ascend(work: Work, dtype: str, budget_s: float, largest: int, seed: int) ->
     found: list[dict[str, Any]] = []
     end = time.perf_counter() + budget_s
     sizes = [n for n in SIZES if n <= largest]
-    for n, larger in zip(sizes, [*sizes[1:], 0], strict=True):
+    for n, larger in zip(sizes, [*sizes[1:], 0]):  # noqa: B905 (Python 3.9)
         work.prepare(n, dtype, seed)
         first_s, typical_s = _warm_up(work.run, budget_s * WARM_UP_SHARE)
         following_s = typical_s * (larger / n) ** 3 * (MIN_SAMPLES + 3)

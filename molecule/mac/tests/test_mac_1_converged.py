@@ -255,7 +255,7 @@ CHECKLIST: dict[str, tuple[tuple[str, str], dict[str, str], tuple[str, ...]]] = 
         {"environment.python": "wrong-python"},
         ("Python 3.12.1 instead of 3.11",),
     ),
-    "the environment": (away(FRESH.prefix), {"environment.python": "no-answer"}, ("bin/python: not found",)),
+    "the environment": (away(FRESH.prefix), {"environment.python": "no-answer"}, (f"{FRESH.prefix}/bin/python: ",)),
     "its activation": (
         edited("~/.zshrc", "/>>> metal-lab/,/<<< metal-lab/d"),
         {"shell.login": "not-on-path"},

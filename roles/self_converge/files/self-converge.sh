@@ -24,7 +24,7 @@ exec >"$folder/running.log" 2>&1 </dev/null
 
 # What the lab collects: one line of JSON, put in place whole. No value needs escaping: REF is checked below.
 commit='' repository='' ref='' rollback=false keep=14
-end() {
+finish() {
     printf '{"schema": 1, "started": "%s", "ended": "%s", "ref": "%s", "commit": "%s", "step": "%s", "exit_code": %d}\n' \
         "$started" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$ref" "$commit" "$1" "$2" >"$folder/last.json.new"
     mv -f "$folder/last.json.new" "$folder/last.json"
@@ -34,7 +34,7 @@ end() {
 }
 stop() {
     printf 'self-converge: %s\n' "$2"
-    end "$1" 2
+    finish "$1" 2
 }
 
 # Sets repository, ref, rollback and keep, exports the variables of the environment, and makes $@ the arguments of
@@ -125,4 +125,4 @@ fi
 { run_git checkout -q --force --detach "$commit" && run_git clean -qffd; } || stop checkout "could not check out $commit"
 
 (umask 022 && PATH=$converge_path exec "$checkout/converge" -i "$folder/inventory.yml" "$@")
-end converge $?
+finish converge $?

@@ -575,7 +575,7 @@ def test_what_brew_cannot_install_fails_with_what_it_said(
     brew.answer("install", 3, WORDS, "on stderr\n", does=brew.brings(*does))
     failed = brew.run()
     assert (failed["failed"], failed["changed"], failed["installed"]) == (True, bool(came), came)
-    assert failed["msg"].startswith(f"`brew bundle install` ended with exit code 3, {said} Mend or remove what cannot")
+    assert failed["msg"].startswith(f"`brew bundle install` ended with exit code 3, {said} Mend what brew names below")
     assert failed["msg"].endswith(f"brew said{of}:\n{WORDS}\non stderr")
     assert brew.run(taps=["o/t"])["changed"] is True
 
@@ -584,7 +584,7 @@ def test_a_formula_of_a_tap_that_nobody_trusts_is_told_to_be_one(brew: Brew) -> 
     brew.answer("check", 1, "")
     brew.answer("install", 1, "", "Error: Refusing to load formula o/t/x from untrusted tap o/t.")
     wanted: dict[str, Any] = {"formulae": ["o/t/x"], "casks": []}
-    said = "homebrew_taps does not have o/t: brew takes nothing of a tap that nobody trusts. Mend or remove"
+    said = "homebrew_taps does not have o/t: brew takes nothing of a tap that nobody trusts. Mend what"
     assert said in brew.run(**wanted)["msg"]
     assert "that nobody trusts" not in brew.run(taps=["o/t"], **wanted)["msg"]
 
