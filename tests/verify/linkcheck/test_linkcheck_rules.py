@@ -655,7 +655,7 @@ def test_extensions_for_another_numpy(
         (finding,) = findings.values()
         assert finding.details == ("pkg/a.so", "pkg/b.so")
         assert finding.message.startswith(f"2 file(s) are compiled against NumPy 1.x, and numpy {numpy} refuses those")
-        assert finding.message.endswith("pkg 1.0 declares >=1.21 or <9.")
+        assert finding.message.endswith("pkg 1.0 declares >=1.21 and <9.")
         assert document.concerns(finding, {"pkg"})
 
 
