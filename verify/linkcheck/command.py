@@ -227,12 +227,13 @@ def _differing(tree: Tree, first: Tree) -> tuple[str, ...]:
 def write_wheels(report: Report, loaded: Profile) -> None:
     """Write which packages of a profile's lock have wheels of their own for a macOS, for `verify run` to know."""
     wheels: dict[str, set[int]] = {}
-    for choice in report.choices[1:]:
-        for package in choice.differs:
-            name = canonicalize_name(package.rpartition("-")[0])
-            wheels.setdefault(name, {macos.parse_version(report.choices[0].releases[0])[0]})
-            wheels[name].add(macos.parse_version(choice.releases[0])[0])
-    known = {"lock": report.lock_sha256, "wheels": {name: sorted(found) for name, found in sorted(wheels.items())}}
+    for choice in report.choices:
+        for name, number in choice.wheels.items():
+            wheels.setdefault(name, set()).add(number)
+    known = {
+        "lock": report.lock_sha256,
+        "wheels": {name: sorted(found) for name, found in sorted(wheels.items()) if len(found) > 1},
+    }
     loaded.wheels_path(PLATFORM).write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
 
 
@@ -327,7 +328,7 @@ def _check(laid: _Laid, subject: str, progress: Progress, *, hashes: bool = True
         platform=PLATFORM,
         python=laid.target.python,
         releases=result.releases,
-        choices=(Choice(result.releases, laid.differs, result.counts),),
+        choices=(Choice(result.releases, laid.differs, result.counts, result.wheels),),
         lock_sha256=None,
         checked_at=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=time.monotonic() - started,

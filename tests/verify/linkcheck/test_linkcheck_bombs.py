@@ -88,7 +88,7 @@ def spin(progress: Callable[[str], None], path: str) -> str:
 
 
 def devour(_progress: Callable[[str], None], path: str) -> str:
-    held = []
+    held: list[bytearray] = []
     try:
         with limits.reading(path):
             while len(held) < 40:  # which are not touched, so that they take no memory
@@ -122,6 +122,11 @@ def die(_progress: Callable[[str], None], *paths: str) -> list[str]:
         except limits.ExceededError as error:
             said.append(f"{path}: {error}")
     return said
+
+
+def wait(progress: Callable[[str], None]) -> None:
+    progress("about to")
+    time.sleep(3600)
 
 
 def die_outside(_progress: Callable[[str], None]) -> None:
@@ -212,6 +217,17 @@ def test_what_goes_wrong_there_goes_wrong_here() -> None:
         limits.run(fail, silently)
     with pytest.raises(UserError, match=r"^The check takes more than 1024 MiB of memory\.$"):
         limits.run(keep, silently)
+
+
+@pytest.mark.usefixtures("forked")
+def test_who_is_interrupted_does_not_wait() -> None:
+    def interrupted(_text: str) -> None:
+        raise KeyboardInterrupt
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        limits.run(wait, interrupted)
+    assert time.monotonic() - started < 300
 
 
 def test_outside_of_the_process_there_are_none() -> None:
