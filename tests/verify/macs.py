@@ -62,6 +62,7 @@ class Mac:
                     "installed": {**{name: [one] for name, one in versions.items()}, "coremltools": ["9.0"]},
                     "files": dict.fromkeys([*versions, "coremltools"], 3),
                     "content": True,
+                    "releases": {"numpy": ["14.0"], "mlx": ["15.0"], "mlx-metal": ["15.0"]},
                     "problems": {},
                 },
                 "variables": {"stored": {"": variables}},

@@ -559,6 +559,34 @@ def test_damage_is_counted_beyond_what_is_named() -> None:
     assert packaged(versions, {"three": 1}).result == "pass"
 
 
+@pytest.mark.parametrize(
+    ("releases", "macos", "said"),
+    [
+        (["14.0"], 14, ""),
+        (["14.0"], 26, "one is the wheel for macOS 14, and for macOS 26 there is that for 26"),
+        (["15.0"], 27, "one is the wheel for macOS 15, and for macOS 27 there is that for 26"),
+        (["26.0"], 27, ""),
+        (["26.0"], 15, "one is the wheel for macOS 26, and for macOS 15 there is that for 15"),
+        (["14.0"], 13, ""),  # for which there is none
+        (["14.0"], 0, ""),  # no Mac
+        ([], 26, ""),  # no wheel
+        (["14.0", "26.0"], 26, ""),
+    ],
+)
+def test_a_wheel_for_another_macos(releases: list[str], macos: int, said: str) -> None:
+    """After an upgrade an environment keeps its wheels. Of packages with one wheel for all nothing is said."""
+    data = {
+        **{"installed": {"one": ["1.0"], "two": ["2.0"]}, "content": True, "files": {"one": 3, "two": 4}},
+        **{"releases": {"one": releases, "two": ["11.0"]}, "problems": {}},
+    }
+    share = Share({"one": "1.0", "two": "2.0"}, ("one",))
+    found = packages.judge("base", share, data, {"one": (14, 15, 26), "other": (14, 26)}, macos)
+    assert (found.result, found.fault) == (("warn", "other-release") if said else ("pass", ""))
+    assert found.message == said or not said
+    damaged = {**data, "problems": {"two": {"count": 1, "altered": 0, "first": ["x.py is missing"]}}}
+    assert packages.judge("base", share, damaged, {"one": (14, 15, 26)}, macos).fault == "damaged"
+
+
 # --- a new shell, Homebrew and conda
 
 

@@ -30,7 +30,7 @@ def judged(state: dict[str, Any], report: HostReport, **facts: Any) -> list[Chec
     stages: dict[str, dict[str, Any]] = {
         "python": {**python, "prefix": "/env", "wanted_prefix": "/env"},
         "machine": {**MACHINE, **facts},
-        "packages": {"installed": {}, "content": False, "files": {}, "problems": {}},
+        "packages": {"installed": {}, "content": False, "files": {}, "releases": {}, "problems": {}},
         "variables": {"stored": {}},
         "shell": {"shell": "/bin/zsh", "error": "not asked"},
         "state": state,

@@ -273,6 +273,37 @@ def test_the_files_of_those_packages_are_checked_that_are_asked_for(
     assert found["content"] is False
 
 
+@pytest.mark.parametrize(
+    ("wheel", "releases"),
+    [
+        ("Tag: cp311-cp311-macosx_14_0_arm64\n", ["14.0"]),
+        (
+            "Wheel-Version: 1.0\nTag: cp311-none-macosx_11_0_universal2\r\nTag: cp311-none-macosx_26_0_arm64",
+            ["11.0", "26.0"],
+        ),
+        ("Tag: py3-none-macosx_10_9_x86_64\n", []),
+        ("Tag: py3-none-any\n", []),
+        ("X-Tag: cp311-cp311-macosx_14_0_arm64\n", []),
+        (
+            "".join(f"Tag: py3-none-macosx_{number}_0_arm64\n" for number in range(10, 99)),
+            [f"{n}.0" for n in range(10, 30)],
+        ),
+        ("Tag: py3-none-macosx_99999_0_arm64\n", []),
+        ("x" * 70_000 + "\nTag: py3-none-macosx_14_0_arm64\n", []),
+        ("", []),
+    ],
+)
+def test_the_macos_of_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wheel: str, releases: list[str]) -> None:
+    folder = tmp_path / "one-1.0.dist-info"
+    folder.mkdir()
+    if wheel:
+        (folder / "WHEEL").write_text(wheel, encoding="utf-8", newline="")
+    monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    assert environment.packages(["one"], False)["releases"] == ({"one": releases} if releases else {})
+    assert environment.packages([], False)["releases"] == {}
+
+
 def test_a_mac_that_does_not_know_a_key_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "run", functools.partial(subprocess.run, executable="/bin/false"))
     assert environment._sysctl("sysctl.proc_translated") == ""

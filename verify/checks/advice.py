@@ -14,6 +14,7 @@ ADVICE = {
     "wrong-versions": "Run ./converge: it reinstalls what differs from the lock.",
     "damaged": "Run ./converge: it reinstalls what differs from the lock.",
     "altered": "Run ./converge -e compare_content=true: it reads every file, and reinstalls what differs.",
+    "other-release": "Take the .dist-info folders of these packages out of site-packages, and run ./converge.",
     "wrong-variables": "Run ./converge.",
     "not-on-path": "Run ./converge, and look in the shell's files for lines that undo what comes before them.",
     "not-installed": "Run ./converge: it installs what is missing of what was asked for.",

@@ -1,6 +1,6 @@
 """The machine, the environment's Python, its packages and variables: what their probe saw, held against the profile."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from packaging.version import InvalidVersion, Version
 
@@ -26,6 +26,7 @@ class EnvironmentJudge:
         platform: the target's, known to the profile if there is one.
         shares: the locked packages, by package set.
         report: to fill with what the machine is.
+        wheels: the numbers of the macOS releases that have wheels of their own, by package.
     """
 
     profile: Profile | None
@@ -33,6 +34,7 @@ class EnvironmentJudge:
     platform: str
     shares: dict[str, Share]
     report: HostReport
+    wheels: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def python(self, report: Report) -> list[CheckResult]:
         """The check environment.python."""
@@ -63,7 +65,14 @@ class EnvironmentJudge:
 
     def packages(self, report: Report) -> list[CheckResult]:
         """The checks packages.SET."""
-        return [packages.judge(name, share, report.data) for name, share in self.shares.items()]
+        data, release = report.data, self._macos()
+        return [packages.judge(name, share, data, self.wheels, release) for name, share in self.shares.items()]
+
+    def _macos(self) -> int:
+        """The number of the machine's macOS before the dot; 0 where it has none, or does not say."""
+        machine = self.report.machine or {}
+        number = machine.get("os_version", "").partition(".")[0]
+        return int(number) if machine.get("system") == "Darwin" and number.isdecimal() else 0
 
     def shell(self, report: Report) -> list[CheckResult]:
         """The checks shell.*."""

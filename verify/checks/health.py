@@ -207,7 +207,7 @@ class HostHealth:
         }
         limit = min(self._limit, ENVIRONMENT_TIMEOUT_S)
         outcome = remote.probe(self._host, record.python, ENVIRONMENT, parameters, {}, limit)
-        subject = EnvironmentJudge(profile, record, platform, shares, self.report)
+        subject = EnvironmentJudge(profile, record, platform, shares, self.report, profile.wheels(platform))
         found = self._walk(
             ENVIRONMENT, subject, outcome, limit, unneeded=("shell",) if no_shell else (), set=[BASE, *present]
         )

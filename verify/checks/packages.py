@@ -1,6 +1,6 @@
 """The installed packages, set by set, judged against the lock: at their locked versions, and whole."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ from packaging.version import InvalidVersion, Version
 from ..profile.lock import Lock
 from ..profile.model import Profile
 from ..results.model import CheckResult
-from .advice import failed
+from .advice import failed, warned
 
 PREFIX = "packages"
 _NAMED = 5
@@ -46,13 +46,21 @@ def shares(profile: Profile, lock: Lock, sets: Iterable[str]) -> dict[str, Share
     return found
 
 
-def judge(name: str, share: Share, data: dict[str, Any]) -> CheckResult:
+def judge(
+    name: str,
+    share: Share,
+    data: dict[str, Any],
+    wheels: Mapping[str, tuple[int, ...]] | None = None,
+    macos: int = 0,
+) -> CheckResult:
     """The result of one set's check.
 
     Args:
         name: the set.
         share: what must be there.
         data: what the environment's probe says of the packages.
+        wheels: the numbers of the macOS releases that have wheels of their own, by package.
+        macos: the number of the machine's; 0 where it has none.
     """
     check, versions = f"{PREFIX}.{name}", share.versions
     wrong = [problem for one, version in sorted(versions.items()) if (problem := _version(one, version, data))]
@@ -63,6 +71,12 @@ def judge(name: str, share: Share, data: dict[str, Any]) -> CheckResult:
         # Its advice covers the others'.
         altered = any(one["altered"] for one in broken.values())
         return failed(check, "altered" if altered else "wrong-versions" if wrong else "damaged", _some(problems, count))
+    split = wheels or {}
+    others = [
+        said for one in sorted(split.keys() & versions.keys()) if (said := _release(one, data, split[one], macos))
+    ]
+    if others:
+        return warned(check, "other-release", _some(others, len(others)))
     files = sum(data["files"][one] for one in versions)
     named = ", ".join(f"{one} {versions[one]}" for one in share.named)
     recorded = "content (SHA-256)" if data["content"] else "size"
@@ -80,6 +94,22 @@ def _version(name: str, wanted: str, data: dict[str, Any]) -> str:
     if not _same(found[0], wanted):
         return f"{name} is {found[0]}, locked is {wanted}"
     return "" if name in data["files"] else f"nothing was said of the files of {name}"
+
+
+def _release(name: str, data: dict[str, Any], wheels: tuple[int, ...], macos: int) -> str:
+    """That a wheel is for another macOS than the machine's: after an upgrade an environment keeps its wheels.
+
+    Args:
+        name: of the package.
+        data: what the environment's probe says.
+        wheels: the numbers of the macOS releases that have wheels of their own.
+        macos: the number of the machine's.
+    """
+    fitting = [one for one in wheels if one <= macos]
+    installed = {int(one.partition(".")[0]) for one in data["releases"].get(name, ())}
+    if not fitting or not installed or max(fitting) in installed:
+        return ""
+    return f"{name} is the wheel for macOS {min(installed)}, and for macOS {macos} there is that for {max(fitting)}"
 
 
 def _same(found: str, wanted: str) -> bool:

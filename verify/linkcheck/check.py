@@ -79,6 +79,7 @@ class Check:
         found, findings = packages.read_all(self.tree)
         self._add(findings)
         self._packages = {package.name: package for package in found}
+        self.result.wheels = {package.name: number for package in found if (number := package.macos)}
         self.progress(f"comparing {len(self.tree.files)} files with what {len(found)} packages say of them")
         self._owners, findings = packages.owners(self.tree, found)
         self._add(findings)

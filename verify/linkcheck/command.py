@@ -77,6 +77,11 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there as well")
     parser.add_argument("--sarif", type=Path, metavar="FILE", help="write it as SARIF, which code hosts show")
+    parser.add_argument(
+        "--wheels",
+        action="store_true",
+        help="write which packages of the profile's lock have wheels of their own for a macOS",
+    )
     parser.add_argument("--fresh", action="store_true", help="check even if nothing has changed since the last time")
     options = parser.parse_args(arguments)
     if options.requirements or options.environment:
@@ -94,6 +99,8 @@ def main(arguments: list[str]) -> int:
         loaded = profiles.load(options.profile)
         report = check_profile(loaded, say, fresh=options.fresh)
         subject = loaded.lock_path(PLATFORM)
+        if options.wheels:
+            write_wheels(report, loaded)
     show(report, Console(highlight=False))
     if options.json:
         write_json(report, options.json)
@@ -217,6 +224,19 @@ def _differing(tree: Tree, first: Tree) -> tuple[str, ...]:
     )
 
 
+def write_wheels(report: Report, loaded: Profile) -> None:
+    """Write which packages of a profile's lock have wheels of their own for a macOS, for `verify run` to know."""
+    wheels: dict[str, set[int]] = {}
+    for choice in report.choices:
+        for name, number in choice.wheels.items():
+            wheels.setdefault(name, set()).add(number)
+    known = {
+        "lock": report.lock_sha256,
+        "wheels": {name: sorted(found) for name, found in sorted(wheels.items()) if len(found) > 1},
+    }
+    loaded.wheels_path(PLATFORM).write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+
+
 def check_requirements(
     file: Path,
     target: Target,
@@ -308,7 +328,7 @@ def _check(laid: _Laid, subject: str, progress: Progress, *, hashes: bool = True
         platform=PLATFORM,
         python=laid.target.python,
         releases=result.releases,
-        choices=(Choice(result.releases, laid.differs, result.counts),),
+        choices=(Choice(result.releases, laid.differs, result.counts, result.wheels),),
         lock_sha256=None,
         checked_at=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=time.monotonic() - started,

@@ -85,6 +85,8 @@ class Result:
     assumptions: list[str] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
     releases: tuple[str, ...] = ()
+    wheels: dict[str, int] = field(default_factory=dict)
+    """By package, the newest macOS that its wheel names, where it names any: the number before the dot."""
 
     def assume(self, sentence: str) -> None:
         """Note something that the check takes for granted, once."""

@@ -134,6 +134,9 @@ def run(function: Callable[..., _T], progress: Callable[[str], None], *arguments
         child.close()
         try:
             outcome, value, at = _listen(parent, progress)
+        except BaseException:
+            process.kill()  # who ends this does not wait for that
+            raise
         finally:
             parent.close()
             process.join()

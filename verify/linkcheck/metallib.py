@@ -26,7 +26,7 @@ MAGIC = b"MTLB"
 SUFFIX = ".metallib"
 _HEADER = struct.Struct("<4sHHHBBHH9Q")
 _MACOS_PLATFORM, _MACOS, _NONE = 0x8001, 0x81, 0
-"""The last one in the older form 2.5, which states no system: that of SDL 2 in opencv-python 5.0.0.93."""
+"""The last one in the older form 2.5, which states neither a system nor sizes: SDL 2's in opencv-python 5.0.0.93."""
 _PLATFORMS = {0x82: "iOS", 0x83: "tvOS", 0x84: "watchOS", 0x86: "Mac Catalyst", 0x87: "iOS simulator"}
 _EMBEDDED = MAGIC + _MACOS_PLATFORM.to_bytes(2, "little")
 _BLOCK = 1 << 22
@@ -162,18 +162,19 @@ def _read(stream: BinaryIO, place: int, room: int) -> Metallib:
     functions = stream.read(length)
     if len(functions) < length:
         raise MalformedError("the file ended while it was read")
-    versions = _versions(functions, [size for _, size in ranges[1:]])
+    versions = _versions(functions, [size for _, size in ranges[1:]], sized=system != _NONE)
     air = max((one[:2] for one in versions), default=(0, 0))
     metal = max((one[2:] for one in versions), default=(0, 0))
     return Metallib((major, minor, 0), air, metal, size)
 
 
-def _versions(data: bytes, sizes: list[int]) -> set[tuple[int, int, int, int]]:
+def _versions(data: bytes, sizes: list[int], *, sized: bool) -> set[tuple[int, int, int, int]]:
     """The versions of all functions of a list.
 
     Args:
         data: the list.
         sizes: of public metadata, private metadata and code, within which each function's must lie.
+        sized: whether functions state the size of their code.
     """
     (count,) = _COUNT.unpack_from(data)
     found: set[tuple[int, int, int, int]] = set()
@@ -184,9 +185,9 @@ def _versions(data: bytes, sizes: list[int]) -> set[tuple[int, int, int, int]]:
         (size,) = _ENTRY.unpack_from(data, at)
         if size < _ENTRY.size or at + size > len(data):
             raise MalformedError(f"function {number} is not inside the list")
-        tags = _tags(data[at + _ENTRY.size : at + size], number)
+        tags = _tags(data[at + _ENTRY.size : at + size], number, sized=sized)
         places = struct.unpack("<3Q", tags[b"OFFT"])
-        ends = (places[0], places[1], places[2] + int.from_bytes(tags[b"MDSZ"], "little"))
+        ends = (places[0], places[1], places[2] + int.from_bytes(tags.get(b"MDSZ", b""), "little"))
         if any(end > whole for end, whole in zip(ends, sizes, strict=True)):
             raise MalformedError(f"the code of function {number} is not inside it")
         found.add(struct.unpack("<4H", tags[b"VERS"]))
@@ -196,7 +197,7 @@ def _versions(data: bytes, sizes: list[int]) -> set[tuple[int, int, int, int]]:
     return found
 
 
-def _tags(data: bytes, number: int) -> dict[bytes, bytes]:
+def _tags(data: bytes, number: int, *, sized: bool) -> dict[bytes, bytes]:
     """The tags of a function; those that are needed have the sizes that they must."""
     found: dict[bytes, bytes] = {}
     at = 0
@@ -210,6 +211,6 @@ def _tags(data: bytes, number: int) -> dict[bytes, bytes]:
     if at + 4 != len(data):
         raise MalformedError(f"the tags of function {number} end before it does")
     for name, length in _SIZES.items():
-        if len(found.get(name, b"")) != length:
+        if len(found.get(name, b"")) != length and (sized or name != b"MDSZ"):
             raise MalformedError(f"function {number} has no whole {name.decode()}")
     return found

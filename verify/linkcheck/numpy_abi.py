@@ -93,5 +93,5 @@ def _said(package: Package | None, target: Target) -> str:
         return ""
     own = [one for one in package.requires if one.name.lower() == "numpy" and packages.applies(one, target)]
     said = [str(one.specifier) or "any version" for one in own]
-    declared = " or ".join(dict.fromkeys(said)) or "nothing of NumPy"
+    declared = " and ".join(dict.fromkeys(said)) or "nothing of NumPy"
     return f" {package.name} {package.version} declares {declared}."

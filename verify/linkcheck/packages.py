@@ -39,6 +39,7 @@ _MAX_TAGS = 1024
 _OURS = {".lock"}
 """What uv itself leaves at the top of the folder."""
 _MAX_SOURCE = 4 << 20
+_MACOS_TAG = re.compile(r"macosx_([0-9]{1,3})_[0-9]+_(?:arm64|universal2)")
 _EXTENSION_MODULE = re.compile(r"\.(?P<tag>[^./]+)\.so$")
 
 
@@ -72,6 +73,12 @@ class Package:
     tags: frozenset[Tag]
     requires: tuple[Requirement, ...]
     entry_points: tuple[tuple[str, str, str], ...]
+
+    @property
+    def macos(self) -> int:
+        """The newest macOS that the wheel names for arm64, the number before the dot; 0 where it names none."""
+        named = (_MACOS_TAG.fullmatch(tag.platform) for tag in self.tags)
+        return max((int(one[1]) for one in named if one), default=0)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,13 @@ class Choice:
         releases: the releases, each with all up to the next one of the report's.
         differs: packages (NAME-VERSION) of which they take another wheel than the oldest release.
         counts: how much was looked at.
+        wheels: by package, the newest macOS that its wheel names, where it names any: the number before the dot.
     """
 
     releases: tuple[str, ...]
     differs: tuple[str, ...]
     counts: Counts
+    wheels: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,8 @@ class Report:
         values = {key: value for key, value in data.items() if key not in ("schema", "loads")}
         values["releases"] = tuple(data["releases"])
         values["choices"] = tuple(
-            Choice(tuple(one["releases"]), tuple(one["differs"]), Counts(**one["counts"])) for one in data["choices"]
+            Choice(tuple(one["releases"]), tuple(one["differs"]), Counts(**one["counts"]), one["wheels"])
+            for one in data["choices"]
         )
         values["assumptions"] = tuple(data["assumptions"])
         values["findings"] = tuple(

@@ -23,6 +23,10 @@ _UNCOUNTED = (".pyc", ".dist-info/RECORD", ".dist-info/RECORD.jws", ".dist-info/
 _SIZE = re.compile(r"[0-9]{0,18}")
 _COLUMNS = 3
 _CHUNK = 1 << 20
+_MACOS_TAG = re.compile(
+    r"^Tag: *[^-\s]+-[^-\s]+-macosx_([0-9]{1,3})_([0-9]{1,3})_(?:arm64|universal2)\s*$", re.MULTILINE
+)
+_LONGEST_WHEEL, _MOST_TAGS = 1 << 16, 20
 _LENGTH = 300
 """Of what is said of a problem, at most: a damaged RECORD may list anything."""
 
@@ -83,6 +87,19 @@ def installed(site: Path) -> list[Distribution]:
     """All that a site-packages folder claims to have, whole or not, in the order of their folders' names."""
     matches = [_DIST_INFO.fullmatch(entry) for entry in sorted(os.listdir(site))]
     return [Distribution(canonical(one["name"]), one["version"], site / one[0]) for one in matches if one]
+
+
+def macos_tags(one: Distribution) -> list[str]:
+    """The macOS releases that a distribution's wheel names, as its WHEEL says: "14.0" of macosx_14_0_arm64.
+
+    A wheel for every release names none, and neither does what is no wheel.
+    """
+    try:
+        with open(one.folder / "WHEEL", encoding="utf-8", errors="replace") as file:
+            text = file.read(_LONGEST_WHEEL)
+    except OSError:
+        return []
+    return sorted({found[1] + "." + found[2] for found in _MACOS_TAG.finditer(text)})[:_MOST_TAGS]
 
 
 class Inspector:

@@ -93,25 +93,29 @@ def packages(names: list[str], content: bool, everywhere: bool = False) -> dict[
 
     Returns:
         installed: canonical name to the versions of its dist-info folders; content: as asked; files: name to how many
-        were compared; problems: name to {count, altered, first}: how many, how many of them are seen only where files
-        are read, and at most MAX_PROBLEMS of them in words.
+        were compared; releases: name to the macOS releases that its wheel names, if any; problems: name to {count,
+        altered, first}: how many, how many of them are seen only where files are read, and at most MAX_PROBLEMS of
+        them in words.
     """
     site = Path(sysconfig.get_path("purelib"))
     inspector = distributions.Inspector(Path(sys.prefix), site, content)
     installed: dict[str, list[str]] = {}
     problems: dict[str, dict[str, Any]] = {}
     files: dict[str, int] = {}
+    releases: dict[str, list[str]] = {}
     if everywhere:
         for other in metadata.distributions():
             name, version = other.metadata["Name"], other.metadata["Version"]
             # A damaged one has neither.
             if name and version:
                 installed.setdefault(distributions.canonical(name), []).append(version)
-        return {"installed": installed, "content": content, "files": files, "problems": problems}
+        return {"installed": installed, "content": content, "files": files, "releases": releases, "problems": problems}
     for one in distributions.installed(site):
         installed.setdefault(one.name, []).append(one.version)
         if one.name not in names:
             continue
+        if tags := distributions.macos_tags(one):
+            releases[one.name] = tags
         found = inspector.inspect(one)
         files[one.name] = files.get(one.name, 0) + found.files
         if found.problems:
@@ -119,7 +123,7 @@ def packages(names: list[str], content: bool, everywhere: bool = False) -> dict[
             noted["count"] += len(found.problems)
             noted["altered"] += found.altered
             noted["first"] = [*noted["first"], *found.lines()][:MAX_PROBLEMS]
-    return {"installed": installed, "content": content, "files": files, "problems": problems}
+    return {"installed": installed, "content": content, "files": files, "releases": releases, "problems": problems}
 
 
 def variables(prefix: Path, provider: str, sets: list[str]) -> dict[str, Any]:

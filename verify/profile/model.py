@@ -1,5 +1,6 @@
 """The profile: what a machine must be. Read by the roles, the locks, the checks and the report alike."""
 
+import hashlib
 import json
 from collections.abc import Iterable
 from contextlib import suppress
@@ -171,6 +172,24 @@ class Profile:
             UserError: it is missing, was edited, or no longer belongs to the requirements.
         """
         return Lock.read(self.lock_path(platform), inputs=self.lock_inputs(platform))
+
+    def wheels(self, platform: str) -> dict[str, tuple[int, ...]]:
+        """The packages of a lock of which a newer macOS takes another wheel, with the macOS releases of their wheels.
+
+        A release is the number before the dot. Nothing is known of a lock that was made since.
+        """
+        try:
+            text = self.wheels_path(platform).read_text(encoding="utf-8")
+            known = json.loads(text)
+            if known["lock"] != hashlib.sha256(self.lock_path(platform).read_bytes()).hexdigest():
+                return {}
+            return {name: tuple(releases) for name, releases in known["wheels"].items()}
+        except FileNotFoundError:
+            return {}
+
+    def wheels_path(self, platform: str) -> Path:
+        """Path of what is known of a platform's wheels; `python -m verify linkcheck --wheels` writes it."""
+        return self.directory / f"{self.platform(platform).name}.wheels.json"
 
     def requirements_files(self) -> list[Path]:
         """The human-edited requirements files, in name order."""

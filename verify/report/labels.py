@@ -25,6 +25,7 @@ FAULTS = {
     "wrong-versions": "Wrong package versions",
     "damaged": "Damaged files",
     "altered": "Altered files",
+    "other-release": "Wheel for another macOS",
     "wrong-variables": "Wrong variables",
     "not-on-path": "Not in new terminals",
     "not-installed": "Not installed",

@@ -78,21 +78,24 @@ def spin(progress: Callable[[str], None], path: str) -> str:
     try:
         with limits.reading(path):
             signal.setitimer(signal.ITIMER_PROF, 0.05, 0.05)  # as if SECONDS were over
-            while True:
+            end = time.process_time() + 5
+            while time.process_time() < end:
                 pass
     except limits.ExceededError as error:
         progress("interrupted")
         return str(error)
+    return ""
 
 
 def devour(_progress: Callable[[str], None], path: str) -> str:
-    held = []
+    held: list[bytearray] = []
     try:
         with limits.reading(path):
-            while True:
+            while len(held) < 40:  # which are not touched, so that they take no memory
                 held.append(bytearray(64 << 20))
     except limits.ExceededError as error:
         return f"{error}, {len(held)}"
+    return "no end, 40"
 
 
 def descend(_progress: Callable[[str], None], path: str) -> str:
@@ -121,6 +124,11 @@ def die(_progress: Callable[[str], None], *paths: str) -> list[str]:
     return said
 
 
+def wait(progress: Callable[[str], None]) -> None:
+    progress("about to")
+    time.sleep(3600)
+
+
 def die_outside(_progress: Callable[[str], None]) -> None:
     os.kill(os.getpid(), signal.SIGXCPU)
 
@@ -145,9 +153,10 @@ def fail(_progress: Callable[[str], None]) -> None:
 
 
 def keep(_progress: Callable[[str], None]) -> list[bytearray]:
-    held = []
-    while True:
+    held: list[bytearray] = []
+    while len(held) < 40:
         held.append(bytearray(64 << 20))
+    return held
 
 
 def silently(_: str) -> None:
@@ -208,6 +217,17 @@ def test_what_goes_wrong_there_goes_wrong_here() -> None:
         limits.run(fail, silently)
     with pytest.raises(UserError, match=r"^The check takes more than 1024 MiB of memory\.$"):
         limits.run(keep, silently)
+
+
+@pytest.mark.usefixtures("forked")
+def test_who_is_interrupted_does_not_wait() -> None:
+    def interrupted(_text: str) -> None:
+        raise KeyboardInterrupt
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        limits.run(wait, interrupted)
+    assert time.monotonic() - started < 300
 
 
 def test_outside_of_the_process_there_are_none() -> None:

@@ -183,6 +183,29 @@ def test_each_macos_is_asked_about(
     assert "macOS 26 to 27, with other wheels of one-1.0: 2 packages, 8 files" in shown
 
 
+def test_the_wheels_of_a_lock_are_written_for_verify(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Which are of other macOS releases; of a lock that was made since nothing is known."""
+    use(monkeypatch, three_choices)
+    loaded = profiles.load("ml-m1")
+    folder = tmp_path / "profile"
+    folder.mkdir()
+    lock = folder / "darwin-arm64.lock"
+    lock.write_bytes(loaded.lock_path("darwin-arm64").read_bytes())
+    own = replace(loaded, directory=folder)
+    assert own.wheels("darwin-arm64") == {}
+    command.write_wheels(command.check_profile(loaded, lambda _: None), own)
+    assert own.wheels("darwin-arm64") == {"one": (14, 15, 26)}
+    lock.write_text("another")
+    assert own.wheels("darwin-arm64") == {}
+
+
+@pytest.mark.parametrize("name", ["ml-m1", "current"])
+def test_the_wheels_of_a_profiles_lock_are_known(name: str) -> None:
+    """`python -m verify linkcheck --profile NAME --wheels` writes them again."""
+    assert profiles.load(name).wheels("darwin-arm64").keys() == {"mlx", "mlx-metal"} or name == "current"
+    assert profiles.load(name).wheels("darwin-arm64")
+
+
 def test_what_some_releases_have_can_be_accepted_there(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

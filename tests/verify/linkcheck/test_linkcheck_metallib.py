@@ -275,3 +275,18 @@ def test_damaged_libraries_are_refused_and_no_more(tmp_path: Path) -> None:
         ends[end] = ends.get(end, 0) + 1
     assert set(ends) >= {"read", "MalformedError", "OtherPlatformError"}
     assert ends["MalformedError"] > MUTATIONS // 3
+
+
+def test_the_older_form_states_neither_system_nor_sizes(tmp_path: Path) -> None:
+    """As SDL 2's does; what it says is held to the same."""
+    data = library(function(air=(1, 8), metal=(1, 1)), made_for=(0, 0), system=0)
+    old = data.replace(b"MDSZ", b"OTHR")
+    found = read(tmp_path, old)
+    assert (found.made_for, found.air, found.metal, found.needs) == ((0, 0, 0), (1, 8), (1, 1), (11, 0, 0))
+    assert str(found) == "made for any macOS, with AIR 1.8 and version 1.1 of the language"
+    with pytest.raises(MalformedError, match="has no whole MDSZ"):
+        read(tmp_path, library().replace(b"MDSZ", b"OTHR"))
+    with pytest.raises(MalformedError, match="has no whole VERS"):
+        read(tmp_path, old.replace(b"VERS", b"OTHR"))
+    with pytest.raises(OtherPlatformError):
+        read(tmp_path, library(system=0, platform=1))
