@@ -74,6 +74,35 @@ def test_parameters_and_environment_arrive(run: Any) -> None:
     assert data(outcome)["path"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
 
 
+def test_what_frameworks_write_at_their_import_goes_where_it_is_gone_afterwards(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    names = ("KERAS_HOME", "MPLCONFIGDIR")
+    monkeypatch.setenv("HOME", str(home))
+    for name in (*names, "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    body = f"found = {{name: os.environ[name] for name in {names} if name in os.environ}}\n"
+    body += "return {name: (folder, os.path.isdir(folder)) for name, folder in found.items()}"
+    found = data(run(body))
+    assert found.keys() == set(names)
+    for folder, was_there in found.values():
+        assert was_there
+        assert not Path(folder).exists()
+        assert not Path(folder).is_relative_to(home)
+    # What a user has counts, settings first of all.
+    monkeypatch.setenv("MPLCONFIGDIR", "/my/own")
+    (home / ".keras").mkdir()
+    (home / ".keras" / "keras.json").write_text("{}", encoding="utf-8")
+    assert data(run(body)) == {"MPLCONFIGDIR": ["/my/own", False]}
+    monkeypatch.delenv("MPLCONFIGDIR")
+    for place in (".matplotlib", ".config/matplotlib", ".cache/matplotlib"):
+        (home / place).mkdir(parents=True)
+        assert data(run(body)) == {}
+        (home / place).rmdir()
+
+
 def test_the_current_folder_offers_no_modules(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "torch_of_this_folder.py").write_text("")
     monkeypatch.chdir(tmp_path)

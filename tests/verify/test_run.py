@@ -44,8 +44,9 @@ def test_a_healthy_machine(machine: Machine) -> None:
     for name in machine.profile.frameworks_on(machine.platform):
         assert done.results[f"{name}.value"] == ("pass", "")
         assert done.results[f"{name}.placement"] == ("pass", "")
-    skipped = [name for name, one in done.results.items() if one[0] == "skip" and not name.endswith(".large")]
-    # The fakes have no half precision; neither Homebrew nor conda was asked for, and no Apple chip is here.
+        assert done.results[f"{name}.large"] == ("pass", "")
+    skipped = [name for name, one in done.results.items() if one[0] == "skip"]
+    # Neither Homebrew nor conda was asked for, and no Apple chip is here.
     assert {one.split(".")[0] for one in skipped} == {"system", "shell", "machine"}
     assert "HEALTHY" in done.output
     assert "\x1b" not in done.output
@@ -85,6 +86,15 @@ def test_each_framework_that_computes_something_else_is_named(machine: Machine, 
     required = {name: machine.profile.frameworks[name].required for name in names}
     expected = {f"{name}.value": ("fail" if required[name] else "warn", fault) for name in names}
     assert machine.verify().bad() == expected
+
+
+def test_half_precision_that_goes_wrong_in_large_products_is_found_at_level_quick(machine: Machine) -> None:
+    names = machine.profile.frameworks_on(machine.platform)
+    faults.plant(machine.prefix, dict.fromkeys(names, "wrong-half"))
+    done = machine.verify()
+    required = {name: machine.profile.frameworks[name].required for name in names}
+    assert done.bad() == {f"{name}.large": ("fail" if required[name] else "warn", "wrong-large") for name in names}
+    assert "of 64 x 2048 x 2048 in half precision, off by " in done.message(f"{names[0]}.large")
 
 
 def test_after_a_failure_the_rest_of_a_framework_is_skipped_with_the_reason(machine: Machine) -> None:

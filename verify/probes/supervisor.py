@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 EVIDENCE_BYTES = 3000
+_XDG = (("CONFIG_HOME", ".config"), ("CACHE_HOME", ".cache"))
 GRACE_S = 5
 """The kernel's own alarm ends the probe this much later, should this supervisor be killed before it could."""
 
@@ -58,7 +60,11 @@ def supervise(order: dict[str, Any]) -> dict[str, Any]:
         records: the lines that the probe reported; ended: "exit", "signal" or "timeout"; status: its exit code or
         the signal's number; signal: the signal's name or ""; evidence: the end of what it wrote; seconds.
     """
-    with tempfile.TemporaryFile() as records, tempfile.TemporaryFile() as chatter:
+    with (
+        tempfile.TemporaryFile() as records,
+        tempfile.TemporaryFile() as chatter,
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch,
+    ):
         os.set_inheritable(records.fileno(), True)
         job = {
             "modules": order["modules"],
@@ -75,12 +81,12 @@ def supervise(order: dict[str, Any]) -> dict[str, Any]:
             stdout=chatter,
             stderr=subprocess.STDOUT,
             pass_fds=[records.fileno()],
-            env={**os.environ, "PATH": _activated_path(), **order["environment"]},
+            env={**_away_from_home(scratch), **os.environ, "PATH": _activated_path(), **order["environment"]},
             start_new_session=True,
             preexec_fn=lambda: _arm(order["seconds"]),  # noqa: PLW1509 - this process has a single thread
         )
-        signal.signal(signal.SIGTERM, lambda *_: _give_up(child))
-        signal.signal(signal.SIGHUP, lambda *_: _give_up(child))
+        signal.signal(signal.SIGTERM, lambda *_: _give_up(child, scratch))
+        signal.signal(signal.SIGHUP, lambda *_: _give_up(child, scratch))
         ended = "exit"
         try:
             child.communicate(json.dumps(job).encode(), timeout=order["seconds"])
@@ -104,6 +110,20 @@ def supervise(order: dict[str, Any]) -> dict[str, Any]:
         }
 
 
+def _away_from_home(scratch: str) -> dict[str, str]:
+    """Where what frameworks write when they are imported goes to, as far as the user has nothing of theirs yet.
+
+    Keras writes its settings (keras/src/backend/config.py), matplotlib, which it imports, a list of fonts.
+    """
+    home = Path.home()
+    config, cache = (Path(os.environ.get("XDG_" + name) or home / default) for name, default in _XDG)
+    theirs = {
+        "KERAS_HOME": [home / ".keras" / "keras.json"],
+        "MPLCONFIGDIR": [home / ".matplotlib", config / "matplotlib", cache / "matplotlib"],
+    }
+    return {name: scratch for name, paths in theirs.items() if not any(path.exists() for path in paths)}
+
+
 def _activated_path() -> str:
     return str(Path(sys.executable).parent) + os.pathsep + os.environ.get("PATH", os.defpath)
 
@@ -119,8 +139,9 @@ def _kill_group(child: subprocess.Popen[bytes]) -> None:
         os.killpg(child.pid, signal.SIGKILL)
 
 
-def _give_up(child: subprocess.Popen[bytes]) -> None:
+def _give_up(child: subprocess.Popen[bytes], scratch: str) -> None:
     _kill_group(child)
+    shutil.rmtree(scratch, ignore_errors=True)
     os._exit(1)
 
 
