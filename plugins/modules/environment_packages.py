@@ -16,7 +16,7 @@ from pathlib import Path, PurePath
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import alone, distributions, lab_record, uv_tool
+from ..module_utils import alone, distributions, lab_record, text, uv_tool
 
 JOURNAL = "metal-lab-transaction.json"
 """In the env while packages are being installed: their names. Whoever finds it knows the last run was cut off."""
@@ -253,7 +253,7 @@ def _install(module: AnsibleModule, prefix: Path, missing: dict[str, str], found
             "uv ended well, and these are still not whole at their locked version: "
             f"{', '.join(still)}. There is:\n{there}"
             "What uv fetches has its locked hash; if files are other than recorded, something on this machine alters "
-            f"them: look at its disk, its memory, and what else writes there. uv said:\n{done.stderr.strip()}"
+            f"them: look at its disk, its memory, and what else writes there. uv said:\n{text.said(done.stderr)}"
         )
     journal.close(list(missing))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import alone
+from ..module_utils import alone, text
 
 # What stands below Homebrew's prefix once it is there: each version of a formula and of a cask, the link that makes a
 # formula usable, and each tap (Homebrew/brew: Library/Homebrew/keg.rb, cask/caskroom.rb, tap.rb).
@@ -122,7 +122,7 @@ def _act(module: AnsibleModule) -> None:
     missing = lacking(prefix, taps, formulae, casks)
     if module.check_mode and not missing:
         found = f"`brew bundle check` ended with exit code {code}, though all that was asked for is there."
-        module.fail_json(msg=f"{found} brew said:\n{out}\n{err}".rstrip())
+        module.fail_json(msg=f"{found} brew said:\n{text.said(out, err)}")
     if module.check_mode:
         module.exit_json(changed=True, ansible_facts=facts, diff={"before": "", "after": _lines(missing)})
     before = inventory(prefix)
@@ -132,7 +132,7 @@ def _act(module: AnsibleModule) -> None:
     done = {"changed": bool(came or gone or rewritten), "installed": came}
     missing = lacking(prefix, taps, formulae, casks)
     if code != 0:
-        said = f"{out}\n{err}".strip()
+        said = text.said(out, err)
         module.fail_json(msg=_failure(code, missing, came, said), **done)
     _tell(module, missing)
     brought = {"before": _lines(gone), "after": _lines(came)}

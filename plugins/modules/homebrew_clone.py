@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import alone
+from ..module_utils import alone, text
 
 # Homebrew/install, install.sh: made beside the clone, writable for the group; zsh wants its two for the user alone.
 FOLDERS = (
@@ -95,8 +95,9 @@ def clone(prefix: Path, remote: str, version: str, commit: str) -> None:
     found = _git(prefix, "rev-parse", f"refs/tags/{version}^{{commit}}").strip()
     if found != commit:
         raise HomebrewError(
-            f"The tag {version} of {remote} names commit {found}. Needed: {commit} (homebrew_commit). Nothing of it "
-            "was run. Either the mirror is not to be trusted, or homebrew_version was changed without homebrew_commit."
+            f"The tag {version} of {text.masked(remote)} names commit {found}. Needed: {commit} (homebrew_commit). "
+            "Nothing of it was run. Either the mirror is not to be trusted, or homebrew_version was changed without "
+            "homebrew_commit."
         )
     for name in (*FOLDERS, *ZSH_FOLDERS):
         folder = prefix / name
@@ -132,8 +133,8 @@ def _git(prefix: Path, *arguments: str) -> str:
     )
     if done.returncode != 0:
         raise HomebrewError(
-            f"`git {' '.join(arguments)}` in {prefix} failed: {done.stderr.strip()}\nIf the network is the cause, "
-            "check it, or set homebrew_git_remote to a mirror; the next run goes on from here."
+            f"`git {text.masked(' '.join(arguments))}` in {prefix} failed: {text.said(done.stderr)}\nIf the network is "
+            "the cause, check it, or set homebrew_git_remote to a mirror; the next run goes on from here."
         )
     return done.stdout
 
