@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import alone, lab_record
+from ..module_utils import alone, lab_record, regular
 from ..module_utils.conda import Conda, CondaError
 
 
@@ -24,7 +24,7 @@ def start_file(shell: str, zdotdir: str) -> Path:
 
 def read(place: Path) -> str:
     """What a start-up file holds, whatever its bytes are."""
-    return place.read_bytes().decode("utf-8", "surrogateescape") if place.exists() else ""
+    return regular.text(place, "surrogateescape") if place.exists() else ""
 
 
 def obstacle(place: Path) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils import regular
+
 FIRST = "# >>> conda initialize >>>"
 LAST = "# <<< conda initialize <<<"
 """The lines around conda's block (conda/conda, conda/core/initialize.py)."""
@@ -61,7 +63,7 @@ def platform_of(root: Path) -> str:
     """The platform of conda's own packages; noarch ones say nothing. Empty if none says."""
     for path in sorted((root / "conda-meta").glob("*.json")):
         try:
-            subdir = json.loads(path.read_bytes()).get("subdir", "noarch")
+            subdir = json.loads(regular.content(path)).get("subdir", "noarch")
         except (OSError, ValueError, AttributeError):
             continue  # A damaged record says nothing either.
         if subdir != "noarch":
@@ -80,7 +82,7 @@ def initialised(root: Path, shell: str, zdotdir: str) -> bool:
     }
     for path in files.get(shell, []):
         try:
-            text = path.read_text(encoding="utf-8", errors="surrogateescape")
+            text = regular.text(path, "surrogateescape")
         except OSError:
             continue  # It is not there, or nothing that a shell can read.
         # Several condas may each have put a block there.

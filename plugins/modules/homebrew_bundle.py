@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import alone, text
+from ..module_utils import alone, regular, text
 
 # What stands below Homebrew's prefix once it is there: each version of a formula and of a cask, the link that makes a
 # formula usable, and each tap (Homebrew/brew: Library/Homebrew/keg.rb, cask/caskroom.rb, tap.rb).
@@ -72,7 +72,7 @@ def advice(output: str) -> str:
 
 def _write(brewfile: Path, content: str, *, check_mode: bool) -> list[dict[str, str]]:
     """Bring the Brewfile to its content; returns the diff, [] where it was so already."""
-    before = brewfile.read_text(encoding="utf-8") if brewfile.exists() else ""
+    before = regular.text(brewfile) if brewfile.exists() else ""
     if before == content:
         return []
     if not check_mode:

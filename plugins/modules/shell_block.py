@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import alone, lab_record, shell_lines
+from ..module_utils import alone, lab_record, regular, shell_lines
 
 BACKUP = ".before-metal-lab"
 CONDA_FIRST = "# >>> conda initialize >>>"
@@ -256,13 +256,13 @@ def _noted(record: dict[str, object], path: str, created: bool) -> dict[str, obj
 
 def _read(path: Path) -> str:
     # Bytes that are no UTF-8 come back as they were.
-    return path.read_bytes().decode("utf-8", "surrogateescape") if path.exists() else ""
+    return regular.text(path, "surrogateescape") if path.exists() else ""
 
 
 def _keep(change: Change) -> None:
     """Copy a file before it is changed, once."""
     if not os.path.lexists(change.backup):
-        _write(change.backup, change.path.read_bytes(), change.path.stat())
+        _write(change.backup, regular.content(change.path), change.path.stat())
 
 
 def _store(path: Path, text: str, *, remove: bool) -> None:
