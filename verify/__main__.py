@@ -1,9 +1,13 @@
 """`python -m verify`: the command line. Without a command it checks machines; see --help."""
 
 import importlib
+import os
 import sys
 import traceback
+from collections.abc import Callable
+from pathlib import Path
 
+from . import ROOT
 from .errors import UserError
 from .text import plain
 
@@ -19,14 +23,24 @@ COMMANDS = {
 """Command to the module whose `main(arguments) -> exit code` runs it; imported only when asked for."""
 
 COULD_NOT_RUN = 2
+_AGAIN = (
+    "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); "
+    "runpy.run_module('verify', run_name='__main__', alter_sys=True)"
+)
 
 
-def main(arguments: list[str]) -> int:
-    """Run a command; returns 0 healthy or done, 1 unhealthy, 2 could not run."""
+def main(arguments: list[str], start: Callable[[], None] = lambda: None) -> int:
+    """Run a command; returns 0 healthy or done, 1 unhealthy, 2 could not run.
+
+    Args:
+        arguments: the command's name, if any, and what follows it.
+        start: what comes before.
+    """
     name, rest = ("run", arguments)
     if arguments and arguments[0] in COMMANDS:
         name, rest = arguments[0], arguments[1:]
     try:
+        start()
         module = importlib.import_module(COMMANDS[name])
         code: int = module.main(rest)
     except UserError as error:
@@ -39,5 +53,19 @@ def main(arguments: list[str]) -> int:
     return code
 
 
+def start_clean() -> None:
+    """Start anew without what a terminal has set for other Pythons; does not return where there is such a setting.
+
+    Raises:
+        UserError: HOME is no path of a folder.
+    """
+    home = os.environ.get("HOME", "/")
+    if not Path(home).is_absolute() or "\n" in home:
+        raise UserError(f"HOME is {home!r}. Needed: the whole path of this user's folder. Set it.")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    if len(clean) < len(os.environ):
+        os.execve(sys.executable, [sys.executable, "-I", "-c", _AGAIN, str(ROOT), *sys.argv[1:]], clean)  # noqa: S606 - itself
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:], start=start_clean))

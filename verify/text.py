@@ -30,3 +30,13 @@ def masked(text: str) -> str:
     Whatever stands before the last @ of an address's host part may be one: RFC 3986, 3.2.1.
     """
     return re.sub(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/\s?#]*@", r"\1***@", text)
+
+
+def said(*outputs: str) -> str:
+    """What a program said, one output after the other: plain, without passwords, and without blank ends."""
+    return plain(masked("\n".join(outputs))).strip()
+
+
+def has_password(address: str) -> bool:
+    """Whether there is an address with a user's name and a password, or a token in a password's place."""
+    return re.search(r"(?i)\b[a-z][a-z0-9+.-]*://[^/\s?#@:]*:[^/\s?#]+@", address) is not None

@@ -19,9 +19,10 @@ SECONDS_PER_HOUR = 3600
 # business: the newest result counts, also one of a version that knew one profile.
 SCRIPT = """
 pull="${XDG_DATA_HOME:-$HOME/.local/share}/metal-lab/pull"
-head -c 10000 "$pull/last.json" 2>/dev/null; echo; echo "--$1"
+# Of a file alone: a pipe would be waited for.
+[ ! -f "$pull/last.json" ] || head -c 10000 "$pull/last.json" 2>/dev/null; echo; echo "--$1"
 found=$(ls -t "$pull/checkout/results/$1.json" "$pull/checkout/results/$1".*.json 2>/dev/null | head -n 1)
-head -c 8000001 "$found" 2>/dev/null; echo; echo "--end"
+[ ! -f "$found" ] || head -c 8000001 "$found" 2>/dev/null; echo; echo "--end"
 """
 STEPS = {
     "settings": "its settings are wrong",

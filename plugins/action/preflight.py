@@ -192,7 +192,7 @@ class ActionModule(Action):
         """Read the machine and judge it; see the module's docstring."""
         if refusal := self._wave_refusal(options["wave"], options["wave_max_failed"], task_vars):
             return {"failed": True, "not_begun": True, "msg": refusal}
-        if refused := settings.refused(self._templar, task_vars):
+        if refused := settings.refused(self._templar, task_vars) + settings.exposed(options["environment"]):
             lines = "".join(f"\n- {one}" for one in refused)
             raise UserError(f"Nothing was changed. Settings that a role cannot take:{lines}")
         self._task.environment = [*(self._task.environment or []), options["environment"]]

@@ -63,6 +63,8 @@ class ActionModule(Action):
         forget(RESULTS, host, profile.name)
         with tempfile.TemporaryDirectory() as folder:
             inventory = Path(folder) / "hosts.json"
+            # It may hold passwords: for this user alone, in a folder of this user alone.
+            inventory.touch(mode=0o600)
             inventory.write_text(json.dumps({"all": {"hosts": {host: self._connection_of(task_vars)}}}), "utf-8")
             # Not as it was given: a path may be relative to this process's folder.
             command = [sys.executable, "-m", "verify", "--profile", profile.reference, "--level", options["level"]]

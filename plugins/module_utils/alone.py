@@ -7,6 +7,7 @@ it starts inherits the lock with the open file. The kernel gives it back when th
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -15,11 +16,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from . import lab_record, text
+from . import lab_record, regular, text
 
 NAME = "work.lock"
 PATIENCE_S = 5.0
@@ -48,10 +49,18 @@ def working(module: Module, *, changing: bool) -> Iterator[None]:
     Args:
         module: for its failure.
         changing: whether the block may change something; else nothing is locked.
+
+    Whatever stands in a file's place and is none fails the module too.
     """
-    if not changing:
-        yield
-        return
+    try:
+        with _alone(module) if changing else nullcontext():
+            yield
+    except regular.OddFileError as error:
+        module.fail_json(str(error))
+
+
+@contextmanager
+def _alone(module: Module) -> Iterator[None]:
     place = lab_record.data_folder() / NAME
     try:
         descriptor = _lock(place)
@@ -91,7 +100,7 @@ def _lock(place: Path) -> int:
         try:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
-                raise OSError(0, "it is no file")
+                raise OSError(errno.EINVAL, "it is no file")
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Whoever had it before took it away: another file may be there by now.
             if _is(place, found):

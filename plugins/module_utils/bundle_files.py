@@ -13,6 +13,8 @@ import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from . import regular
+
 SUMS = "SHA256SUMS"
 AT_ONCE = 4
 SHOWN = 5
@@ -24,7 +26,7 @@ def problems(folder: Path) -> list[str]:
     """What is wrong with a bundle, a line each; [] where nothing is."""
     wanted: dict[str, str] = {}
     try:
-        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+        lines = regular.text(folder / SUMS).splitlines()
     except (OSError, ValueError) as error:
         return [f"{SUMS} cannot be read: {error}"]
     for line in lines:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from . import alone
+from . import alone, text
 
 # bin/conda, run by conda's own Python. conda has no option that leaves its configuration files unread, and what stands
 # in them outlives every argument and variable: lists are merged, `key: value #!final` wins, broken YAML ends every
@@ -163,7 +163,9 @@ class Conda:
         code, out, err = self._run(MATCHER, [], json.dumps(asked))
         if code != 0:
             last = (err.strip().splitlines() or ["no message"])[-1]
-            raise CondaError(f"conda does not understand one of {', '.join(specs)}: {last}. Mend conda_env_packages.")
+            raise CondaError(
+                f"conda does not understand one of {', '.join(specs)}: {text.said(last)}. Mend conda_env_packages."
+            )
         answer: dict[str, list[str]] = json.loads(out)
         return answer
 
@@ -196,8 +198,8 @@ class Conda:
             return answer
         said = "\n".join(told(answer)) or from_traceback(err) or f"{out}{err}".strip() or f"exit code {code}"
         raise CondaError(
-            f"conda {command} failed: {said}\n{way_out(said, specs)}\n"
-            f"Run it by hand for the whole story: {shlex.join(line)}"
+            f"conda {command} failed: {text.said(said)}\n{way_out(said, specs)}\n"
+            f"Run it by hand for the whole story: {text.masked(shlex.join(line))}"
         )
 
     def _run(self, program: str, arguments: list[str], data: str | None = None) -> tuple[int, str, str]:

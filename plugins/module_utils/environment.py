@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from . import lab_record
+from . import lab_record, regular
 
 
 class RefusedError(Exception):
@@ -73,7 +73,7 @@ def note(old: dict[str, Any], new: dict[str, Any], activation: str, *, apply: bo
         if apply:
             lab_record.write(new["profile"], new)
     start = Path(new["prefix"]) / "etc" / "metal-lab" / "00-env.sh"
-    before = start.read_text(encoding="utf-8") if start.exists() else ""
+    before = regular.text(start) if start.exists() else ""
     if before != activation:
         parts.append(lab_record.part(start, before, activation))
         if apply:

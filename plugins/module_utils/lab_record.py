@@ -14,6 +14,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from . import regular
+from .regular import OddFileError
+
 SCHEMA = 1
 
 
@@ -40,13 +43,15 @@ def read(profile: str) -> dict[str, Any]:
     """
     place = path(profile)
     try:
-        record = json.loads(place.read_text(encoding="utf-8"))
+        record = json.loads(regular.text(place))
         if record["schema"] != SCHEMA:
             raise ValueError(f"schema {record['schema']!r}")
         if not all(isinstance(record[key], str) for key in ("profile", "provider", "prefix")):
             raise ValueError("profile, provider and prefix must be texts")
     except FileNotFoundError:
         return {}
+    except OddFileError as error:
+        raise RecordError(str(error)) from error
     except (ValueError, KeyError, TypeError) as error:
         raise RecordError(f"{place} is not a record of this version of metal-lab ({error!r}). Move it away.") from error
     return dict(record)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from . import lab_record
+from . import lab_record, regular
 
 
 def read(path: Path) -> str:
     """What it holds, "" where it is not there; bytes that are no UTF-8 come back as they were."""
-    return path.read_bytes().decode("utf-8", "surrogateescape") if path.exists() else ""
+    return regular.text(path, "surrogateescape") if path.exists() else ""
 
 
 def shown(text: str) -> str:

@@ -11,8 +11,24 @@ import tempfile
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from . import alone
+from . import alone, text
 from .lab_record import data_folder, prune
+
+SETTINGS = frozenset(
+    (
+        *("PIP_INDEX_URL", "PIP_FIND_LINKS", "PIP_CERT", "PIP_DEFAULT_TIMEOUT", "PIP_TRUSTED_HOST", "UV_DEFAULT_INDEX"),
+        *(
+            "UV_FIND_LINKS",
+            "UV_PYTHON_INSTALL_MIRROR",
+            "UV_CACHE_DIR",
+            "UV_LINK_MODE",
+            "UV_HTTP_TIMEOUT",
+            "UV_HTTP_RETRIES",
+        ),
+    )
+)
+"""What counts of the settings of pip and uv: docs/labs.md. Neither another one nor a file of settings has an effect."""
+_TOOLS = ("PIP_", "UV_", "PYTHON")
 
 
 class Module(Protocol):
@@ -67,6 +83,11 @@ def ensure(module: Module, lock: str) -> Path:
     return wanted
 
 
+def _named() -> dict[str, str]:
+    """The environment, with those settings of pip, uv and Python alone that the documentation names."""
+    return {name: value for name, value in os.environ.items() if name in SETTINGS or not name.startswith(_TOOLS)}
+
+
 def forget(lock: str) -> None:
     """Take the pinned uv away again, with the folders that are empty then."""
     home = path(lock).parent.parent
@@ -83,7 +104,8 @@ def run(arguments: list[str], find_links: str) -> subprocess.CompletedProcess[st
     """
     links = os.environ.get("UV_FIND_LINKS") or os.environ.get("PIP_FIND_LINKS") or find_links
     environment = {
-        **os.environ,
+        **_named(),
+        "UV_NO_CONFIG": "1",
         # A Python that uv has to fetch stays in the project's folder, where uninstall finds it.
         "UV_PYTHON_INSTALL_DIR": str(data_folder() / "python"),
         "UV_NO_PROGRESS": "1",
@@ -100,7 +122,7 @@ def run(arguments: list[str], find_links: str) -> subprocess.CompletedProcess[st
 
 def explain(done: subprocess.CompletedProcess[str]) -> str:
     """What went wrong in a uv run, and what to do; ends with what uv said."""
-    said = done.stderr.strip()
+    said = text.said(done.stderr)
     if found := re.search(r"Hash mismatch for `(\S+)`|Failed to extract archive: (\S+)", said):
         name = (found[1] or found[2]).replace("==", "-")
         cause = _altered(name, "nothing of this set was")
@@ -155,7 +177,7 @@ def _fetch(module: Module, lock: str, target: Path) -> None:
     options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:", "--require-hashes"]
     command = [sys.executable, "-m", "pip", "install", *options, "--target", str(target), "-r", str(requirements)]
     # PIP_USER would contradict --target.
-    environment = {**os.environ, "PIP_USER": "0"}
+    environment = {**_named(), "PIP_CONFIG_FILE": os.devnull, "PIP_USER": "0"}
     done = subprocess.run(
         command, env=environment, pass_fds=alone.inherited(), capture_output=True, text=True, check=False
     )
@@ -173,4 +195,4 @@ def _fetch(module: Module, lock: str, target: Path) -> None:
             "Could not fetch uv. If the package index does not answer, check the network; behind a mirror set "
             "package_index to its address, behind a proxy set HTTPS_PROXY in target_environment, then run again."
         )
-    module.fail_json(f"{cause}\npip said (exit code {done.returncode}):\n{done.stderr.strip()}")
+    module.fail_json(f"{cause}\npip said (exit code {done.returncode}):\n{text.said(done.stderr)}")

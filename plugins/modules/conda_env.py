@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import alone, environment, lab_record
+from ..module_utils import alone, environment, lab_record, regular
 from ..module_utils.conda import Conda, CondaError
 from ..module_utils.environment import RefusedError
 
@@ -92,7 +92,7 @@ def read_state(prefix: Path) -> dict[str, Any]:
 def read_history(prefix: Path) -> str | None:
     """What conda-meta/history holds; None where it is not there, or no text."""
     try:
-        return (prefix / "conda-meta" / "history").read_text(encoding="utf-8")
+        return regular.text(prefix / "conda-meta" / "history")
     except (FileNotFoundError, UnicodeDecodeError):
         return None
 
@@ -115,7 +115,7 @@ def read_json(path: Path) -> dict[str, Any]:
         CondaError: it is none; the message names the file.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(regular.text(path))
     except (OSError, ValueError) as error:
         raise CondaError(
             f"{path} cannot be read as JSON ({error}). The environment is damaged: mend the file, or "
@@ -277,7 +277,7 @@ class CondaEnvironment:
         """What is there, once a creation that was cut off has been taken back."""
         self.adopted = self.making.exists() and (self.prefix / "conda-meta" / "history").is_file()
         if self.making.exists() and not (self.prefix / "conda-meta" / "history").is_file():
-            aside = self.making.read_text(encoding="utf-8")
+            aside = regular.text(self.making)
             if aside:
                 self._add_diff(lab_record.part(self.prefix, "half an environment\n", f"{aside}, put back\n"))
             if self.module.check_mode:
@@ -301,7 +301,7 @@ class CondaEnvironment:
 
     def _take_back(self) -> None:
         """Take away half an environment, and put the former one back."""
-        aside = self.making.read_text(encoding="utf-8")
+        aside = regular.text(self.making)
         clear(self.prefix)
         if aside:
             Path(aside).rename(self.prefix)
@@ -433,7 +433,7 @@ class CondaEnvironment:
 
     def _read_evidence(self) -> dict[str, str]:
         try:
-            kept = json.loads(self.evidence.read_text(encoding="utf-8"))
+            kept = json.loads(regular.text(self.evidence))
         except (OSError, ValueError):
             return {}  # Only a memory: without it conda is asked again.
         return kept if isinstance(kept, dict) else {}

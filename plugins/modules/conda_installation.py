@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import lab_record, terminal
+from ..module_utils import lab_record, regular, terminal
 
 
 class CondaFoundError(Exception):
@@ -58,7 +58,7 @@ def platform_of(root: Path) -> str:
     """The platform of conda's own packages; noarch ones say nothing. Empty if none says."""
     for path in sorted((root / "conda-meta").glob("*.json")):
         try:
-            subdir = json.loads(path.read_bytes()).get("subdir", "noarch")
+            subdir = json.loads(regular.content(path)).get("subdir", "noarch")
         except (OSError, ValueError, AttributeError):
             continue  # A damaged record says nothing either.
         if subdir != "noarch":

@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import alone, lab_record
+from ..module_utils import alone, lab_record, regular
 
 
 def ours(profile: str, record: dict[str, Any]) -> list[Path]:
@@ -105,7 +105,7 @@ def _forget(prefix: Path) -> None:
     """Take an environment out of the list that conda keeps (conda/conda, conda/core/envs_manager.py)."""
     known = Path.home() / ".conda" / "environments.txt"
     if known.is_file():
-        before = known.read_bytes()
+        before = regular.content(known)
         after = b"".join(line for line in before.splitlines(True) if line.rstrip() != os.fsencode(prefix))
         if after != before:
             known.write_bytes(after)

@@ -16,7 +16,7 @@ from pathlib import Path, PurePath
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import alone, distributions, lab_record, uv_tool
+from ..module_utils import alone, distributions, lab_record, regular, text, uv_tool
 
 JOURNAL = "metal-lab-transaction.json"
 """In the env while packages are being installed: their names. Whoever finds it knows the last run was cut off."""
@@ -98,7 +98,7 @@ class Journal:
 
     def __init__(self, prefix: Path) -> None:
         self._path = prefix / JOURNAL
-        self.names: set[str] = set(json.loads(self._path.read_text(encoding="utf-8"))) if self._path.exists() else set()
+        self.names: set[str] = set(json.loads(regular.text(self._path))) if self._path.exists() else set()
 
     def open(self, names: list[str]) -> None:
         """Note on the disk that these are about to be installed."""
@@ -127,7 +127,7 @@ class Variables:
         self._conda = (prefix / "conda-meta").is_dir()
         self.path = prefix / "conda-meta" / "state" if self._conda else prefix / "etc" / "metal-lab" / f"{name}.sh"
         try:
-            self._text = self.path.read_text(encoding="utf-8")
+            self._text = regular.text(self.path)
         except FileNotFoundError:
             self._text = ""
 
@@ -253,7 +253,7 @@ def _install(module: AnsibleModule, prefix: Path, missing: dict[str, str], found
             "uv ended well, and these are still not whole at their locked version: "
             f"{', '.join(still)}. There is:\n{there}"
             "What uv fetches has its locked hash; if files are other than recorded, something on this machine alters "
-            f"them: look at its disk, its memory, and what else writes there. uv said:\n{done.stderr.strip()}"
+            f"them: look at its disk, its memory, and what else writes there. uv said:\n{text.said(done.stderr)}"
         )
     journal.close(list(missing))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import alone
+from ..module_utils import alone, regular, text
 
 # What stands below Homebrew's prefix once it is there: each version of a formula and of a cask, the link that makes a
 # formula usable, and each tap (Homebrew/brew: Library/Homebrew/keg.rb, cask/caskroom.rb, tap.rb).
@@ -57,9 +57,9 @@ def loose(prefix: Path, formulae: list[str]) -> list[str]:
     for name in formulae:
         keg = (prefix / "opt" / _last(name)).resolve()
         files = list((keg / ".brew").glob("*.rb")) if keg.parent.parent.name == "Cellar" else []
-        texts = [file.read_text(encoding="utf-8", errors="replace") for file in files]
+        texts = [regular.text(file, "replace") for file in files]
         linked = (prefix / "var" / "homebrew" / "linked" / keg.parent.name).is_dir()
-        if texts and not linked and not any(re.search(r"^\s*keg_only\b", text, re.MULTILINE) for text in texts):
+        if texts and not linked and not any(re.search(r"^\s*keg_only\b", one, re.MULTILINE) for one in texts):
             found.append(name)
     return found
 
@@ -99,8 +99,8 @@ def skipped(prefix: Path, names: list[str]) -> dict[str, str]:
     for folder in (Path("/etc/homebrew"), prefix / "etc" / "homebrew", user):
         file = folder / "brew.env"
         if file.is_file() and os.access(file, os.R_OK):
-            texts[str(file)] = file.read_text(encoding="utf-8", errors="replace")
-    listed = {where: " ".join(variable.findall(text)).replace('"', " ").split() for where, text in texts.items()}
+            texts[str(file)] = regular.text(file, "replace")
+    listed = {where: " ".join(variable.findall(one)).replace('"', " ").split() for where, one in texts.items()}
     return {name: where for name in names for where, words in listed.items() if name in words}
 
 
@@ -133,7 +133,7 @@ def advice(output: str) -> str:
 
 def _write(brewfile: Path, content: str, *, check_mode: bool) -> list[dict[str, str]]:
     """Bring the Brewfile to its content; returns the diff, [] where it was so already."""
-    before = brewfile.read_text(encoding="utf-8") if brewfile.exists() else ""
+    before = regular.text(brewfile) if brewfile.exists() else ""
     if before == content:
         return []
     if not check_mode:
@@ -184,13 +184,13 @@ def _act(module: AnsibleModule) -> None:
         module.exit_json(changed=bool(rewritten), installed=[], upgraded=[], ansible_facts=facts, diff=rewritten)
     if module.check_mode and not missing and not unlinked:
         found = f"`brew bundle check` ended with exit code {code}, though all that was asked for is there."
-        module.fail_json(msg=f"{found} brew said:\n{out}\n{err}".rstrip())
+        module.fail_json(msg=f"{found} brew said:\n{text.said(out, err)}")
     if module.check_mode:
         would = [*missing, *(f"{name}, linked" for name in unlinked)]
         module.exit_json(changed=True, ansible_facts=facts, diff={"before": "", "after": _lines(would)})
     before = inventory(prefix)
     code, out, err = _brew(module, "install", brewfile)
-    said = {"": f"{out}\n{err}".strip()} if code else {}
+    said = {"": text.said(out, err)} if code else {}
     missing = lacking(prefix, taps, formulae, casks)
     if code and len(missing) > 1:
         said = _one_by_one(module, prefix, brewfile, missing)
@@ -239,7 +239,7 @@ def _one_by_one(module: AnsibleModule, prefix: Path, brewfile: str, names: list[
             single.write_text(render(*kinds), encoding="utf-8")
             out, err = _brew(module, "install", str(single))[1:]
             if lacking(prefix, *kinds):
-                said[name] = f"{out}\n{err}".strip()
+                said[name] = text.said(out, err)
     finally:
         if single.exists():
             single.unlink()
@@ -274,7 +274,7 @@ def _failure(
     absent += [f"installed but not linked: {', '.join(unlinked)}"] if unlinked else []
     what = "; ".join(absent) or "though all that was asked for is there"
     others = f"Installed all the same: {', '.join(came)}." if came else "It installed nothing."
-    words = "\n".join(f"brew said{f' of {name}' if name else ''}:\n{text}" for name, text in said.items())
+    words = "\n".join(f"brew said{f' of {name}' if name else ''}:\n{word}" for name, word in said.items())
     trust = f"homebrew_taps does not have {', '.join(strange)}: brew takes nothing of a tap that nobody trusts. "
     todo = f"{trust if strange else ''}{advice(words)}"
     return f"`brew bundle install` ended with exit code {code}, {what}. {others} {todo}\n{words}"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import alone
+from ..module_utils import alone, text
 
 # Homebrew/install, install.sh: made beside the clone, writable for the group; zsh wants its two for the user alone.
 FOLDERS = (
@@ -158,13 +158,14 @@ def clone(prefix: Path, remote: str, version: str, commit: str) -> None:
     found = _answer(prefix, "rev-parse", "--verify", "--quiet", f"refs/tags/{version}^{{commit}}")
     if not found:
         raise HomebrewError(
-            f"No tag {version} came from {remote}. Needed: a repository with Homebrew's tags and whole history; "
-            "from a shallow one git takes no tags. Mend homebrew_git_remote or homebrew_version, then run again."
+            f"No tag {version} came from {text.masked(remote)}. Needed: a repository with Homebrew's tags and whole "
+            "history; from a shallow one git takes no tags. Mend homebrew_git_remote or homebrew_version, then run "
+            "again."
         )
     if found != commit:
         raise HomebrewError(
-            f"The tag {version} of {remote} names commit {found}. Needed: {commit} (homebrew_commit). Nothing of "
-            "it was run. Either the mirror is not to be trusted, or homebrew_version was changed without "
+            f"The tag {version} of {text.masked(remote)} names commit {found}. Needed: {commit} (homebrew_commit). "
+            "Nothing of it was run. Either the mirror is not to be trusted, or homebrew_version was changed without "
             "homebrew_commit."
         )
     _point_origin(prefix)
@@ -236,8 +237,9 @@ def _git(prefix: Path, *arguments: str) -> str:
         line, capture_output=True, text=True, check=False, env=_environment(), pass_fds=alone.inherited()
     )
     if done.returncode != 0:
-        said = done.stderr.strip()
-        raise HomebrewError(f"`git {' '.join(arguments)}` in {prefix} failed: {said}\n{_advice(arguments[0], said)}")
+        said = text.said(done.stderr)
+        command = text.masked(" ".join(arguments))
+        raise HomebrewError(f"`git {command}` in {prefix} failed: {said}\n{_advice(arguments[0], said)}")
     return done.stdout
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import alone, lab_record
+from ..module_utils import alone, lab_record, text
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def _act(module: AnsibleModule) -> None:
     if code != 0 or not os.access(prefix / "bin" / "conda", os.X_OK):
         shutil.rmtree(prefix, ignore_errors=True)
         making.unlink()
-        said = f"{out}\n{err}".strip()[-2000:]
+        said = text.said(out, err)[-2000:]
         module.fail_json(
             msg=f"Miniforge's installer ended with exit code {code}, and there was no working {prefix}/bin/conda. What "
             f"it left was taken away; the next run starts over. It said:\n{said}"

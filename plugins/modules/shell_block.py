@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import alone, lab_record, shell_lines, startup_file, terminal
+from ..module_utils import alone, lab_record, regular, shell_lines, startup_file, terminal
 from ..module_utils.terminal import CONDA_FIRST, CONDA_LAST
 
 BACKUP = ".before-metal-lab"
@@ -440,7 +440,7 @@ def _noted(record: dict[str, Any], path: str, created: bool, written: dict[str, 
 def _keep(change: Change) -> None:
     """Copy a file before it is changed, once."""
     if not os.path.lexists(change.backup):
-        startup_file.copy(change.backup, change.path.read_bytes(), change.path.stat())
+        startup_file.copy(change.backup, regular.content(change.path), change.path.stat())
 
 
 def _store(path: Path, text: str, *, remove: bool) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import alone, environment, lab_record, uv_tool
+from ..module_utils import alone, environment, lab_record, regular, uv_tool
 from ..module_utils.environment import RefusedError
 
 PROVIDER = "uv"
@@ -61,7 +61,7 @@ def inspect(prefix: Path, profile: str, python: str, recreate: bool) -> State:
 def _python_version(prefix: Path) -> str:
     """Minor version in pyvenv.cfg, as the venv module and uv write it."""
     try:
-        text = (prefix / "pyvenv.cfg").read_text(encoding="utf-8")
+        text = regular.text(prefix / "pyvenv.cfg")
     except OSError:
         return ""
     found = re.search(r"^version(?:_info)?\s*=\s*(\d+\.\d+)", text, re.MULTILINE)

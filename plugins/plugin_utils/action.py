@@ -10,6 +10,7 @@ import yaml
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from ...verify import text
 from ...verify.errors import UserError
 
 COLLECTION = "metal_lab.macs"
@@ -26,8 +27,8 @@ class Action(ActionBase):  # type: ignore[misc]
     def __init_subclass__(cls, **given: Any) -> None:
         super().__init_subclass__(**given)
         # Once, when the controller loads the plugin, and not in each host's process.
-        text = (_DOCUMENTED / f"{cls.__module__.rpartition('.')[2]}.yml").read_text(encoding="utf-8")
-        options = yaml.load(text, Loader=yaml.CSafeLoader)["DOCUMENTATION"]["options"]
+        written = (_DOCUMENTED / f"{cls.__module__.rpartition('.')[2]}.yml").read_text(encoding="utf-8")
+        options = yaml.load(written, Loader=yaml.CSafeLoader)["DOCUMENTATION"]["options"]
         cls._spec = {
             name: {key: value for key, value in about.items() if key in _CHECKED} for name, about in options.items()
         }
@@ -45,7 +46,7 @@ class Action(ActionBase):  # type: ignore[misc]
         try:
             return {**result, "changed": False, **self.act(options, task_vars or {})}
         except UserError as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(text.plain(text.masked(str(error)))) from error
 
     def act(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Do it.

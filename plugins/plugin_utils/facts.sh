@@ -27,12 +27,15 @@ say data "$data"
 [ -n "$prefix" ] || prefix=$data/envs/$profile
 say prefix "$prefix"
 # The record says where the environment is, whoever made it: conda's lies elsewhere (module_utils/lab_record.py).
-recorded=$(sed -n 's/^  "prefix": "\(.*\)",*$/\1/p' "$data/$profile.json" 2>/dev/null)
+recorded=''
+[ ! -f "$data/$profile.json" ] || recorded=$(sed -n 's/^  "prefix": "\(.*\)",*$/\1/p' "$data/$profile.json" 2>/dev/null)
 say env_present "$([ -x "${recorded:-$prefix}/bin/python" ] && echo 1 || echo 0)"
 
 # Whether a clone was cut off: git writes bin/brew early and HEAD last, which until then names a branch without a commit
 # (plugins/modules/homebrew_clone.py). With git's newer format, reftable, that cannot be seen in a file.
 cut_off() {
+    # A pipe in a file's place would be waited for.
+    [ -f "$homebrew/.git/HEAD" ] || return 1
     branch=$(sed -n 's/^ref: //p' "$homebrew/.git/HEAD" 2>/dev/null)
     [ -n "$branch" ] && [ ! -e "$homebrew/.git/$branch" ] && [ ! -e "$homebrew/.git/reftable" ] &&
         ! grep -qs " $branch\$" "$homebrew/.git/packed-refs"

@@ -6,12 +6,15 @@
 #   WHO    whom to ask, for a person
 #   SINCE  when it began
 #   DEAD   id of a run that the caller knows to have ended, or ""
-# Prints lock=taken, free, held, busy, unwritable or released, and lock_at; for held the holder's id, who and since; last
+# Prints lock=taken, free, held, busy, odd, unwritable or released, and lock_at; for held the holder's id, who and since; last
 # lock_end=1.
 set -u
 action=$1 lock=$2 id=$3 who=$4 since=$5 dead=$6
 
 tell() { printf 'lock%s=%s\n' "$1" "$2"; }
+# What the lock says: of a file alone, not behind a link. A pipe would be waited for.
+holder() { [ -f "$lock" ] && [ ! -L "$lock" ] && cat "$lock" 2>/dev/null; }
+is_odd() { [ -L "$lock" ] || { [ -e "$lock" ] && [ ! -f "$lock" ]; }; }
 part() { printf '%s\n' "$content" | sed -n "s/^$1=//p"; }
 
 # What this machine is since it was last started: no run from before that goes on.
@@ -39,6 +42,7 @@ is_over() {
 take() {
     mkdir -p "$(dirname "$lock")" 2>/dev/null
     mine=$lock.$$
+    rm -f "$mine" 2>/dev/null
     if ! printf 'id=%s\nwho=%s\nsince=%s\nboot=%s\n' "$id" "$who" "$since" "$boot" 2>/dev/null >"$mine"; then
         rm -f "$mine"
         tidy
@@ -46,9 +50,11 @@ take() {
         return
     fi
     content=''
-    if ln "$mine" "$lock" 2>/dev/null; then
+    if is_odd; then
+        tell '' odd
+    elif ln "$mine" "$lock" 2>/dev/null; then
         tell '' taken
-    elif ! content=$(cat "$lock" 2>/dev/null); then
+    elif ! content=$(holder); then
         tell '' busy
     elif [ "$(part id)" = "$id" ]; then
         tell '' taken
@@ -66,7 +72,7 @@ replace() {
         tell '' busy
         return
     fi
-    if [ "$(cat "$lock" 2>/dev/null)" = "$content" ] && rm "$lock" && ln "$mine" "$lock" 2>/dev/null; then
+    if [ "$(holder)" = "$content" ] && rm "$lock" && ln "$mine" "$lock" 2>/dev/null; then
         tell '' taken
         tell _left_by "$(part who), since $(part since)"
     else
@@ -85,10 +91,10 @@ describe() {
 case $action in
     take) take ;;
     look)
-        if content=$(cat "$lock" 2>/dev/null) && [ "$(part id)" != "$id" ] && ! is_over; then describe; else tell '' free; fi
+        if is_odd; then tell '' odd; elif content=$(holder) && [ "$(part id)" != "$id" ] && ! is_over; then describe; else tell '' free; fi
         ;;
     release)
-        if content=$(cat "$lock" 2>/dev/null) && [ "$(part id)" = "$id" ]; then
+        if content=$(holder) && [ "$(part id)" = "$id" ]; then
             rm -f "$lock"
             tidy
         fi

@@ -96,6 +96,8 @@ def obstacle(answer: dict[str, str]) -> str:
             "Another run takes this machine over at this moment. Run again in a while; if this stays so, take away "
             f"what is left of it, on this machine: rm -r '{lock}' '{lock}.over'"
         )
+    if state == "odd":
+        return f"The lock {lock} is no file. Needed: a file, or nothing. Move it away: mv '{lock}' '{lock}.odd'"
     if state == "unwritable":
         return (
             f"The lock {lock} cannot be written. Needed: some room on its disk, and a folder that is yours. "

@@ -6,15 +6,39 @@ lab is a third of what a run costs that has nothing to do.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
+from ...verify.text import has_password, masked
+
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 SHAPES = {"list": "a list", "dict": "a dictionary"}
 SUCH_AS = {"list": '["..."]', "dict": '{"...": "..."}'}
+
+KEPT_SECRET = ("self_converge_repository",)
+"""Variables whose password is taken out of the address, and kept where nobody else reads it."""
+WITHOUT = (
+    "While a run works, everybody on the machine could read it among the arguments of processes. Needed: the address "
+    "without it, and on the machine a file ~/.netrc that only its user reads, with `machine HOST login USER password "
+    "PASSWORD`."
+)
+
+
+def exposed(environment: dict[str, str]) -> list[str]:
+    """What of a target's environment gives a password away. A proxy's has no other place to stand in.
+
+    Args:
+        environment: variables by name.
+    """
+    return [
+        f"target_environment or package_index: {name} has an address with a password in it. {WITHOUT}"
+        for name, value in environment.items()
+        if not name.upper().endswith("_PROXY") and has_password(str(value))
+    ]
 
 
 def problems(role: str, variables: dict[str, Any]) -> list[str]:
@@ -33,11 +57,16 @@ def problems(role: str, variables: dict[str, Any]) -> list[str]:
     }
     # Ansible takes text for a list where it checks, and stumbles where the text is used. `-e NAME=VALUE` gives text.
     found = [
-        f"{name} is the text {value!r}. Needed: {SHAPES[kind]}, as in -e '{{\"{name}\": {SUCH_AS[kind]}}}'"
+        f"{name} is the text {masked(value)!r}. Needed: {SHAPES[kind]}, as in -e '{{\"{name}\": {SUCH_AS[kind]}}}'"
         for name, value in taken.items()
         if isinstance(value, str) and (kind := options[name].get("type", "")) in SHAPES
     ]
     found += ArgumentSpecValidator(known).validate(taken).error_messages
+    found += [
+        f"{name} has an address with a password in it. {WITHOUT}"
+        for name, value in taken.items()
+        if name not in KEPT_SECRET and has_password(json.dumps(value, default=str))
+    ]
     return [f"{role}: {one}" for one in found]
 
 

@@ -138,10 +138,12 @@ def knows_conda(root: str, kind: str, home: Path, zdotdir: str, program: str = "
     folder = Path(zdotdir or home) if kind == "zsh" else home
     same = bool(program) and os.path.realpath(program) == os.path.realpath(Path(root, "bin", "conda"))
     for name in names.get(kind, ()):
+        if not (folder / name).is_file():
+            continue
         try:
             text = (folder / name).read_bytes().decode("utf-8", "surrogateescape")
         except OSError:
-            continue  # It is not there, or nothing that a shell can read.
+            continue  # Nothing that a shell can read.
         # Several condas may each have put a block there.
         for part in text.split(CONDA_FIRST)[1:]:
             for place in re.findall(r"""['"](/[^'"\n]*)/bin/conda['"]""", part.partition(CONDA_LAST)[0]):

@@ -20,6 +20,8 @@ keep_log() {
     sed 's,://[^/@[:space:]]*@,://***@,g' "$folder/running.log" >"$folder/logs/$1.log" && rm -f "$folder/running.log"
 }
 [ ! -f "$folder/running.log" ] || keep_log "$stamp-cut-off"
+# Whatever else stands in their places goes: a pipe would be waited for, a link followed.
+rm -rf "$folder/running.log" "$folder/last.json.new" "$folder/newest.new"
 exec >"$folder/running.log" 2>&1 </dev/null
 
 # What the lab collects: one line of JSON, put in place whole. No value needs escaping: REF is checked below.
@@ -40,6 +42,9 @@ stop() {
 # Sets repository, ref, rollback and keep, exports the variables of the environment, and makes $@ the arguments of
 # ./converge.
 [ -f "$folder/settings" ] || stop settings "there are no settings"
+for name in allowed_signers inventory.yml credentials; do
+    [ ! -e "$folder/$name" ] || [ -f "$folder/$name" ] || stop settings "$name is no file"
+done
 # shellcheck source=/dev/null
 . "$folder/settings"
 LC_ALL=C
@@ -116,7 +121,9 @@ else
     { [ -n "$commit" ] && [ -n "$time" ]; } || stop signature "the tag $ref has another form than is known"
     # An old tag is signed too. One whose time has not come would keep out all that follow.
     [ "$time" -le "$(($(date -u +%s) + 86400))" ] || stop older "the tag $ref is signed at a time that has not been yet"
-    newest=$(cat "$folder/newest" 2>/dev/null || echo 0)
+    newest=0
+    [ ! -e "$folder/newest" ] || { [ -f "$folder/newest" ] && newest=$(cat "$folder/newest"); } ||
+        stop older "$folder/newest is no file"
     [ "$time" -ge "$newest" ] || [ "$rollback" = true ] ||
         stop older "the tag $ref is older than the one converged from before; nothing of it was run"
     printf '%s\n' "$time" >"$folder/newest.new" && mv -f "$folder/newest.new" "$folder/newest"

@@ -10,6 +10,8 @@ from typing import NoReturn
 import pytest
 from ansible_collections.metal_lab.macs.plugins.module_utils import uv_tool
 
+from verify import ROOT
+
 CASES = {
     "hash": (
         "error: Failed to download `six==1.17.0`\n  cause: Hash mismatch for `six==1.17.0`\n",
@@ -55,7 +57,8 @@ def test_a_uv_that_came_altered_is_refused_with_the_way_out(tmp_path: Path, monk
     venv.create(tmp_path / "venv", with_pip=True)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "venv" / "bin" / "python"))
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    (tmp_path / "index").mkdir()
+    monkeypatch.setenv("PIP_INDEX_URL", (tmp_path / "index").as_uri())
     # A user's own setting, which would contradict --target.
     monkeypatch.setenv("PIP_USER", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
@@ -65,3 +68,42 @@ def test_a_uv_that_came_altered_is_refused_with_the_way_out(tmp_path: Path, monk
     assert "For uv-9.9.9 the package index" in module.said
     assert "--tags purge -e purge=uv-9.9.9`" in module.said
     assert not uv_tool.path("uv==9.9.9").exists()
+
+
+def test_no_setting_counts_that_is_not_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    foreign = (
+        *(
+            "UV_INDEX",
+            "UV_EXTRA_INDEX_URL",
+            "UV_CONFIG_FILE",
+            "UV_PYTHON",
+            "UV_TARGET",
+            "UV_OFFLINE",
+            "UV_NO_VERIFY_HASHES",
+        ),
+        *("UV_INSECURE_HOST", "UV_REQUIRE_HASHES", "UV_CONSTRAINT", "UV_OVERRIDE", "PIP_TARGET", "PIP_EXTRA_INDEX_URL"),
+        *("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH"),
+    )
+    for name in foreign:
+        monkeypatch.setenv(name, "/nowhere")
+    for name in uv_tool.SETTINGS:
+        monkeypatch.setenv(name, "named")
+    seen = uv_tool.run(["/usr/bin/env"], "").stdout.splitlines()
+    assert [line for line in seen if line.split("=")[0] in foreign] == []
+    assert {f"{name}=named" for name in uv_tool.SETTINGS} <= set(seen)
+    assert "UV_NO_CONFIG=1" in seen
+
+
+def test_the_settings_that_count_are_documented() -> None:
+    documented = (ROOT / "docs" / "labs.md").read_text(encoding="utf-8")
+    # What a lab's cache sets for its machines is nothing for a user to set.
+    own = {"PIP_TRUSTED_HOST", "PIP_DEFAULT_TIMEOUT", "UV_PYTHON_INSTALL_MIRROR"}
+    assert [name for name in uv_tool.SETTINGS - own if f"`{name}`" not in documented] == []
+
+
+def test_what_uv_says_is_shown_without_passwords_and_steers_nothing() -> None:
+    said = "error: https://ana:s3cr3t@mirror/simple/numpy/: \x1b[31mtimed out\u202e\n"
+    explained = uv_tool.explain(subprocess.CompletedProcess([], 2, "", said))
+    assert "https://***@mirror/simple/numpy/:  [31mtimed out" in explained
+    assert "s3cr3t" not in explained

@@ -1,0 +1,72 @@
+"""What a terminal has set for other work has no effect on `python -m verify`, or is one sentence."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from verify import ROOT
+
+SPITEFUL = {
+    "PYTHONOPTIMIZE": "2",
+    "PYTHONWARNINGS": "error",
+    "PYTHONSTARTUP": "/nowhere",
+    "PYTHONDEVMODE": "1",
+    "PYTHONVERBOSE": "0",
+    "PYTHONINSPECT": "1",
+    "PYTHONIOENCODING": "ascii",
+    "PYTHONUSERBASE": "/nowhere",
+    "PYTHONBREAKPOINT": "os.abort",
+    "PYTEST_ADDOPTS": "--collect-only",
+    "PYTEST_PLUGINS": "nowhere",
+    "ANSIBLE_CONFIG": "/nowhere",
+    "ANSIBLE_INVENTORY": "/nowhere",
+    "ANSIBLE_STRATEGY": "nowhere",
+    "UV_CONFIG_FILE": "/nowhere",
+    "PIP_CONFIG_FILE": "/nowhere",
+    "CONDA_PREFIX": "/nowhere",
+    "GIT_DIR": "/nowhere",
+    "CDPATH": "/",
+    "IFS": "/",
+    "BASH_ENV": "/nowhere",
+    "LC_ALL": "tr_TR.UTF-8",
+    "XDG_CONFIG_HOME": "nowhere",
+    "TMPDIR": "/nowhere",
+}
+
+
+def run(folder: Path, **given: str) -> tuple[int, str]:
+    """Exit code and output, without times, of a check of this machine in a home where nothing is."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LC_ALL": "C.UTF-8", **given}
+    line = [sys.executable, "-m", "verify", "--level", "setup", "--results", str(folder / "results")]
+    done = subprocess.run(
+        line,
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, re.sub(r"\d+(\.\d+)? s\b", "", done.stdout + done.stderr)
+
+
+def test_a_terminals_settings_change_nothing(tmp_path: Path) -> None:
+    clean = run(tmp_path)
+    assert clean[0] in (1, 2)
+    (tmp_path / "shadow").mkdir()
+    for name in ("json", "yaml", "pytest", "jinja2"):
+        (tmp_path / "shadow" / f"{name}.py").write_text("raise SystemExit(0)\n", encoding="utf-8")
+    assert run(tmp_path, **SPITEFUL, PYTHONPATH=str(tmp_path / "shadow")) == clean
+
+
+@pytest.mark.parametrize("home", ["", "here", "/tmp\nhealthy"])  # noqa: S108 - no file is made there
+def test_a_home_that_is_none_is_said(tmp_path: Path, home: str) -> None:
+    code, said = run(tmp_path, HOME=home)
+    assert code == 2
+    assert said.startswith(f"verify: HOME is {home!r}. Needed: ")
+    assert said.count("\n") == 1
