@@ -34,6 +34,7 @@ class Facts:
     data: str
     shell: str
     zdotdir: str
+    login_file: str
     prefix: str
     env_present: bool
     disk_at: str
@@ -61,6 +62,7 @@ def parse(output: str) -> Facts:
             raise ValueError("end")
         return Facts(
             **{name: pairs[name] for name in ("system", "machine", "user", "home", "data", "shell", "zdotdir")},
+            login_file=pairs["login_file"],
             prefix=pairs["prefix"],
             env_present={"0": False, "1": True}[pairs["env_present"]],
             disk_at=pairs["disk_at"],
@@ -229,7 +231,7 @@ class ActionModule(Action):
             "shellenv": facts.mac is not None and facts.mac.shellenv,
             "conda": facts.mac.conda if facts.mac else "",
             **{key: getattr(facts, key) for key in ("system", "machine", "user", "home", "data", "shell")},
-            **{key: getattr(facts, key) for key in ("zdotdir", "prefix", "env_present")},
+            **{key: getattr(facts, key) for key in ("zdotdir", "login_file", "prefix", "env_present")},
         }
         return {"profile": profile.name, "ansible_facts": {"preflight_host": host, **_interpreter(facts.system)}}
 

@@ -9,8 +9,14 @@ from . import lab_record, regular
 
 
 def read(path: Path) -> str:
-    """What it holds, "" where it is not there; bytes that are no UTF-8 come back as they were."""
-    return regular.text(path, "surrogateescape") if path.exists() else ""
+    """What it holds; bytes that are no UTF-8 come back as they were.
+
+    "" where it is not there, or is nothing that a shell can read (`obstacle` says of that that it cannot be written).
+    """
+    try:
+        return regular.text(path, "surrogateescape")
+    except (FileNotFoundError, NotADirectoryError, PermissionError, regular.OddFileError):
+        return ""
 
 
 def shown(text: str) -> str:

@@ -15,7 +15,7 @@ from ..module_utils import alone, lab_record, regular, shell_lines, startup_file
 from ..module_utils.terminal import CONDA_FIRST, CONDA_LAST
 
 BACKUP = ".before-metal-lab"
-_ADDED = "# Line ends that were missing before this block, and were added: {}\n"
+_ADDED = "# Line ends that were missing before this block, and were added: "
 _MARKER = re.compile(r"# (>>>|<<<) metal-lab (\S+) \1")
 _EMPTY = re.compile(r"(?:\b(?:then|do|else)|[{(]) (?:(?:fi|done|else|elif)\b|[})])")
 # The line that Homebrew's installer and the course tell to add (Homebrew/install, install.sh, "Next steps").
@@ -95,7 +95,7 @@ def edit(before: str, profile: str, block: str, *, alone: bool = False, settled:
             place += len(kept) - before_it
     missing = startup_file.missing_ends(kept[place - 1]) if place else 0
     # A block that is there already has the line ends before it.
-    note = _ADDED.format(missing or added) if missing or (added and place == len(kept)) else ""
+    note = f"{_ADDED}{missing or added}\n" if missing or (added and place == len(kept)) else ""
     begin, end = markers(profile)
     return "".join([*kept[:place], "\n" * missing, f"{begin}\n{note}{block}{end}\n", *kept[place:]])
 
@@ -119,7 +119,7 @@ def _without(lines: list[str], profile: str, *, alone: bool) -> tuple[list[str],
         if marker is None or not (alone or marker[2] == profile):
             if not inside:
                 kept.append(line)
-            elif number == inside + 1 and line[:-2] == _ADDED[:-3]:
+            elif number == inside + 1 and line[:-2] == _ADDED:
                 added = int(line[-2])
         elif marker[1] == ">>>":
             if inside:

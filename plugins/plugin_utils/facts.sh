@@ -65,6 +65,16 @@ developer_tools() {
     fi
 }
 
+# Whether a start-up file of the login shell has Homebrew's own line.
+finds_homebrew() {
+    startup=${zdotdir:-$HOME}
+    case $shell in
+        */bash) set -- "$login_file" "$HOME/.bashrc" ;;
+        *) set -- "$startup/.zprofile" "$startup/.zshrc" "$startup/.zshenv" "$startup/.zlogin" ;;
+    esac
+    grep -Eqs '^[[:blank:]]*eval .*brew[^A-Za-z0-9]* shellenv' "$@"
+}
+
 mac() {
     # By name: those of a session that began earlier may have changed since.
     say groups "$(id -Gn "$(id -un)")"
@@ -81,9 +91,7 @@ mac() {
     say homebrew_git_owner "$([ ! -e "$homebrew/.git" ] || owner "$homebrew/.git")"
     # shellcheck disable=SC2012  # For a person to read.
     say homebrew_holds "$(ls -A "$homebrew" 2>/dev/null | head -5 | paste -sd ' ' -)"
-    startup=${zdotdir:-$HOME}
-    say shellenv "$(flag grep -Eqs '^[[:blank:]]*eval .*brew[^A-Za-z0-9]* shellenv' \
-        "$startup/.zprofile" "$startup/.zshrc" "$startup/.zshenv" "$startup/.zlogin")"
+    say shellenv "$(flag finds_homebrew)"
     # The places of roles/miniforge/vars/main.yml, in its order.
     [ $# -gt 0 ] || set -- "$HOME/miniforge3" "$homebrew/Caskroom/miniforge/base" "$HOME/mambaforge" "$HOME/miniconda3" \
         "$HOME/anaconda3" "$HOME/opt/miniconda3" "$HOME/opt/anaconda3" "$homebrew/Caskroom/mambaforge/base" \
@@ -124,6 +132,17 @@ case $shell in
         ;;
 esac
 
+# What of them a login shell reads: bash(1) the first that is there, so that making another would hide it.
+login_file=${zdotdir:-$HOME}/.zprofile
+case $shell in
+    */bash)
+        login_file=$HOME/.bash_profile
+        for place in .profile .bash_login .bash_profile; do
+            [ ! -r "$HOME/$place" ] || login_file=$HOME/$place
+        done
+        ;;
+esac
+
 case $(uname -s) in
     Darwin)
         mac "$@"
@@ -136,6 +155,7 @@ case $(uname -s) in
 esac
 say shell "$shell"
 say zdotdir "$zdotdir"
+say login_file "$login_file"
 
 # Free space where the environment goes: the nearest folder above it that exists.
 place=$prefix

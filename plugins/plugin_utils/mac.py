@@ -33,7 +33,7 @@ class Mac:
         homebrew: what stands in Homebrew's prefix, one of HOMEBREW; clone is one that was cut off.
         homebrew_prefix, homebrew_owner, homebrew_git_owner: where, whose it is, and whose its .git, "" for none.
         homebrew_holds: up to five names in a foreign prefix.
-        shellenv: whether a start-up file of zsh has Homebrew's own line.
+        shellenv: whether a start-up file of the login shell has Homebrew's own line.
         conda, conda_owner: root of the first conda found and whose it is, "" for none.
         conda_writable: whether an environment can be made in it.
         env, env_owner: the environment that the record names and whose it is, "" for none.

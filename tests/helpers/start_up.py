@@ -62,6 +62,7 @@ def only(shell: dict[str, str | None], bash: dict[str, str | None]) -> dict[str,
     return {"zsh": shell, "bash": bash}
 
 
+STORED: dict[str, str | None] = {"store/rc": "PATH=HOME/other/bin:$PATH\n"}
 ARRANGEMENTS = {
     "no file": Arrangement(None),
     "an empty file": Arrangement(""),
@@ -146,7 +147,7 @@ ARRANGEMENTS = {
     "a link into a store": Arrangement(
         None,
         links={"MAIN": "store/rc"},
-        files=only(*[{"store/rc": "PATH=HOME/other/bin:$PATH\n"}] * 2),
+        files=only(STORED, STORED),
         modes={"store/rc": 0o444},
         outcome=LEFT,
     ),

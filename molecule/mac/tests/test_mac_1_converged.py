@@ -259,7 +259,7 @@ CHECKLIST: dict[str, tuple[tuple[str, str], dict[str, str], tuple[str, ...]]] = 
     "its activation": (
         edited("~/.zshrc", "/>>> metal-lab/,/<<< metal-lab/d"),
         {"shell.login": "not-on-path"},
-        (f"not that of {FRESH.prefix}/bin",),
+        (f"not that of {FRESH.prefix}",),
     ),
     "base packages": (
         packages(*folder("numpy", "pandas", "matplotlib", "scikit-learn", "jupyter")),

@@ -37,6 +37,7 @@ MAC = {
     "cpu": "Apple M1",
     "shell": "/bin/zsh",
     "zdotdir": "",
+    "login_file": "/Users/ana/.zprofile",
     "disk_at": "/Users/ana",
     "disk_free_kib": str(40 * 10**6),
     "developer": "there",
@@ -93,7 +94,19 @@ def test_a_good_mac_is_not_refused() -> None:
 
 
 def test_what_the_script_says_is_typed() -> None:
-    names = ("system", "machine", "user", "home", "data", "shell", "zdotdir", "prefix", "disk_at", "macos")
+    names = (
+        "system",
+        "machine",
+        "user",
+        "home",
+        "data",
+        "shell",
+        "zdotdir",
+        "login_file",
+        "prefix",
+        "disk_at",
+        "macos",
+    )
     flags = {"env_present": True, "writable": True, "translated": False}
     mac = {**{key: MAC[key] for key in ("user", "homebrew_holds")}, **CONVERGED, "uid": 501, "sudo_asks": True}
     mac |= {"macos": "15.6.1", "cpu": "Apple M1"}
@@ -438,6 +451,27 @@ def test_the_script_asks_zsh_itself_for_its_folder(tmp_path: Path, text: str, fo
     assert facts.mac.shellenv is (found == "/home/dots")
 
 
+@pytest.mark.parametrize(
+    ("there", "name", "found"),
+    [
+        ([], ".bash_profile", False),
+        ([".profile"], ".profile", True),
+        ([".bash_login", ".profile"], ".bash_login", True),
+        ([".profile", ".bash_profile"], ".bash_profile", True),
+        ([".zprofile"], ".bash_profile", False),
+        ([".bashrc"], ".bash_profile", True),
+    ],
+)
+def test_the_script_finds_the_file_of_a_login_bash(tmp_path: Path, there: list[str], name: str, found: bool) -> None:
+    tools, home = put_tools(tmp_path, dscl='echo "UserShell: /opt/homebrew/bin/bash"'), tmp_path / "home"
+    for one in there:
+        (home / one).write_text('eval "$(/opt/homebrew/bin/brew shellenv)"\n')
+    facts = parse(by_shell(SCRIPT, home, "ml-m1", "", str(tmp_path / "none"), path=f"{tools}:/usr/bin:/bin"))
+    assert facts.login_file == str(home / name)
+    assert facts.mac is not None
+    assert facts.mac.shellenv is found
+
+
 def test_settings_that_a_role_cannot_take_are_refused_before_anything_is_asked(home: Path) -> None:
     over = connection()
     refused = run(home, variables={"homebrew_formulae": "git", "uv_env_recreate": "x"}, over=over)
@@ -531,7 +565,8 @@ def test_a_machine_is_described_and_its_lock_taken(home: Path) -> None:
         **{"frameworks": PROFILE.frameworks_on("darwin-arm64"), "environment": {"ZDOTDIR": "/z", "HTTPS_PROXY": "x"}},
         **{"homebrew": False, "shellenv": False, "conda": ""},
         **{"tools": False, "system": "Darwin", "machine": "arm64", "user": "ana", "home": str(home)},
-        **{"data": f"{home}/.local/share/metal-lab", "zdotdir": "/z", "prefix": str(home / "env")},
+        **{"data": f"{home}/.local/share/metal-lab", "zdotdir": "/z", "login_file": "/z/.zprofile"},
+        **{"prefix": str(home / "env")},
         **{"env_present": True, "shell": "/bin/zsh", "sets": ["base", *PROFILE.frameworks_on("darwin-arm64")]},
     }
     python = {"discovered_interpreter_python": "/usr/bin/python3"}

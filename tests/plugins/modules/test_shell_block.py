@@ -821,6 +821,15 @@ def test_a_file_that_may_not_be_written_is_left_and_it_is_said_what_to_add(
     assert BLOCK.strip() in said
 
 
+def test_what_no_shell_can_read_is_left(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    (home.path / ".zlogin").mkdir()
+    assert home.run()["changed"] is True
+    home.uninstall()
+    (home.path / ".zshrc").mkdir()
+    assert home.run()["changed"] is False
+    assert f"{home.path}/.zshrc is no file" in " ".join(capsys.readouterr().err.split())
+
+
 def test_a_folder_that_may_not_be_written(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     """For root, who runs this here and there, permissions are none: as chflags(1) and chattr(1) have it."""
     rc = home.write(".zshrc", "mine\n")
