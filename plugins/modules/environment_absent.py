@@ -55,7 +55,7 @@ def main() -> None:
             _forget(prefix)
         try:
             if half:
-                aside = making.read_text(encoding="utf-8")
+                aside = lab_record.set_aside(prefix)
                 _take_away(prefix)
                 if aside:
                     Path(aside).rename(prefix)
