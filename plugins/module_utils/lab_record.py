@@ -55,15 +55,9 @@ def read(profile: str) -> dict[str, Any]:
 def being_made(place: Path) -> Path:
     """The file beside a folder that is there only while the folder is being made.
 
-    A folder that has it is half made, whatever is in it. Its first line is the path of what was set aside for it, if
-    anything; the second tells one run from another that has started over meanwhile.
+    A folder that has it is half made, whatever is in it; the file holds the path of what was set aside for it, if any.
     """
     return place.with_name(f".{place.name}.being-made")
-
-
-def set_aside(place: Path) -> str:
-    """The path of what was set aside for a folder that is half made; "" for nothing."""
-    return being_made(place).read_text(encoding="utf-8").partition("\n")[0]
 
 
 def others(profile: str) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,6 @@ import os
 import shlex
 import shutil
 import time
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -278,7 +277,7 @@ class CondaEnvironment:
         """What is there, once a creation that was cut off has been taken back."""
         self.adopted = self.making.exists() and (self.prefix / "conda-meta" / "history").is_file()
         if self.making.exists() and not (self.prefix / "conda-meta" / "history").is_file():
-            aside = lab_record.set_aside(self.prefix)
+            aside = self.making.read_text(encoding="utf-8")
             if aside:
                 self._add_diff(lab_record.part(self.prefix, "half an environment\n", f"{aside}, put back\n"))
             if self.module.check_mode:
@@ -302,7 +301,7 @@ class CondaEnvironment:
 
     def _take_back(self) -> None:
         """Take away half an environment, and put the former one back."""
-        aside = lab_record.set_aside(self.prefix)
+        aside = self.making.read_text(encoding="utf-8")
         clear(self.prefix)
         if aside:
             Path(aside).rename(self.prefix)
@@ -334,19 +333,13 @@ class CondaEnvironment:
         # The record comes first: what is cut off in the middle is known to be ours, also to who uninstalls.
         lab_record.write(self.profile, self._record(created=not self.aside or bool(self.old.get("created"))))
         self.making.parent.mkdir(parents=True, exist_ok=True)
-        mark = f"{self.aside or ''}\n{uuid.uuid4().hex}\n"
-        self.making.write_text(mark, encoding="utf-8")
+        self.making.write_text(str(self.aside or ""), encoding="utf-8")
         try:
             if self.aside:
                 self.prefix.rename(self.aside)
             self.conda.change("create", self.prefix, self.channels, self.specs)
             self._confirm()
         except CondaError as error:
-            # Who was cut off from its controller works on, and may end long after the next run has started over.
-            if not self.making.exists() or self.making.read_text(encoding="utf-8") != mark:
-                raise CondaError(
-                    f"{error}\nAnother run has started over meanwhile; what is there was left alone."
-                ) from error
             self._take_back()
             if self.old:
                 lab_record.write(self.profile, self.old)

@@ -55,7 +55,7 @@ def main() -> None:
             _forget(prefix)
         try:
             if half:
-                aside = lab_record.set_aside(prefix)
+                aside = making.read_text(encoding="utf-8")
                 _take_away(prefix)
                 if aside:
                     Path(aside).rename(prefix)

@@ -212,15 +212,6 @@ def test_miniforge_is_installed_whole(place: Path) -> None:
     assert [path.name for path in place.parent.iterdir()] == ["miniforge3"]
 
 
-@pytest.mark.parametrize("does", ['rm "$making"', 'echo other >"$making"'], ids=["done", "at work"])
-def test_who_was_cut_off_and_ends_late_takes_nothing_of_the_next_runs_away(place: Path, does: str) -> None:
-    making = 'making="$(dirname "$3")/.$(basename "$3").being-made"'
-    (place.parents[2] / "installer.sh").write_text(f'{making}\n{does}\nmkdir -p "$3/bin"; exit 1\n')
-    assert "Another run has started over" in install(place)["msg"]
-    assert (place / "bin").exists()
-    assert marker(place).exists() == does.startswith("echo")
-
-
 def test_an_empty_folder_is_taken_and_a_full_one_is_not(place: Path) -> None:
     place.mkdir(parents=True)
     assert install(place)["changed"]

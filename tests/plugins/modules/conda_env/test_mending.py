@@ -225,20 +225,6 @@ def test_uninstalled_after_a_killed_creation_nothing_of_it_stays(lab: Lab, place
     assert not lab.remove()["changed"]
 
 
-@pytest.mark.parametrize("theirs", ["", "\nanother\n"], ids=["done", "at work"])
-def test_who_was_cut_off_and_ends_late_takes_nothing_of_the_next_runs_away(lab: Lab, theirs: str) -> None:
-    making = lab_record.being_made(lab.prefix)
-    change = f"making.write_text({theirs!r})" if theirs else "making.unlink()"
-    left = f"import pathlib\nmaking = pathlib.Path({str(making)!r})\n{change}\n"
-    lab.conda_says(
-        '{"message": "killed"}', code=1, left=f"{left}pathlib.Path({str(lab.prefix)!r}, 'x').mkdir(parents=True)"
-    )
-    assert "Another run has started over meanwhile" in lab.run()["msg"]
-    assert (lab.prefix / "x").exists()
-    assert making.exists() == bool(theirs)
-    assert lab_record.read("ml-m1")
-
-
 @pytest.mark.parametrize("created", [True, False], ids=["ours", "adopted"])
 def test_uninstalled_in_the_middle_of_a_new_one_the_former_environment_is_what_it_was(lab: Lab, created: bool) -> None:
     if created:
