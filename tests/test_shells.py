@@ -134,13 +134,20 @@ def test_the_verification_asks_of_homebrew_in_every_shell(shell: str, tmp_path: 
     assert "homebrew=cut-off\n" in answer(shell, script, "N", str(prefix), "", home=tmp_path)
 
 
+@pytest.mark.parametrize("links", [True, False], ids=["hard links", "none"])
 @pytest.mark.parametrize("shell", SHELLS)
-def test_a_lock_keeps_two_runs_apart_in_every_shell(shell: str, tmp_path: Path) -> None:
+def test_a_lock_keeps_two_runs_apart_in_every_shell(shell: str, links: bool, tmp_path: Path) -> None:
+    """Also where a file cannot have two names, as on exFAT."""
+    (tmp_path / "tools").mkdir()
+    if not links:
+        (tmp_path / "tools" / "ln").write_text("#!/bin/sh\necho 'ln: Operation not supported' >&2\nexit 1\n")
+        (tmp_path / "tools" / "ln").chmod(0o755)
     script = ROOT / "plugins" / "plugin_utils" / "lock.sh"
     lock = str(tmp_path / "a folder" / "run.lock")
 
     def ask(action: str, run: str, dead: str = "") -> str:
-        said = answer(shell, script, action, lock, run, "eva on ç", "now", dead, home=tmp_path)
+        given = (action, lock, run, "eva on ç", "now", dead)
+        said = answer(shell, script, *given, home=tmp_path, path=f"{tmp_path}/tools:/usr/bin:/bin")
         told = dict(line.split("=", 1) for line in said.splitlines())
         assert told["lock_end"] == "1"
         return told["lock"]
@@ -150,6 +157,7 @@ def test_a_lock_keeps_two_runs_apart_in_every_shell(shell: str, tmp_path: Path) 
         ask("release", "h/b/2"), ask("look", "h/b/3"),
     ]  # fmt: skip
     assert asked == ["free", "taken", "held", "taken", "released", "free"]
+    assert not (tmp_path / "a folder").exists()
 
 
 @pytest.mark.parametrize("shell", SHELLS)

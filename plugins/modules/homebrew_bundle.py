@@ -233,12 +233,11 @@ def _one_by_one(module: AnsibleModule, prefix: Path, brewfile: str, names: list[
     said, single = {}, Path(brewfile).with_name(".Brewfile.one")
     try:
         for name in names:
-            kinds = (
-                ([name], [], []) if name in taps else (taps, *([n for n in k if n == name] for k in (formulae, casks)))
-            )
-            single.write_text(render(*kinds), encoding="utf-8")
+            formula, cask = ([one for one in kind if one == name] for kind in (formulae, casks))
+            tap = [name] if name in taps else []
+            single.write_text(render(tap or taps, formula, cask), encoding="utf-8")
             out, err = _brew(module, "install", str(single))[1:]
-            if lacking(prefix, *kinds):
+            if lacking(prefix, tap, formula, cask):
                 said[name] = text.said(out, err)
     finally:
         if single.exists():

@@ -39,6 +39,17 @@ is_over() {
 }
 
 # A file with its content gets the lock's name, which only one can give.
+place() {
+    ln "$mine" "$lock" 2>/dev/null && return
+    if [ -e "$lock" ] || { ln "$mine" "$mine.name" 2>/dev/null && rm -f "$mine.name"; }; then return 1; fi
+    # No file has two names here (exFAT, some file servers): whoever makes this folder may look, and rename.
+    mkdir "$lock.making" 2>/dev/null || return
+    [ ! -e "$lock" ] && mv "$mine" "$lock"
+    given=$?
+    rmdir "$lock.making"
+    return $given
+}
+
 take() {
     mkdir -p "$(dirname "$lock")" 2>/dev/null
     mine=$lock.$$
@@ -52,7 +63,7 @@ take() {
     content=''
     if is_odd; then
         tell '' odd
-    elif ln "$mine" "$lock" 2>/dev/null; then
+    elif place; then
         tell '' taken
     elif ! content=$(holder); then
         tell '' busy
@@ -72,7 +83,7 @@ replace() {
         tell '' busy
         return
     fi
-    if [ "$(holder)" = "$content" ] && rm "$lock" && ln "$mine" "$lock" 2>/dev/null; then
+    if [ "$(holder)" = "$content" ] && rm "$lock" && place; then
         tell '' taken
         tell _left_by "$(part who), since $(part since)"
     else

@@ -580,6 +580,18 @@ def test_what_brew_cannot_install_fails_with_what_it_said(
     assert brew.run(taps=["o/t"])["changed"] is True
 
 
+def test_what_came_by_itself_is_not_told_of_because_a_tap_did_not(brew: Brew) -> None:
+    brew.answer("check", 1, "")
+    # Only in a file of its own is it installed.
+    alone = brew.brewfile.with_name(".Brewfile.one")
+    does = f"if grep -qs '^brew' '{alone}'; then\n{brew.brings('htop')}\nfi"
+    brew.answer("install", 1, "said\n", does=does)
+    failed = brew.run(taps=["o/nowhere"], formulae=["htop"], casks=[])
+    assert "not there: o/nowhere. Installed all the same: Cellar/htop/1.0." in failed["msg"]
+    assert failed["msg"].endswith("brew said of o/nowhere:\nsaid")
+    assert "brew said of htop" not in failed["msg"]
+
+
 def test_a_formula_of_a_tap_that_nobody_trusts_is_told_to_be_one(brew: Brew) -> None:
     brew.answer("check", 1, "")
     brew.answer("install", 1, "", "Error: Refusing to load formula o/t/x from untrusted tap o/t.")
