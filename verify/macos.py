@@ -40,6 +40,20 @@ def served(floor: Version) -> tuple[Version, ...]:
     return (floor, *(one.version for one in releases() if one.version[0] > floor[0]))
 
 
+def other_wheel(named: Iterable[int], offered: Iterable[int], macos: int) -> int:
+    """The macOS whose wheel of a package a Mac would take now, where the one that it has is for another; else 0.
+
+    All are the numbers before the dot.
+
+    Args:
+        named: the releases that the installed wheel names; none where it is for all.
+        offered: the releases that have wheels of their own.
+        macos: the Mac's.
+    """
+    installed, best = set(named), max((one for one in offered if one <= macos), default=0)
+    return 0 if not installed or best in installed else best
+
+
 def spans(chosen: Iterable[Version], known: Iterable[Version]) -> str:
     """Name the releases that begin at the chosen versions: "14.4 to 15 and 26.2 to 27".
 

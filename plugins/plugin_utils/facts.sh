@@ -115,6 +115,10 @@ mac() {
     say env "$env"
     say env_owner "$([ -z "$env" ] || owner "$env")"
     say env_writable "$(flag test -w "${env:-/}")"
+    # Package and macOS (the number before the dot), as its wheel's tags name it.
+    say wheels "$([ -z "$env" ] || grep -EHs '^Tag: [^-]+-[^-]+-macosx_[0-9]{1,3}_[0-9]{1,3}_(arm64|universal2)' \
+        "$env"/lib/python3*/site-packages/*.dist-info/WHEEL |
+        sed -n 's|^.*/\([A-Za-z0-9._]*\)-[^/-]*\.dist-info/WHEEL:Tag: .*-macosx_\([0-9]*\)_.*$|\1=\2|p' | sort -u | paste -sd ' ' -)"
 }
 
 # /Search, since the local directory does not know network accounts (dscl(1); opendirectoryd(8)).

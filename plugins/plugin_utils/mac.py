@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from packaging.utils import canonicalize_name
+
+from ...verify.macos import other_wheel
+
 HOMEBREW = ("absent", "empty", "brew", "clone", "foreign")
 BOTTLES_SINCE = 15
 """The oldest macOS for which Homebrew makes ready-made packages (Homebrew/brew#23928, of September 2026)."""
@@ -38,6 +42,7 @@ class Mac:
         conda_writable: whether an environment can be made in it.
         env, env_owner: the environment that the record names and whose it is, "" for none.
         env_writable: whether it can be changed.
+        wheels: of its packages, canonical names and the macOS (the number before the dot) that their wheels name.
     """
 
     macos: str
@@ -61,6 +66,7 @@ class Mac:
     env: str
     env_owner: str
     env_writable: bool
+    wheels: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
@@ -113,7 +119,34 @@ def parse(pairs: dict[str, str]) -> Mac:
         env=pairs["env"],
         env_owner=pairs["env_owner"],
         env_writable=flags["env_writable"],
+        wheels=tuple(_wheel(one) for one in pairs["wheels"].split()),
     )
+
+
+def _wheel(text: str) -> tuple[str, int]:
+    name, _, release = text.partition("=")
+    return canonicalize_name(name), int(release)
+
+
+def wheels(mac: Mac, offered: dict[str, tuple[int, ...]]) -> list[str]:
+    """A line for a Mac whose wheels are for another macOS than its own: after an upgrade an environment keeps them.
+
+    Args:
+        mac: what was seen.
+        offered: the releases that have wheels of their own, by package.
+    """
+    macos = int(mac.macos.partition(".")[0] or 0)
+    other = []
+    for name, releases in sorted(offered.items()):
+        named = [release for one, release in mac.wheels if one == name]
+        if best := other_wheel(named, releases, macos):
+            other.append(f"{name} (for {max(named)}, there is one for {best})")
+    if not other:
+        return []
+    return [
+        f"Wheels in {mac.env} are for another macOS than {mac.macos}: {', '.join(other)}. They are left as they are; "
+        "to renew them, take their .dist-info folders out of site-packages, and run this again."
+    ]
 
 
 def problems(mac: Mac, order: Order) -> list[str]:

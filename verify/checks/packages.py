@@ -6,6 +6,7 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
+from ..macos import other_wheel
 from ..profile.lock import Lock
 from ..profile.model import Profile
 from ..results.model import CheckResult
@@ -105,11 +106,13 @@ def _release(name: str, data: dict[str, Any], wheels: tuple[int, ...], macos: in
         wheels: the numbers of the macOS releases that have wheels of their own.
         macos: the number of the machine's.
     """
-    fitting = [one for one in wheels if one <= macos]
     installed = {int(one.partition(".")[0]) for one in data["releases"].get(name, ())}
-    if not fitting or not installed or max(fitting) in installed:
-        return ""
-    return f"{name} is the wheel for macOS {min(installed)}, and for macOS {macos} there is that for {max(fitting)}"
+    best = other_wheel(installed, wheels, macos)
+    return (
+        f"{name} is the wheel for macOS {min(installed)}, and for macOS {macos} there is that for {best}"
+        if best
+        else ""
+    )
 
 
 def _same(found: str, wanted: str) -> bool:

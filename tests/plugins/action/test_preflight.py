@@ -58,6 +58,7 @@ MAC = {
     "env": "",
     "env_owner": "",
     "env_writable": "0",
+    "wheels": "",
     "end": "1",
 }
 CONVERGED = {
@@ -109,11 +110,11 @@ def test_what_the_script_says_is_typed() -> None:
     )
     flags = {"env_present": True, "writable": True, "translated": False}
     mac = {**{key: MAC[key] for key in ("user", "homebrew_holds")}, **CONVERGED, "uid": 501, "sudo_asks": True}
-    mac |= {"macos": "15.6.1", "cpu": "Apple M1"}
+    mac |= {"macos": "15.6.1", "cpu": "Apple M1", "wheels": (("mlx", 15), ("mlx-metal", 15))}
     mac |= {key: MAC[key] for key in ("developer", "developer_at", "homebrew_git_owner")}
     mac |= {"groups": ("staff", "everyone", "localaccounts", "admin"), "homebrew_prefix": "/opt/homebrew"}
     mac |= {**dict.fromkeys(("tools", "conda_writable", "env_writable"), True), "shellenv": False}
-    facts = parse(answer(**CONVERGED, env_present="1"))
+    facts = parse(answer(**CONVERGED, env_present="1", wheels="mlx=15 mlx_metal=15"))
     assert asdict(facts) == {**{key: MAC[key] for key in names}, **flags, "disk_free_kib": 40 * 10**6, "mac": mac}
     assert parse(answer(translated="1")).translated
     everywhere = {key: MAC[key] for key in (*names[:-1], "disk_free_kib", "writable", "env_present", "end")}
@@ -665,6 +666,50 @@ def test_what_a_mac_gives_up_by_its_macos_is_told_in_a_line(
     told = mac.notes(seen, replace(ORDER, homebrew=homebrew))
     assert [next(one for one in (BOTTLES, NEURAL) if one in line) for line in told] == notes
     assert not any("\n" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ("macos", "wheels", "said"),
+    [
+        (
+            "26.2",
+            "mlx=15 mlx_metal=15 numpy=14",
+            "mlx (for 15, there is one for 26), mlx-metal (for 15, there is one for 26)",
+        ),
+        ("26.2", "mlx=26 mlx_metal=26 numpy=14", ""),
+        ("27.0", "mlx=26", ""),
+        ("15.6.1", "mlx=26", "mlx (for 26, there is one for 15)"),
+        ("15.6.1", "", ""),
+        ("13.0", "mlx=14", ""),
+    ],
+)
+def test_wheels_for_another_macos_are_told(macos: str, wheels: str, said: str) -> None:
+    seen = parse(answer(**CONVERGED, macos=macos, wheels=wheels)).mac
+    assert seen is not None
+    lines = mac.wheels(seen, {"mlx": (14, 15, 26), "mlx-metal": (14, 15, 26)})
+    assert len(lines) == bool(said)
+    assert not said or f"are for another macOS than {macos}: {said}. They are left" in lines[0]
+
+
+def test_the_script_reads_the_wheels_of_an_environment(tmp_path: Path) -> None:
+    conda = tmp_path / "home" / "miniforge3"
+    env = conda / "envs" / "ml-m1"
+    site = env / "lib" / "python3.11" / "site-packages"
+    for file in (conda / "bin" / "conda", env / "bin" / "python"):
+        file.parent.mkdir(parents=True)
+        file.touch(mode=0o755)
+    assert mac_script(tmp_path, tmp_path / "none").wheels == ()
+    for name, tags in {
+        "mlx_metal-0.32.4": ["py3-none-macosx_15_0_arm64"],
+        "two-1": ["cp311-cp311-macosx_11_0_universal2", "cp311-cp311-macosx_10_9_x86_64"],
+        "any-1": ["py3-none-any"],
+        "x y-1": ["py3-none-macosx_15_0_arm64"],
+        "far-1": ["py3-none-macosx_9999_0_arm64"],
+    }.items():
+        (site / f"{name}.dist-info").mkdir(parents=True)
+        (site / f"{name}.dist-info" / "WHEEL").write_text("".join(f"Tag: {tag}\n" for tag in tags))
+    (env / "lib" / "python3.1").symlink_to("python3.11")
+    assert mac_script(tmp_path, tmp_path / "none").wheels == (("mlx-metal", 15), ("two", 11))
 
 
 def test_the_lines_are_warnings_that_name_the_mac(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
