@@ -88,6 +88,7 @@ class Mac:
                 "sustained": {
                     **{"n": 1000, "dtype": "float32", "seed": 1, "window_s": 2.0},
                     "windows": [{"products": 100, "seconds": 2.0}] * 4,
+                    "registry": [told.SAID["registry"]] * 2,
                 },
             },
             COREML: {

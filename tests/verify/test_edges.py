@@ -248,13 +248,23 @@ def test_the_courses_second(seconds: float, word: str) -> None:
 def test_a_machine_throttles_below_its_share(last: float, result: str) -> None:
     report = FrameworkReport(required=True)
     windows = [{"products": round(one * 10), "seconds": 5.0} for one in (100, 100, 100, 100, 1, 1, last, last)]
-    data = {"n": 1000, "dtype": "float32", "window_s": 5.0, "windows": windows}
+    data = {"n": 1000, "dtype": "float32", "window_s": 5.0, "windows": windows, "registry": ["", ""]}
     (found,) = SpeedJudge("mlx", "gpu:0", None, report).sustained(data)
     assert found.result == result
     assert report.sustained is not None
     assert report.sustained["ratio"] == pytest.approx(last / 100)
     assert report.sustained["tflops"][:2] == pytest.approx([0.4, 0.4], rel=1e-14, abs=0)
     assert f"{last / 100:.0%} of the first speed after 40 s (0.4 to {last / 250:.3g} TFLOPS)" in found.message
+
+
+def test_what_a_notebook_drew_stands_beside_its_sustained_speed() -> None:
+    lines = ('      "PowerTelemetryData" = {{"SystemLoad"={}}}\n', '      "Temperature" = {}\n')
+    registry = [lines[0].format(watts) + lines[1].format(celsius) for watts, celsius in ((12000, 2985), (31819, 3625))]
+    data = {"n": 1000, "dtype": "float32", "window_s": 5.0, "windows": [{"products": 9, "seconds": 5.0}] * 8}
+    (found,) = SpeedJudge("mlx", "gpu:0", None, FrameworkReport(required=True)).sustained(
+        {**data, "registry": registry}
+    )
+    assert found.message.endswith(" TFLOPS), 29.9 to 36.2 degrees Celsius of the battery, 12 to 31.8 W drawn")
 
 
 # --- numbers and their limits
@@ -422,7 +432,7 @@ def test_a_calm_machine(seen: State, result: str) -> None:
 
 def test_what_the_tools_say_is_read_exactly() -> None:
     said = {
-        **dict.fromkeys(("battery", "power", "thermal", "memory", "pressure", "gpu", "model"), ""),
+        **dict.fromkeys(("battery", "power", "thermal", "memory", "pressure", "gpu", "registry", "model"), ""),
         "swap": "total = 2.00M  used = 1.50M  free = 0.50M",
         "wired": "3\n",
         "virtual": "1\n",

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from uv import find_uv_bin
 
 from tests.verify.conftest import Machine
 from verify import ROOT
-from verify.checks import advice, given, walk
+from verify.checks import advice, given, stages, walk
 from verify.checks.given import GivenHealth
 from verify.checks.plan import Plan
 from verify.report import language, summary
@@ -300,13 +300,30 @@ def test_a_framework_is_what_the_profile_says_of_whose_packages_most_are_there(
     assert {one: framework.device.get(platform) for one, framework in found.items()} == {name: device}
 
 
-def test_a_machine_for_which_no_framework_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = {"system": "Darwin", "machine": "x86_64", "given": "/env", "state": "found", "kind": "venv"}
+def looked_at(monkeypatch: pytest.MonkeyPatch, machine: str) -> GivenHealth:
+    """An environment of a Mac, of which a first look tells."""
+    data = {"system": "Darwin", "machine": machine, "given": "/env", "state": "found", "kind": "venv"}
     outcome = answers.of_stage("interpreter", "interpreter", {**data, "prefix": "/env", "python": "/env/bin/python"})
     monkeypatch.setattr(remote, "find", lambda *_: outcome)
     (host,) = testinfra.get_hosts(["local://"])
     plan = Plan(given.catalogue("/env"), "quick", None, None, 5.0, "/env")
-    health = GivenHealth(host, "mac", plan, lambda _: pytest.fail("no lock is read"), print)
+    return GivenHealth(host, "mac", plan, lambda _: pytest.fail("no lock is read"), print)
+
+
+def test_a_fault_in_the_judge_of_the_first_look_is_verifys(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        raise KeyError("planted")
+
+    table = tuple(replace(one, judge=broken) if one.probe == remote.INTERPRETER else one for one in stages.TABLE)
+    monkeypatch.setattr(stages, "TABLE", table)
+    health = looked_at(monkeypatch, "arm64")
+    for check in ("environment.reachable", "environment.record", "environment.python", "mlx.import"):
+        assert health.check(check).result == "skip"
+    assert "verify failed: KeyError: 'planted'" in health.check("internal").message
+
+
+def test_a_machine_for_which_no_framework_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    health = looked_at(monkeypatch, "x86_64")
     found = health.check("environment.platform")
     assert (found.result, found.fault) == ("fail", "wrong-platform")
     assert found.message == "this is darwin-x86_64; known are darwin-arm64, linux-x86_64, linux-aarch64"

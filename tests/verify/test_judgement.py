@@ -391,7 +391,7 @@ def test_a_lack_of_memory_has_its_own_name(said: str) -> None:
 def sustained(speeds: list[int]) -> CheckResult:
     report = FrameworkReport(required=True)
     windows = [{"products": one, "seconds": 2.0} for one in speeds]
-    data = {"n": 1000, "dtype": "float32", "window_s": 2.0, "windows": windows}
+    data = {"n": 1000, "dtype": "float32", "window_s": 2.0, "windows": windows, "registry": ["", ""]}
     (answer,) = SpeedJudge("mlx", "gpu:0", None, report).sustained(data)
     assert report.sustained is not None
     return answer

@@ -44,6 +44,28 @@ def empty_report() -> HostReport:
     return HostReport("mac", "mac", "ml-m1", "quick", "2026-11-21T00:00:00Z")
 
 
+@pytest.mark.parametrize(
+    ("registry", "battery_c", "power_w"),
+    [
+        # In a tree, on an M-series notebook.
+        (
+            '  |   "PowerTelemetryData" = {"SystemLoad"=8580,"SystemPowerIn"=8580}\n  |   "Temperature" = 3044\n',
+            30.44,
+            8.58,
+        ),
+        ('      "PowerTelemetryData" = {"SystemPowerIn"=24611,"BatteryPower"=0}\n', None, None),
+        # An Intel one; a desktop, which has none.
+        ('      "Temperature" = 3094\n', 30.94, None),
+        ("", None, None),
+        # No figure of ours.
+        ('      "VirtualTemperature" = 3119\n      "BatteryData" = {"Temperature"=31}\n', None, None),
+        ('      "Temperature" = 18446744073709551543\n', None, None),
+    ],
+)
+def test_a_notebooks_battery_and_power_are_read(registry: str, battery_c: float | None, power_w: float | None) -> None:
+    assert (host_state.battery_c(registry), host_state.power_w(registry)) == (battery_c, power_w)
+
+
 def test_a_macs_state_is_read() -> None:
     assert host_state.read(mac()) == State(
         power_source="ac",
@@ -56,6 +78,8 @@ def test_a_macs_state_is_read() -> None:
         wired_limit_bytes=0,
         virtual_machine=False,
         uptime_s=3600.0,
+        battery_c=29.85,
+        power_w=14.96,
     )
     assert (host_state.gpu_cores(mac()), host_state.model(mac())) == (8, "MacBookPro17,1")
     assert host_state.read(mac(power=" powermode            1\n")).low_power_mode is True

@@ -32,6 +32,7 @@ SAYS = {
     "/usr/sbin/sysctl -n kern.boottime": "boot",
     "/usr/sbin/system_profiler SPDisplaysDataType -json": "gpu",
     "/usr/sbin/sysctl -n hw.model": "model",
+    "/usr/sbin/ioreg -rn AppleSmartBattery": "registry",
 }
 """What a Mac's tools understand, by what they then say (tests/verify/told.py)."""
 

@@ -26,6 +26,11 @@ SAID = {
     "virtual": "0\n",
     "boot": "{ sec = 1763600000, usec = 0 } Thu Nov 20 00:53:20 2025\n",
     "gpu": '{"SPDisplaysDataType": [{"_name": "x"}, {"sppci_cores": "8", "sppci_model": "Apple M1"}]}',
+    # As notebooks print it, cut short: a table and a line of the same name, and what is drawn in milliwatts.
+    "registry": "+-o AppleSmartBattery  <class AppleSmartBattery, id 0x100000c29>\n    {\n"
+    '      "BatteryData" = {"Temperature"=99,"DesignCapacity"=8579}\n'
+    '      "PowerTelemetryData" = {"AdapterEfficiencyLoss"=250,"SystemLoad"=14960,"SystemPowerIn"=15210}\n'
+    '      "Temperature" = 2985\n      "VirtualTemperature" = 3139\n    }\n',
     "model": "MacBookPro17,1\n",
 }
 MACHINE = {

@@ -8,7 +8,7 @@ from typing import Any
 from packaging.version import Version
 
 from ..results.model import CheckResult, FrameworkReport, Matmul
-from . import tolerance
+from . import state, tolerance
 from .advice import failed, warned
 from .chips import Chip, Range
 
@@ -208,6 +208,10 @@ class SpeedJudge:
         }
         spent = sum(one["seconds"] for one in windows)
         message = f"{ratio:.0%} of the first speed after {spent:.0f} s ({figures[0]:.3g} to {figures[-1]:.3g} TFLOPS)"
+        for read, unit in ((state.battery_c, "degrees Celsius of the battery"), (state.power_w, "W drawn")):
+            before, after = (read(one) for one in data["registry"])
+            if before is not None and after is not None:
+                message += f", {before:.3g} to {after:.3g} {unit}"
         if ratio < THROTTLED:
             return [warned(f"{self._name}.sustained", "throttled", f"slower as time goes on: {message}")]
         return [self._passed("sustained", message)]

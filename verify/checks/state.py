@@ -28,7 +28,7 @@ Number = TypeVar("Number", int, float, int | None, float | None)
 
 @dataclass(frozen=True)
 class State:
-    """See result.schema.json; sizes in bytes, times in seconds."""
+    """See result.schema.json; sizes in bytes, times in seconds, a temperature in degrees Celsius, a power in watts."""
 
     power_source: str | None = None
     low_power_mode: bool | None = None
@@ -40,6 +40,8 @@ class State:
     wired_limit_bytes: int | None = None
     virtual_machine: bool | None = None
     uptime_s: float | None = None
+    battery_c: float | None = None
+    power_w: float | None = None
 
 
 def read(data: dict[str, Any]) -> State:
@@ -100,7 +102,29 @@ def _of_macos(data: dict[str, Any]) -> State:
         wired_limit_bytes=None if wired is None else int(wired) * 2**20,
         virtual_machine={"0": False, "1": True}.get(virtual),
         uptime_s=_not_negative(None if boot is None else float(data["now"]) - int(boot)),
+        battery_c=battery_c(said["registry"]),
+        power_w=power_w(said["registry"]),
     )
+
+
+def battery_c(registry: str) -> float | None:
+    """Temperature of a notebook's battery, which ioreg has in hundredths of a degree Celsius.
+
+    Args:
+        registry: what `ioreg -rn AppleSmartBattery` prints; the battery's own line, not one of a table in it.
+    """
+    found = _found(r'^[ |]*"Temperature" = (\d{1,5})$', registry)
+    return None if found is None else int(found) / 100
+
+
+def power_w(registry: str) -> float | None:
+    """What a notebook draws in all, from its battery and its power supply; ioreg has it in milliwatts.
+
+    Args:
+        registry: as for battery_c. macOS renews the figure every 10 to 60 seconds.
+    """
+    found = _found(r'^[ |]*"PowerTelemetryData" = \{.*"SystemLoad"=(\d{1,7})[,}]', registry)
+    return None if found is None else int(found) / 1000
 
 
 def _of_linux(data: dict[str, Any]) -> State:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from typing import Any, Protocol
 
-from . import benchmark, libraries, numbers
+from . import benchmark, libraries, numbers, state
 from .deviation import normal
 from .freivalds import residual
 from .numbers import Operations
@@ -104,7 +104,9 @@ def stages(probe: Probe, parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
         return benchmark.course(probe.work(), parameters["course_s"], installed, seed)
 
     def sustained() -> dict[str, Any]:
-        return benchmark.sustain(probe.work(), parameters["soak_s"], parameters["window_s"], installed, seed)
+        before = state.battery()
+        found = benchmark.sustain(probe.work(), parameters["soak_s"], parameters["window_s"], installed, seed)
+        return {**found, "registry": [before, state.battery()]}
 
     def large() -> dict[str, Any]:
         # What fails in float32 as well is no matter of the kind of numbers.

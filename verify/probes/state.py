@@ -13,9 +13,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-TOOL_TIMEOUT_S = 10
+TOOL_TIMEOUT_S = 8
 MAX_SAID = 100000
 """Characters of what a tool says that travel."""
+BATTERY = ["/usr/sbin/ioreg", "-rn", "AppleSmartBattery"]
+"""A notebook's battery and power controller, which anybody may read; nothing on a desktop."""
 COMMANDS = {
     "battery": ["/usr/bin/pmset", "-g", "batt"],
     "power": ["/usr/bin/pmset", "-g"],
@@ -28,6 +30,7 @@ COMMANDS = {
     "virtual": ["/usr/sbin/sysctl", "-n", "kern.hv_vmm_present"],
     "boot": ["/usr/sbin/sysctl", "-n", "kern.boottime"],
     "gpu": ["/usr/sbin/system_profiler", "SPDisplaysDataType", "-json"],
+    "registry": BATTERY,
     "model": ["/usr/sbin/sysctl", "-n", "hw.model"],
 }
 
@@ -42,6 +45,11 @@ def state() -> dict[str, Any]:
         "load": os.getloadavg()[0],
         "now": time.time(),
     }
+
+
+def battery() -> str:
+    """What BATTERY prints; "" where there is none."""
+    return _said(BATTERY) if platform.system() == "Darwin" else ""
 
 
 def _said(command: list[str]) -> str:

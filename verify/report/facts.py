@@ -45,6 +45,12 @@ def facts(data: dict[str, Any], language: Language) -> list[tuple[str, str]]:
         (language.gettext("Memory the GPU may keep"), state.get("wired_limit_bytes"), language.size),
         (language.gettext("Virtual machine"), state.get("virtual_machine"), words),
         (language.gettext("Rosetta"), machine.get("translated"), words),
+        (
+            language.gettext("Battery's temperature"),
+            state.get("battery_c"),
+            lambda one: f"{language.short(one)} °C",
+        ),
+        (language.gettext("Power drawn"), state.get("power_w"), lambda one: f"{language.short(one)} W"),
         (language.gettext("Up for"), state.get("uptime_s"), lambda one: _duration(one, language)),
     ]
     return [(label, write(value)) for label, value, write in shown if value is not None]
