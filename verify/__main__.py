@@ -9,6 +9,7 @@ from pathlib import Path
 
 from . import ROOT
 from .errors import UserError
+from .text import masked, plain
 
 COMMANDS = {
     "compare": "verify.report.compare",
@@ -43,7 +44,7 @@ def main(arguments: list[str], start: Callable[[], None] = lambda: None) -> int:
         module = importlib.import_module(COMMANDS[name])
         code: int = module.main(rest)
     except UserError as error:
-        print(f"verify: {error}", file=sys.stderr)
+        print(f"verify: {plain(masked(str(error)))}", file=sys.stderr)
         return COULD_NOT_RUN
     except Exception:
         # By itself Python ends with 1, which says that a machine is unhealthy.

@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible.utils.display import Display
 
+from ...verify import text
 from ...verify.errors import UserError
 from ...verify.profile import model as profiles
 from ...verify.profile.model import Profile
@@ -197,7 +198,7 @@ class ActionModule(Action):
             said = f"Nothing was changed: {count} to solve first.{lines}"
             return {"failed": True, "profile": profile.name, "msg": said}
         for note in [*mac.notes(facts.mac, order), *profile.known_on(facts.macos)] if facts.mac else []:
-            Display().warning(f"{task_vars.get('inventory_hostname', 'this Mac')}: {note}")
+            Display().warning(text.line(f"{task_vars.get('inventory_hostname', 'this Mac')}: {note}"))
         selected = profile.select(wanted, facts.platform)
         host = {
             "profile": profile.reference,
