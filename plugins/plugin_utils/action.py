@@ -46,7 +46,8 @@ class Action(ActionBase):  # type: ignore[misc]
         try:
             done = self.act(options, task_vars or {})
         except UserError as error:
-            raise AnsibleActionFail(_shown(str(error))) from error
+            # Ansible would show a cause as well, as it is.
+            raise AnsibleActionFail(_shown(str(error))) from None
         # What a machine said may be in it.
         said = {"msg": _shown(str(done["msg"]))} if "msg" in done else {}
         return {**result, "changed": False, **done, **said}
