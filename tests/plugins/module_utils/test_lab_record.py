@@ -44,7 +44,8 @@ def test_ours_is_read(home: Path) -> None:
 )  # fmt: skip
 def test_what_holds_more_than_an_environment_is_not_taken_away(home: Path, prefix: str) -> None:
     store(json.dumps({**GOOD, "prefix": prefix.format(home=home, above=home.parent)}))
-    answer = run_module(environment_absent.main, {"profile": "ml-m1"})
+    # In check mode: without the defence this test is not to be what deletes a home.
+    answer = run_module(environment_absent.main, {"profile": "ml-m1"}, check=True)
     assert answer["failed"]
     assert "is not a record of this version" in answer["msg"]
     assert home.is_dir()
