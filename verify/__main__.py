@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import ROOT
 from .errors import UserError
-from .text import plain
+from .text import masked, plain
 
 COMMANDS = {
     "compare": "verify.report.compare",
@@ -44,7 +44,8 @@ def main(arguments: list[str], start: Callable[[], None] = lambda: None) -> int:
         module = importlib.import_module(COMMANDS[name])
         code: int = module.main(rest)
     except UserError as error:
-        print(f"verify: {plain(str(error))}", file=sys.stderr)  # which may quote what a tool or a file says
+        # It may quote what a tool or a file says.
+        print(f"verify: {plain(masked(str(error)))}", file=sys.stderr)
         return COULD_NOT_RUN
     except Exception:
         # By itself Python ends with 1, which says that a machine is unhealthy.

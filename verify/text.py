@@ -29,7 +29,7 @@ def masked(text: str) -> str:
 
     Whatever stands before the last @ of an address's host part may be one: RFC 3986, 3.2.1.
     """
-    return re.sub(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/\s?#]*@", r"\1***@", text)
+    return re.sub(r"://[^/\s?#]*@", "://***@", text)
 
 
 def said(*outputs: str) -> str:
@@ -39,4 +39,4 @@ def said(*outputs: str) -> str:
 
 def has_password(address: str) -> bool:
     """Whether there is an address with a user's name and a password, or a token in a password's place."""
-    return re.search(r"(?i)\b[a-z][a-z0-9+.-]*://[^/\s?#@:]*:[^/\s?#]+@", address) is not None
+    return re.search(r"://[^/\s?#@:]*:[^/\s?#]+@", address) is not None

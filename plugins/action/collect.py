@@ -7,7 +7,7 @@ import shlex
 from datetime import UTC, datetime
 from typing import Any
 
-from ...verify import RESULTS, documents
+from ...verify import RESULTS, documents, text
 from ...verify.documents import MalformedError
 from ...verify.errors import UserError
 from ...verify.results import files
@@ -49,7 +49,7 @@ def judge(note: str, now: datetime, max_age_hours: float) -> str:
     try:
         last = documents.parse(note)
         ended = documents.time_of(last["ended"])
-        step, code, ref = str(last["step"]), int(last["exit_code"]), str(last["ref"])
+        step, code, ref = text.line(str(last["step"])), int(last["exit_code"]), text.line(str(last["ref"]))
     except (ValueError, KeyError, TypeError) as error:
         return f"Its note of the last run cannot be read ({error!r}): {note.strip()[:200]!r}. {LOGS}"
     if ended > now + files.SKEW:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible.utils.display import Display
 
+from ...verify import text
 from ...verify.errors import UserError
 from ...verify.profile import model as profiles
 from ...verify.profile.model import Profile
@@ -215,7 +216,7 @@ class ActionModule(Action):
             said = f"Nothing was changed: {count} to solve first.{lines}"
             return {"failed": True, "profile": profile.name, "msg": said}
         for note in self._notes(facts, profile, order):
-            Display().warning(f"{task_vars.get('inventory_hostname', 'this machine')}: {note}")
+            Display().warning(text.line(f"{task_vars.get('inventory_hostname', 'this machine')}: {note}"))
         selected = profile.select(wanted, facts.platform)
         host = {
             "profile": profile.reference,

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from ansible.utils.display import Display
 
+from ...verify import text
 from ...verify.bundle import allowed
 from ...verify.errors import UserError
 from ...verify.profile import model as profiles
@@ -167,7 +168,8 @@ class ActionModule(Action):
         except UnservedError as error:
             if strict:
                 raise UserError(f"Nothing was changed. {error}") from error
-            Display().warning(f"{name}: {error} Going on without the cache, since cache_strict is not set.")
+            told = text.line(text.masked(str(error)))
+            Display().warning(f"{name}: {told} Going on without the cache, since cache_strict is not set.")
             return {"variables": {}}
         found = variables(source, host, given, strict=strict)
         if "homebrew_casks" in found:

@@ -20,7 +20,7 @@ from ansible.plugins.callback import CallbackBase
 from ...verify import RESULTS, ROOT
 from ...verify.results import drift
 from ...verify.results.files import file_name
-from ...verify.text import plain
+from ...verify.text import line, masked, plain
 
 TICK_S = 30
 """How long a task runs before it is named, and how often again."""
@@ -113,13 +113,13 @@ def table(recaps: dict[str, Recap], kind: Kind, *, width: int) -> list[tuple[Sta
         kind: of the run.
         width: columns to keep to.
     """
-    names = max(len("host"), *(len(host) for host in recaps))
+    names = max(len("host"), *(len(line(host)) for host in recaps))
     states = max(len(state) for state in COLOURS)
     rows: list[tuple[State, str]] = []
     for host, recap in sorted(recaps.items()):
         state = recap.state(kind)
-        head = f"{host:<{names}}  {state:<{states}}  "
-        lines = textwrap.wrap(recap.note(kind), max(40, width - len(head))) or [""]
+        head = f"{line(host):<{names}}  {state:<{states}}  "
+        lines = textwrap.wrap(line(recap.note(kind)), max(40, width - len(head))) or [""]
         rows.append((state, (head + f"\n{' ' * len(head)}".join(lines)).rstrip()))
     return rows
 
@@ -147,7 +147,7 @@ def waiting(running: dict[str, tuple[str, float]], now: float) -> str:
         hosts.sort(reverse=True)
         named = ", ".join(f"{host} ({seconds:.0f} s)" for seconds, host in hosts[:NAMED])
         more = f" and {len(hosts) - NAMED} more" if len(hosts) > NAMED else ""
-        parts.append(f"{task}: {named}{more}")
+        parts.append(line(f"{task}: {named}{more}"))
     return "; ".join(parts)
 
 
@@ -234,8 +234,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 
     def _watch(self) -> None:
         while not self._over.wait(TICK_S):
-            if line := waiting(dict(self._running), time.monotonic()):
-                self._display.display(f"... still at work: {line}", color="cyan")
+            if told := waiting(dict(self._running), time.monotonic()):
+                self._display.display(f"... still at work: {told}", color="cyan")
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         """Note the hosts of the play, those of later waves too."""
@@ -297,7 +297,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             self._keep()
         except (OSError, ElementTree.ParseError) as error:
             # A full disk here does not keep the table from being shown.
-            self._display.warning(f"The run's results could not be kept in {RESULTS}: {error}")
+            self._display.warning(f"The run's results could not be kept in {RESULTS}: {line(str(error))}")
         self._display.banner("MACHINES")
         width = shutil.get_terminal_size((120, 24)).columns
         for state, row in table(self._recaps, self._kind, width=width):
@@ -314,4 +314,4 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 def _message(result: dict[str, Any]) -> str:
     """A failed task's message in one line."""
     said = str(result.get("msg") or result.get("stderr") or "no message")
-    return " ".join(said.removeprefix("Task failed: ").removeprefix("Module failed: ").split())
+    return line(masked(said.removeprefix("Task failed: ").removeprefix("Module failed: ")))

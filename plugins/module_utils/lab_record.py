@@ -20,6 +20,9 @@ from .regular import OddFileError
 SCHEMA = 1
 
 
+_KINDS = {"frameworks": list, "homebrew": dict, "conda": dict, "shell": str, "shell_created": bool, "created": bool}
+
+
 class RecordError(Exception):
     """The record is not one that this version wrote; the message says what to do."""
 
@@ -48,11 +51,14 @@ def read(profile: str) -> dict[str, Any]:
             raise ValueError(f"schema {record['schema']!r}")
         if not all(isinstance(record[key], str) for key in ("profile", "provider", "prefix")):
             raise ValueError("profile, provider and prefix must be texts")
+        if wrong := [key for key, kind in _KINDS.items() if not isinstance(record.get(key, kind()), kind)]:
+            raise ValueError(f"{wrong[0]} is of another type")
+        _check_prefix(record["prefix"])
     except FileNotFoundError:
         return {}
     except OddFileError as error:
         raise RecordError(str(error)) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RecordError(f"{place} is not a record of this version of metal-lab ({error!r}). Move it away.") from error
     return dict(record)
 
@@ -63,6 +69,20 @@ def being_made(place: Path) -> Path:
     A folder that has it is half made, whatever is in it; the file holds the path of what was set aside for it, if any.
     """
     return place.with_name(f".{place.name}.being-made")
+
+
+def _check_prefix(prefix: str) -> None:
+    """An environment's folder, which uninstall deletes, is a whole path, and nothing that holds more than itself.
+
+    Raises:
+        ValueError: it is not so.
+    """
+    folder = Path(prefix)
+    if not folder.is_absolute() or ".." in folder.parts or not prefix.isprintable():
+        raise ValueError(f"prefix {prefix!r}")
+    for kept in (Path.home(), data_folder()):
+        if folder in (kept, *kept.parents) or folder.resolve() in (kept.resolve(), *kept.resolve().parents):
+            raise ValueError(f"prefix {prefix!r}")
 
 
 def others(profile: str) -> dict[str, dict[str, Any]]:

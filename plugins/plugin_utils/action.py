@@ -44,9 +44,13 @@ class Action(ActionBase):  # type: ignore[misc]
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, options = self.validate_argument_spec(self._spec)
         try:
-            return {**result, "changed": False, **self.act(options, task_vars or {})}
+            done = self.act(options, task_vars or {})
         except UserError as error:
-            raise AnsibleActionFail(text.plain(text.masked(str(error)))) from error
+            # Ansible would show a cause as well, as it is.
+            raise AnsibleActionFail(_shown(str(error))) from None
+        # What a machine said may be in it.
+        said = {"msg": _shown(str(done["msg"]))} if "msg" in done else {}
+        return {**result, "changed": False, **done, **said}
 
     def act(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Do it.
@@ -96,3 +100,8 @@ class Action(ActionBase):  # type: ignore[misc]
     def _go_on(self) -> None:
         if os.getppid() != self._of_run:
             raise UserError("The run that this task is of has ended. It does nothing more.")
+
+
+def _shown(message: str) -> str:
+    shown: str = text.plain(text.masked(message))
+    return shown

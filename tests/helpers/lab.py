@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-_IGNORED = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".ansible", ".hypothesis")
+_IGNORED = shutil.ignore_patterns(".git", ".venv*", "__pycache__", ".*_cache", ".ansible", ".hypothesis")
 # A run that takes longer than this hangs; a cold one takes a minute or two.
 LIMIT_S = 900
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
+from rich import markup
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from .. import macos
+from ..text import masked, plain
 from .findings import SHOWN, Counts, Finding, plain_line
 
 SCHEMA = Path(__file__).with_name("linkcheck.schema.json")
@@ -235,3 +236,8 @@ def _table(title: str, findings: list[Finding], report: Report) -> Table:
         where = "" if one.releases == report.releases else f" (macOS {report.spans(one.releases)})"
         table.add_row(f"[bold]{escape(one.id)}[/]{escape(where)}\n{escape(text)}")
     return table
+
+
+def escape(text: str) -> str:
+    """Text that wheels and indexes may have made up, for a console: it is no markup, and steers no terminal."""
+    return markup.escape(plain(masked(text)))

@@ -27,6 +27,7 @@ from uv import find_uv_bin
 
 from .. import ROOT
 from ..errors import UserError
+from ..text import said
 from . import model as profiles
 from .lock import RENEW, SOLVER_LOCK, SOURCE, UV_LOCK, Lock, content_digest, render
 from .model import Profile
@@ -91,7 +92,10 @@ def main(arguments: list[str]) -> int:
         if options.check:
             problems = list(_problems(target, shown, before))
             outdated += bool(problems)
-            print("\n".join(problems) or f"{shown}: satisfies its requirements", file=sys.stderr if problems else None)
+            print(
+                said("\n".join(problems)) or f"{shown}: satisfies its requirements",
+                file=sys.stderr if problems else None,
+            )
         elif before == (after := target.text()):
             print(f"{shown}: as resolved")
         else:
