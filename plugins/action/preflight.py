@@ -106,7 +106,10 @@ def notes(facts: Facts, profile: Profile, order: mac.Order) -> list[str]:
     if facts.disk_free_kib is None and not facts.env_present:
         need = f"the profile '{profile.name}' takes {profile.disk_gb} GB"
         told.append(f"df did not tell how much is free at {facts.disk_at}; {need}")
-    return [*told, *mac.notes(facts.mac, order), *profile.known_on(facts.macos)] if facts.mac else told
+    if facts.mac is None:
+        return told
+    wheels = mac.wheels(facts.mac, profile.wheels(facts.platform))
+    return [*told, *mac.notes(facts.mac, order), *profile.known_on(facts.macos), *wheels]
 
 
 def _platform_problems(facts: Facts, profile: Profile, frameworks: list[str]) -> list[str]:
@@ -215,7 +218,7 @@ class ActionModule(Action):
             lines = "".join(f"\n- {problem}" for problem in problems)
             said = f"Nothing was changed: {count} to solve first.{lines}"
             return {"failed": True, "profile": profile.name, "msg": said}
-        for note in self._notes(facts, profile, order):
+        for note in notes(facts, profile, order):
             Display().warning(text.line(f"{task_vars.get('inventory_hostname', 'this machine')}: {note}"))
         selected = profile.select(wanted, facts.platform)
         host = {
@@ -235,13 +238,6 @@ class ActionModule(Action):
             **{key: getattr(facts, key) for key in ("zdotdir", "login_file", "prefix", "env_present")},
         }
         return {"profile": profile.name, "ansible_facts": {"preflight_host": host, **_interpreter(facts.system)}}
-
-    @staticmethod
-    def _notes(facts: Facts, profile: Profile, order: mac.Order) -> list[str]:
-        if facts.mac is None:
-            return []
-        wheels = mac.wheels(facts.mac, profile.wheels(facts.platform))
-        return [*mac.notes(facts.mac, order), *profile.known_on(facts.macos), *wheels]
 
     def _order(self, provider: str, options: dict[str, Any], task_vars: dict[str, Any]) -> mac.Order:
         run, left_out = _tags(task_vars)

@@ -60,7 +60,7 @@ def _act(module: AnsibleModule) -> None:
             _forget(prefix)
         try:
             if half:
-                aside = making.read_text(encoding="utf-8")
+                aside = regular.text(making)
                 _take_away(prefix)
                 if aside:
                     Path(aside).rename(prefix)

