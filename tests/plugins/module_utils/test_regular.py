@@ -120,7 +120,7 @@ def test_preflight_waits_for_no_record(home: Path, odd: Maker) -> None:
 def test_no_module_reads_a_file_in_another_way() -> None:
     """Four have their reasons.
 
-    bundle_files, distributions and terminal look first at what a file is; nginx alone writes what lab_cache_purge reads.
+    bundle_files, distributions and terminal look at what a file is first; lab_cache_purge reads what nginx wrote.
     """
     found = []
     for path in [*(ROOT / "plugins/modules").glob("*.py"), *(ROOT / "plugins/module_utils").glob("*.py")]:
