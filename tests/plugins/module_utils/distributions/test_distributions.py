@@ -31,7 +31,7 @@ def probe(environment: Environment, content: bool) -> dict[str, Any]:
     """What verify's probe answers, sent as it is to any target."""
     parameters = {
         "prefix": str(environment.prefix), "packages": list(DAMAGES), "content": content, "provider": "uv", "sets": [],
-        "state": False, "shell": False, "conda": "",
+        "state": False, "terminal": "", "conda": "",
     }  # fmt: skip
     python = str(environment.prefix / "bin" / "python")
     outcome = remote.probe(testinfra.get_host("local://"), python, "environment", parameters, {}, 60.0)
