@@ -124,17 +124,17 @@ def test_no_python_is_none(home: Home) -> None:
 
 @both
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "seconds", "said"),
     [
-        ("exit 7", "it ended (exit code 7) without an answer"),
-        ("kill -9 $$", "it ended (signal 9) without an answer"),
-        ("echo '\x1b[1mUpdate?\x1b[0m'; read answer", "hangs, or waits for something typed; on the screen: Update?"),
-        ("sleep 1000", "do not come to an end"),
-        ("stty -icanon -echo -icrnl; echo ready; sleep 1000", "shows a prompt, and does not answer"),
+        ("exit 7", 20, "it ended (exit code 7) without an answer"),
+        ("kill -9 $$", 20, "it ended (signal 9) without an answer"),
+        ("echo '\x1b[1mUpdate?\x1b[0m'; read answer", 3, "waits for something typed; on the screen: Update?"),
+        ("sleep 1000", 1, "do not come to an end: one of them hangs"),
+        ("stty -icanon -echo -icrnl; echo ready; sleep 1000", 3, "shows a prompt, and does not answer"),
     ],
 )
-def test_why_there_is_no_answer(home: Home, text: str, said: str) -> None:
-    found = home.ask(text, 1)
+def test_why_there_is_no_answer(home: Home, text: str, seconds: float, said: str) -> None:
+    found = home.ask(text, seconds)
     assert said in found.error
     assert (found.shell, found.kind, found.python) == (home.shell, "", "")
 
@@ -160,7 +160,7 @@ def test_what_it_started_ends_and_who_asks_does_not(home: Home) -> None:
     asks = (
         "import os, pwd, sys; from types import SimpleNamespace as User; from verify.probes import terminal\n"
         "pwd.getpwuid = lambda _: User(pw_shell=sys.argv[1], pw_dir=os.environ['HOME'])\n"
-        "print(terminal.ask(1.5, login=True).error)"
+        "print(terminal.ask(3, login=True).error)"
     )
     foreground = "sh -c 'echo $$ >~/started; exec sleep 1000'\n"
     for text, said in ((foreground, "come to an end"), ("exit 3\n", "exit code 3")):
