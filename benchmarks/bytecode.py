@@ -10,12 +10,12 @@ import, and keeps it: the second one says what is left to gain.
 import argparse
 import os
 import platform
+import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from uv import find_uv_bin
@@ -36,7 +36,7 @@ WAYS = ("plain", "compiled")
 
 
 def main() -> None:
-    """Measure and print a table in Markdown: medians, in seconds."""
+    """Measure and print a table in Markdown: medians, in seconds of CPU time."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--profile", default="ml-m1")
     parser.add_argument("--pairs", type=int, default=3)
@@ -61,10 +61,10 @@ def main() -> None:
             subprocess.run([find_uv_bin(), "venv", "-q", "--no-project", "-p", given.python, env], check=True)
             command = [find_uv_bin(), "pip", "install", "-q", "-p", env / "bin" / "python", "--require-hashes"]
             command += ["--no-deps", "-r", requirements, *(["--compile-bytecode"] if way == WAYS[1] else [])]
-            times = {"install": _timed(command, variables)}
+            times = {"install": _spent(command, variables)}
             for turn in ("first import", "second import"):
                 lines = [[env / "bin" / "python", "-c", f"import {MODULES[name]}"] for name in names]
-                times[turn] = sum(_timed(line, variables) for line in lines)
+                times[turn] = sum(_spent(line, variables) for line in lines)
             print(way, {what: round(seconds, 1) for what, seconds in times.items()}, file=sys.stderr, flush=True)
             found[way] = {what: [*found[way].get(what, []), seconds] for what, seconds in times.items()}
     print(f"{len(pins)} packages, {', '.join(names)}\n\n| | plain | compiled |\n|---|---|---|")
@@ -74,10 +74,12 @@ def main() -> None:
         print(f"| {what} | {plain:.1f} s | {compiled:.1f} s |")
 
 
-def _timed(command: list[object], variables: dict[str, str]) -> float:
-    started = time.perf_counter()
+def _spent(command: list[object], variables: dict[str, str]) -> float:
+    """Seconds of CPU time: what else the machine does hardly counts."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([str(one) for one in command], env=variables, check=True, capture_output=True)
-    return time.perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 if __name__ == "__main__":

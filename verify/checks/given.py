@@ -164,7 +164,7 @@ def choose(installed: Iterable[str], platform: str) -> dict[str, Framework]:
             worth = (platform in framework.device, len(asked & there))
             if name not in best or worth > best[name][0]:
                 best[name] = (worth, framework)
-    return {name: framework for name, (_, framework) in best.items()}
+    return {name: found[1] for name, found in best.items()}
 
 
 def _loaded() -> list[Profile]:

@@ -14,11 +14,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import zlib
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import IO, Any
 
 EVIDENCE_BYTES = 3000
@@ -60,11 +60,7 @@ def supervise(order: dict[str, Any]) -> dict[str, Any]:
         records: the lines that the probe reported; ended: "exit", "signal" or "timeout"; status: its exit code or
         the signal's number; signal: the signal's name or ""; evidence: the end of what it wrote; seconds.
     """
-    with (
-        tempfile.TemporaryFile() as records,
-        tempfile.TemporaryFile() as chatter,
-        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch,
-    ):
+    with TemporaryFile() as records, TemporaryFile() as chatter, TemporaryDirectory() as scratch:
         os.set_inheritable(records.fileno(), True)
         job = {
             "modules": order["modules"],
