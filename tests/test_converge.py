@@ -497,3 +497,16 @@ def test_an_odd_path_of_the_repository_serves_or_is_said(checkout: Checkout, nam
     assert (done.returncode == 0) is good, done.stderr
     assert bool(made.recorded) is good
     assert good or ("this folder is " in done.stderr and "Move it." in done.stderr)
+
+
+@pytest.mark.parametrize("shell", [("dash",), ("bash", "--posix"), ("busybox", "ash")], ids=lambda shell: shell[0])
+def test_a_folder_that_is_gone_is_said(checkout: Checkout, shell: tuple[str, ...]) -> None:
+    if not (found := shutil.which(shell[0])):
+        pytest.skip(f"{shell[0]} is not here")
+    checkout.ready()
+    (checkout.folder / "gone").mkdir()
+    line = 'cd "$1" && rmdir "$1" && shift && exec "$@"'
+    checkout.shell = ("/bin/sh", "-c", line, "sh", str(checkout.folder / "gone"), found, *shell[1:])
+    done = checkout.run()
+    assert (done.returncode, checkout.recorded) == (2, []), done.stderr
+    assert "the folder that this was started in is gone" in done.stderr

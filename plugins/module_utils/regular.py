@@ -9,6 +9,7 @@ from pathlib import Path
 
 MAX_BYTES = 64_000_000
 """Of a file that is read whole. conda's largest record of a package has a few million."""
+_BLOCK = 1 << 18
 
 
 class OddFileError(OSError):
@@ -43,7 +44,7 @@ def content(place: Path) -> bytes:
             raise OddFileError(place, errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL)
         found = b""
         while len(found) <= MAX_BYTES:
-            part = os.read(descriptor, MAX_BYTES + 1 - len(found))
+            part = os.read(descriptor, _BLOCK)
             if not part:
                 return found
             found += part

@@ -25,6 +25,7 @@ from tests.helpers.plugins import connection, run_action
 from tests.helpers.serving import serving
 from tests.helpers.shells import shells
 from tests.verify.report.samples import measured
+from verify.results import files
 
 ROLE = ROOT / "roles" / "self_converge"
 SCRIPT = ROLE / "files" / "self-converge.sh"
@@ -648,8 +649,12 @@ def test_a_result_is_written_into_its_folder_whatever_lies_there(machine: Path) 
     assert elsewhere.read_text(encoding="utf-8") == "mine"
     assert not (results / "lab-07.ml-m1.json").is_symlink()
     # A machine may have any name in the inventory.
-    for host in ("../elsewhere", "/etc/passwd", "..", "a/../../elsewhere", "--end", "$(touch harm)"):
-        fetch(host=host)
+    hosts = ("../elsewhere", "/etc/passwd", "..", "a/../../elsewhere", "--end", "$(touch harm)")
+    for host in hosts:
+        put(machine, json.dumps(measured(host=host, profile="ml-m1")), name=f"{files.safe(host)}.ml-m1")
+        assert fetch(host=host)["verdict"] == "healthy"
+    # One more for each, in the folder, and nowhere else.
+    assert len(list(results.glob("*.json"))) == 1 + len(hosts)
     assert elsewhere.read_text(encoding="utf-8") == "mine"
     assert not list(results.parent.rglob("harm"))
 
