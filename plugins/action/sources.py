@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from ansible.utils.display import Display
 
-from ...verify import text
+from ...verify import documents, text
 from ...verify.bundle import allowed
 from ...verify.errors import UserError
 from ...verify.profile import model as profiles
@@ -75,9 +75,9 @@ def bundle_in(folder: Path) -> Source:
         UnservedError: there is none, or it is not as it was made.
     """
     try:
-        text = (folder / "bundle.json").read_text(encoding="utf-8")
-    except OSError as error:
-        raise UnservedError(f"There is no bundle in {folder}: {error.strerror}, bundle.json. {MAKE}") from error
+        text = documents.read_text(folder / "bundle.json")
+    except documents.MalformedError as error:
+        raise UnservedError(f"There is no bundle in {folder}: its bundle.json, {error}. {MAKE}") from error
     if said := bundle_files.problems(folder):
         raise UnservedError(f"The bundle in {folder} is not as it was made: {bundle_files.summary(said)}. {MAKE}")
     return read(text, f"file://{quote(str(folder))}", folder)

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from .. import documents
 from ..errors import UserError
 from ..profile.lock import content_digest
 from ..profile.model import Profile
@@ -31,10 +32,14 @@ def seal(folder: Path, profile: Profile, platforms: list[str]) -> bool:
         platforms: for which machines.
 
     Raises:
-        UserError: a link is in it, or its bundle.json of before is none.
+        UserError: a link or something else than a file is in it, or its bundle.json of before is none.
     """
     if link := next((path for path in sorted(folder.rglob("*")) if path.is_symlink()), None):
         raise UserError(f"{link} is a link, and a bundle has none: nothing may lead out of it. Remove it.")
+    if odd := next((path for path in sorted(folder.rglob("*")) if not (path.is_file() or path.is_dir())), None):
+        raise UserError(f"{odd} is no file, and no web server can give it away. Remove it.")
+    if any((folder / name).is_dir() for name in (ABOUT, SUMS)):
+        raise UserError(f"{folder} has a folder named {ABOUT} or {SUMS}. Needed: a file, or nothing. Remove it.")
     locks = {name: content_digest(profile.lock_path(name)) for name in platforms}
     about = {
         "profile": profile.name,
@@ -55,7 +60,7 @@ def _locks(about: Path) -> dict[str, str]:
     if not about.exists():
         return {}
     try:
-        return allowed.about(about.read_text(encoding="utf-8")).locks
+        return allowed.about(documents.read_text(about)).locks
     except (ValueError, UserError) as error:
         raise UserError(f"{about} is not what a bundle says of itself: {error}. Remove it.") from error
 

@@ -135,6 +135,14 @@ def test_a_bundle_that_is_not_as_it_was_made_is_refused(tmp_path: Path) -> None:
 def test_a_folder_without_a_bundle_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnservedError, match=r"There is no bundle in .*playbooks/bundle\.yml"):
         bundle_in(tmp_path)
+    # Not waited for, and not read as text.
+    os.mkfifo(tmp_path / "bundle.json")
+    with pytest.raises(UnservedError, match=r"There is no bundle in .*not a regular file"):
+        bundle_in(tmp_path)
+    (tmp_path / "bundle.json").unlink()
+    (tmp_path / "bundle.json").write_bytes(b"\xff")
+    with pytest.raises(UnservedError, match=r"There is no bundle in .*not text"):
+        bundle_in(tmp_path)
 
 
 ODD_LOCK = '{"holds": ["index"], "locks": {"$(touch harm)": "%s"}}' % ("0" * 64)

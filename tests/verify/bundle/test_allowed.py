@@ -1,6 +1,7 @@
 """Words of others: names, digests, addresses and paths have a form; nothing is written outside a bundle's folder."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,19 @@ def test_a_bundle_with_a_link_is_not_sealed(tmp_path: Path) -> None:
     (tmp_path / "bundle.json").write_text('{"holds": ["../x"], "locks": {}}', encoding="utf-8")
     with pytest.raises(UserError, match="is not what a bundle says of itself"):
         seal.seal(tmp_path, profile, ["darwin-arm64"])
+
+
+def test_a_bundle_with_what_is_no_file_is_not_sealed(tmp_path: Path) -> None:
+    profile = profiles.load("ml-m1")
+    os.mkfifo(tmp_path / "a")
+    with pytest.raises(UserError, match="a is no file"):
+        seal.seal(tmp_path, profile, ["darwin-arm64"])
+    (tmp_path / "a").unlink()
+    for name in (seal.SUMS, seal.ABOUT):
+        (tmp_path / name).mkdir()
+        with pytest.raises(UserError, match="Needed: a file, or nothing"):
+            seal.seal(tmp_path, profile, ["darwin-arm64"])
+        (tmp_path / name).rmdir()
 
 
 def test_what_a_bundle_says_of_itself_is_what_is_read(tmp_path: Path) -> None:
