@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from packaging.utils import canonicalize_name
-
 from ...verify.macos import other_wheel
+from ..module_utils.distributions import canonical
 
 HOMEBREW = ("absent", "empty", "brew", "clone", "foreign")
 BOTTLES_SINCE = 15
@@ -125,7 +124,7 @@ def parse(pairs: dict[str, str]) -> Mac:
 
 def _wheel(text: str) -> tuple[str, int]:
     name, _, release = text.partition("=")
-    return canonicalize_name(name), int(release)
+    return canonical(name), int(release)
 
 
 def wheels(mac: Mac, offered: dict[str, tuple[int, ...]]) -> list[str]:

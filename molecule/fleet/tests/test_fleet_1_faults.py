@@ -1,13 +1,15 @@
 """One run over ten of which five go wrong, each in its way: the others are right, and the table tells why."""
 
 import json
+import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fleet import FOLDER, HOSTS, NAMES, ROOT, Run, command, converge, environment, login
-from macs import children, freeze, thaw
+from macs import children, descendants, freeze, thaw
 
 from tests.helpers.waiting import LIMIT_S, wait_until
 
@@ -100,6 +102,9 @@ def test_after_repair_a_second_run_ends_with_all_ten_right(spoiled: Run) -> None
     silent = children(int((FOLDER / "m02.pid").read_text(encoding="utf-8")))[0]
     thaw([silent, *descendants(silent)])
     login("m02", "rm /opt/.sim/hang-brew", root=True)
+    # The brew that the first run had started is at work still, and keeps everything else off the machine.
+    for one in descendants(silent):
+        os.kill(one, signal.SIGKILL)
     login("m03", "rm /opt/.sim/fill", root=True)
     login("m05", "kill $(cat /tmp/night)")
     run = converge()
@@ -113,11 +118,6 @@ def test_after_repair_a_second_run_ends_with_all_ten_right(spoiled: Run) -> None
     assert run.output.count("Took over the lock of a run that has ended") == 2, run.output
     again = converge()
     assert {name: again.row(name)[0] for name in NAMES} == dict.fromkeys(NAMES, "healthy"), again.output
-
-
-def descendants(process: int) -> list[int]:
-    """A process's children, and theirs."""
-    return [one for child in children(process) for one in (child, *descendants(child))]
 
 
 def test_a_wave_that_fails_too_often_keeps_the_next_from_beginning(tmp_path: Path) -> None:

@@ -166,6 +166,18 @@ def children(process: int) -> list[int]:
         return []
 
 
+def descendants(process: int) -> list[int]:
+    """A process's children, and theirs."""
+    return [one for child in children(process) for one in (child, *descendants(child))]
+
+
+def end_leftovers(name: str) -> None:
+    """Kill what a run has left at work on a simulated Mac: all but its SSH server."""
+    for one in descendants(server_of(name)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(one, signal.SIGKILL)
+
+
 def freeze(process: int) -> list[int]:
     """Stop a process, then its children and theirs, each before it is looked at; returns those that were stopped."""
     try:
