@@ -185,7 +185,7 @@ def test_converge_starts_in_every_shell(shell: str, tmp_path: Path) -> None:
     for name in ("converge", "controller.lock"):
         shutil.copy(ROOT / name, root / name)
     (root / ".venv" / "controller.stamp").write_text(f"{root}\n{(root / 'controller.lock').read_text()}")
-    for name, text in (("python", ""), ("ansible-playbook", 'printf "%s|" "$@"; echo "$LC_ALL"')):
+    for name, text in (("python", "echo whole"), ("ansible-playbook", 'printf "%s|" "$@"; echo "$LC_ALL"')):
         (root / ".venv" / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
         (root / ".venv" / "bin" / name).chmod(0o755)
     line = [*SHELLS[shell].split(), str(root / "converge"), "--tags", "it's a *"]

@@ -346,4 +346,5 @@ def test_who_did_not_converge_is_not_told_to() -> None:
     assert advice.ELSEWHERE.keys() <= advice.ADVICE.keys()
     # Only where a profile, or what converging leaves, says what there must be.
     never = {"bad-record", "wrong-versions", "damaged", "altered", "wrong-variables", "not-on-path", "wrong-version"}
+    never |= {"other-release"}
     assert {fault for fault in advice.ADVICE if "converge" in advice.elsewhere(fault)} == never
