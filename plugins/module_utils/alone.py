@@ -75,10 +75,9 @@ def _alone(module: Module) -> Iterator[None]:
     try:
         yield
     finally:
-        # Taken away by who holds it, and by nobody else: two files of one name would be two locks.
-        place.unlink(missing_ok=True)
         _held.remove(descriptor)
         os.close(descriptor)
+        _take_away(place)
         lab_record.prune(place.parent)
 
 
@@ -114,6 +113,21 @@ def _lock(place: Path) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)
+
+
+def _take_away(place: Path) -> None:
+    """Take the file away, unless a program that was started has the lock still, as after Ctrl-C.
+
+    Only who holds the lock does: two files of one name would be two locks.
+    """
+    with suppress(OSError):
+        descriptor = os.open(place, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is(place, os.fstat(descriptor)):
+                place.unlink()
+        finally:
+            os.close(descriptor)
 
 
 def _is(place: Path, found: os.stat_result) -> bool:

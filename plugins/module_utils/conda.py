@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from . import alone, text
+from . import alone, regular, text
 
 # bin/conda, run by conda's own Python. conda has no option that leaves its configuration files unread, and what stands
 # in them outlives every argument and variable: lists are merged, `key: value #!final` wins, broken YAML ends every
@@ -142,6 +142,12 @@ class CondaError(Exception):
     """What stands in the way, as a message for the user: what was found, what is needed, what to do."""
 
 
+def was_made_by(command: str, prefix: Path) -> bool:
+    """Whether a command made the environment: conda's history has it first (conda/conda, history.py)."""
+    history = regular.text(prefix / "conda-meta" / "history", "replace")
+    return bool(command) and re.findall(r"^# cmd: (.*)$", history, re.MULTILINE)[:1] == [command]
+
+
 class Conda:
     """A conda installation: its command and its own Python."""
 
@@ -179,15 +185,19 @@ class Conda:
         gone, come = ({one["name"] for one in actions.get(kind, [])} for kind in ("UNLINK", "LINK"))
         return sorted(gone - come)
 
+    def line(self, command: str, prefix: Path, options: list[str], specs: list[str]) -> list[str]:
+        """The command that `change` runs."""
+        # --quiet keeps the progress bars, which are JSON objects of their own, out of the answer.
+        line = [str(self._root / "bin" / "conda"), command, "--prefix", str(prefix), "--yes", "--json", "--quiet"]
+        return [*line, *options, *specs]
+
     def change(self, command: str, prefix: Path, options: list[str], specs: list[str]) -> dict[str, Any]:
         """Run `conda create`, `install` or `remove` on the prefix; returns its answer.
 
         Raises:
             CondaError: it failed; the message carries conda's own.
         """
-        # --quiet keeps the progress bars, which are JSON objects of their own, out of the answer.
-        line = [str(self._root / "bin" / "conda"), command, "--prefix", str(prefix), "--yes", "--json", "--quiet"]
-        line += [*options, *specs]
+        line = self.line(command, prefix, options, specs)
         self.commands.append(line)
         code, out, err = self._run(LAUNCHER, line)
         try:

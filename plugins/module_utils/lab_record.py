@@ -66,9 +66,16 @@ def read(profile: str) -> dict[str, Any]:
 def being_made(place: Path) -> Path:
     """The file beside a folder that is there only while the folder is being made.
 
-    A folder that has it is half made, whatever is in it; the file holds the path of what was set aside for it, if any.
+    A folder that has it is half made, whatever is in it. The first line is the path of what was set aside for it, if
+    anything; the second, if there is one, the command that makes it.
     """
     return place.with_name(f".{place.name}.being-made")
+
+
+def being_made_says(place: Path) -> tuple[str, str]:
+    """What that file says: the path of what was set aside, and the command that makes the folder, or "" for none."""
+    aside, _, command = regular.text(being_made(place)).partition("\n")
+    return aside, command.strip()
 
 
 def _check_prefix(prefix: str) -> None:

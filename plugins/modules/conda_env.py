@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils import alone, environment, lab_record, regular
-from ..module_utils.conda import Conda, CondaError
+from ..module_utils.conda import Conda, CondaError, was_made_by
 from ..module_utils.environment import RefusedError
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ class CondaEnvironment:
         # somebody else's folder, and where the former environment is.
         self.making = lab_record.being_made(self.prefix)
         self.old: dict[str, Any] = {}
-        # Whole though its creation was cut off: maybe by the user's own hand, so it is not ours to take away.
+        # Whole though its creation was cut off, and by another command than ours: it is not ours to take away.
         self.adopted = False
         self.aside: Path | None = None
         self.journal = Journal(self.prefix)
@@ -275,14 +275,16 @@ class CondaEnvironment:
 
     def _find(self) -> Environment | None:
         """What is there, once a creation that was cut off has been taken back."""
-        self.adopted = self.making.exists() and (self.prefix / "conda-meta" / "history").is_file()
-        if self.making.exists() and not (self.prefix / "conda-meta" / "history").is_file():
-            aside = regular.text(self.making)
+        aside, command = lab_record.being_made_says(self.prefix) if self.making.exists() else ("", "")
+        if (self.prefix / "conda-meta" / "history").is_file():
+            # A conda that outlives its run may end well.
+            self.adopted = self.making.exists() and not was_made_by(command, self.prefix)
+        elif self.making.exists():
             if aside:
                 self._add_diff(lab_record.part(self.prefix, "half an environment\n", f"{aside}, put back\n"))
             if self.module.check_mode:
                 return read_environment(Path(aside)) if aside else None
-            self._take_back()
+            self._take_back(aside)
         damaged = self.journal.damaged()
         found = read_environment(self.prefix, damaged)
         if found is not None:
@@ -299,9 +301,8 @@ class CondaEnvironment:
             self.making.unlink(missing_ok=True)
         return found
 
-    def _take_back(self) -> None:
+    def _take_back(self, aside: str) -> None:
         """Take away half an environment, and put the former one back."""
-        aside = regular.text(self.making)
         clear(self.prefix)
         if aside:
             Path(aside).rename(self.prefix)
@@ -333,14 +334,15 @@ class CondaEnvironment:
         # The record comes first: what is cut off in the middle is known to be ours, also to who uninstalls.
         lab_record.write(self.profile, self._record(created=not self.aside or bool(self.old.get("created"))))
         self.making.parent.mkdir(parents=True, exist_ok=True)
-        self.making.write_text(str(self.aside or ""), encoding="utf-8")
+        command = " ".join(self.conda.line("create", self.prefix, self.channels, self.specs))
+        self.making.write_text(f"{self.aside or ''}\n{command}\n", encoding="utf-8")
         try:
             if self.aside:
                 self.prefix.rename(self.aside)
             self.conda.change("create", self.prefix, self.channels, self.specs)
             self._confirm()
         except CondaError as error:
-            self._take_back()
+            self._take_back(str(self.aside or ""))
             if self.old:
                 lab_record.write(self.profile, self.old)
             else:

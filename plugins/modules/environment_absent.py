@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import alone, lab_record, regular
+from ..module_utils import alone, conda, lab_record, regular
 
 
 def ours(profile: str, record: dict[str, Any]) -> list[Path]:
@@ -48,9 +48,10 @@ def _act(module: AnsibleModule) -> None:
             f"base environment. metal-lab never makes that: look at {lab_record.path(profile)}, and move it away."
         )
     making = lab_record.being_made(prefix)
+    aside, command = lab_record.being_made_says(prefix) if making.exists() else ("", "")
     half = [prefix, making] if making.exists() and not (prefix / "conda-meta" / "history").is_file() else []
-    if making.exists() and not half:
-        # Whole since, maybe by the user's own hand.
+    if making.exists() and not half and not conda.was_made_by(command, prefix):
+        # Whole since, by the user's own hand, and not by a conda that outlived its run.
         record["created"] = False
     doomed = [*(path for path in half if path.exists()), *(path for path in ours(profile, record) if path not in half)]
     if not module.check_mode:
@@ -60,7 +61,6 @@ def _act(module: AnsibleModule) -> None:
             _forget(prefix)
         try:
             if half:
-                aside = regular.text(making)
                 _take_away(prefix)
                 if aside:
                     Path(aside).rename(prefix)

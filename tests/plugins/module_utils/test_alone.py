@@ -26,7 +26,8 @@ class Module:
     def fail_json(self, msg, **_):
         sys.exit(msg)
 with alone.working(Module(), changing=True):
-    subprocess.run(sys.argv[1:], pass_fds=alone.inherited(), check=True)
+    code = subprocess.Popen(sys.argv[1:], pass_fds=alone.inherited()).wait()
+    sys.exit(code)
 """
 
 
@@ -77,10 +78,11 @@ def test_it_is_had_once_and_leaves_no_trace(place: Path) -> None:
     assert list(Path.home().iterdir()) == []
 
 
-def test_what_a_killed_module_had_started_keeps_it_to_its_end(place: Path) -> None:
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_what_an_ended_module_had_started_keeps_it_to_its_end(place: Path, end: signal.Signals) -> None:
     module = worker("sleep", "1000.25")
     wait_until(lambda: place.exists() and any("sleep" in what for _, what in alone.holders(place)), module)
-    module.kill()
+    module.send_signal(end)
     module.wait()
     said = refusal()
     [(orphan, command)] = alone.holders(place)

@@ -251,6 +251,23 @@ def test_uninstalling_leaves_what_a_user_made_after_a_killed_creation(lab: Lab, 
     assert not lab_record.being_made(lab.prefix).exists()
 
 
+@pytest.mark.parametrize("run", [False, True], ids=["at once", "after a run"])
+def test_what_a_conda_made_that_outlived_its_run_is_ours(lab: Lab, run: bool) -> None:
+    """The module was killed alone, and conda went on to its end, by the very command that the module had noted."""
+    before = lab.tree()
+    killed(lab, "linking", packages=["pip"])
+    noted = lab_record.being_made(lab.prefix).read_text()
+    lab.remove()
+    (command,) = lab.run()["commands"]
+    assert noted == f"\n{' '.join(command)}\n"
+    lab_record.being_made(lab.prefix).write_text(noted)
+    if run:
+        assert lab.run()["commands"] == []
+    assert lab.remove()["changed"]
+    left = {path: text for path, text in lab.tree().items() if "/.conda/" not in path and "/pkgs/" not in path}
+    assert left == before
+
+
 def test_nothing_goes_along_that_was_not_named(lab: Lab) -> None:
     lab.run(packages=["numpy"])
     before = lab.environment_tree()
