@@ -52,6 +52,9 @@ RECORD_FIELDS = (
 )
 """What MatchSpec may look at; the lists of files in a record are large and not sent."""
 
+LONGEST = 4000
+"""Characters of what conda says in no form that is known here: the last ones. A report of its own error has many."""
+
 SETTINGS = "conda_env_packages, conda_env_extra_packages or conda_env_python"
 
 ADVICE = (
@@ -206,7 +209,7 @@ class Conda:
             answer = {}
         if code == 0 and answer.get("success"):
             return answer
-        said = "\n".join(told(answer)) or from_traceback(err) or f"{out}{err}".strip() or f"exit code {code}"
+        said = "\n".join(told(answer)) or from_traceback(err) or f"{out}{err}".strip()[-LONGEST:] or f"exit code {code}"
         raise CondaError(
             f"conda {command} failed: {text.said(said)}\n{way_out(said, specs)}\n"
             f"Run it by hand for the whole story: {text.masked(shlex.join(line))}"
