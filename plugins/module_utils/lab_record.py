@@ -74,8 +74,8 @@ def being_made(place: Path) -> Path:
 
 def being_made_says(place: Path) -> tuple[str, str]:
     """What that file says: the path of what was set aside, and the command that makes the folder, or "" for none."""
-    aside, _, command = regular.text(being_made(place)).partition("\n")
-    return aside, command.strip()
+    aside, *command = regular.text(being_made(place)).split("\n", 1)
+    return aside, "".join(command).strip()
 
 
 def _check_prefix(prefix: str) -> None:
