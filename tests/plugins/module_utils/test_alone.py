@@ -20,7 +20,9 @@ from verify import ROOT
 
 PATH = str(ROOT / ".collections")
 WORKER = """
-import subprocess, sys
+import signal, subprocess, sys
+# A shell that runs the tests in the background has it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from ansible_collections.metal_lab.macs.plugins.module_utils import alone
 class Module:
     def fail_json(self, msg, **_):
