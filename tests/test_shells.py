@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.plugins import by_shell
 from tests.helpers.shells import shells
 from tests.plugins.action.test_preflight import put_tools
 from verify import ROOT
@@ -59,19 +60,6 @@ def test_every_shell_reads_it(name: str, shell: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def answer(shell: str, script: Path, *arguments: str, home: Path, path: str = "/usr/bin:/bin") -> str:
-    """What a script prints, given to a shell as the project gives it; it has nothing to complain of."""
-    done = subprocess.run(
-        [*SHELLS[shell].split(), "-c", script.read_text(encoding="utf-8"), "sh", *arguments],
-        env={"PATH": path, "HOME": str(home)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stderr == ""
-    return done.stdout
-
-
 def test_preflights_facts_are_the_same_in_every_shell(tmp_path: Path) -> None:
     tools = put_tools(tmp_path)
     homebrew = tmp_path / "a homebrew of ç"
@@ -79,11 +67,10 @@ def test_preflights_facts_are_the_same_in_every_shell(tmp_path: Path) -> None:
     (homebrew / ".git" / "HEAD").write_text("ref: refs/heads/stable\n")
     (homebrew / "bin").mkdir()
     (homebrew / "bin" / "brew").touch()
-    given = {"home": tmp_path / "home", "path": f"{tools}:/usr/bin:/bin"}
     # How much is free changes while this runs.
     put_tools(tmp_path, df="printf 'F 1024-blocks Used Available Capacity Mounted on\\n/d 9 8 7 6%% /\\n'")
-    said = {shell: answer(shell, FACTS, "ml-m1", "", str(homebrew), **given) for shell in SHELLS}  # type: ignore[arg-type]
-    (same,) = set(said.values())
+    asked = (FACTS, tmp_path / "home", "ml-m1", "", str(homebrew))
+    (same,) = {by_shell(*asked, path=f"{tools}:/usr/bin:/bin", shell=shell) for shell in SHELLS.values()}
     assert same.endswith("end=1\n")
     assert "homebrew=clone\n" in same
 
@@ -122,7 +109,7 @@ def test_the_verification_asks_of_homebrew_in_every_shell(shell: str, tmp_path: 
     casks = {"app": "present", "trashed": "gone /Applications/T of ç.app", "no": "missing"}
     names = [*(f"formula:{one}" for one in formulae), *(f"cask:{one}" for one in casks)]
     script = ROOT / "verify" / "probes" / "system.sh"
-    said = answer(shell, script, "N", str(prefix), "", *names, home=tmp_path)
+    said = by_shell(script, tmp_path, "N", str(prefix), "", *names, shell=SHELLS[shell], inline=True)
     told = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
     expected = {
         **{f"formula:{key}": one for key, one in formulae.items()},
@@ -131,7 +118,12 @@ def test_the_verification_asks_of_homebrew_in_every_shell(shell: str, tmp_path: 
     assert told == {**expected, "homebrew": "0 Homebrew 7.0.6"}
     (prefix / ".git").mkdir()
     (prefix / ".git" / "HEAD").write_text("ref: refs/heads/stable\n")
-    assert "homebrew=cut-off\n" in answer(shell, script, "N", str(prefix), "", home=tmp_path)
+    said = by_shell(script, tmp_path, "N", str(prefix), "", shell=SHELLS[shell], inline=True)
+    assert "homebrew=cut-off\n" in said
+    # Not waited for.
+    (prefix / ".git" / "HEAD").unlink()
+    os.mkfifo(prefix / ".git" / "HEAD")
+    assert "homebrew=0 " in by_shell(script, tmp_path, "N", str(prefix), "", shell=SHELLS[shell], inline=True)
 
 
 @pytest.mark.parametrize("links", [True, False], ids=["hard links", "none"])
@@ -147,7 +139,7 @@ def test_a_lock_keeps_two_runs_apart_in_every_shell(shell: str, links: bool, tmp
 
     def ask(action: str, run: str, dead: str = "") -> str:
         given = (action, lock, run, "eva on ç", "now", dead)
-        said = answer(shell, script, *given, home=tmp_path, path=f"{tmp_path}/tools:/usr/bin:/bin")
+        said = by_shell(script, tmp_path, *given, path=f"{tmp_path}/tools:/usr/bin:/bin", shell=SHELLS[shell])
         told = dict(line.split("=", 1) for line in said.splitlines())
         assert told["lock_end"] == "1"
         return told["lock"]

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from . import regular
-from .regular import OddFileError
 
 SCHEMA = 1
-
-
-_KINDS = {"frameworks": list, "homebrew": dict, "conda": dict, "shell": str, "shell_created": bool, "created": bool}
+_KINDS = {
+    **{"frameworks": list, "homebrew": dict, "conda": dict, "created": bool},
+    **{"shell": str, "shell_created": bool, "shell_written": dict},
+}
 
 
 class RecordError(Exception):
@@ -56,7 +56,7 @@ def read(profile: str) -> dict[str, Any]:
         _check_prefix(record["prefix"])
     except FileNotFoundError:
         return {}
-    except OddFileError as error:
+    except regular.OddFileError as error:
         raise RecordError(str(error)) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RecordError(f"{place} is not a record of this version of metal-lab ({error!r}). Move it away.") from error

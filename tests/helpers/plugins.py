@@ -39,7 +39,14 @@ def run_module(main: Callable[[], None], arguments: Mapping[str, Any], *, check:
     return answer
 
 
-def by_shell(script: Path, home: Path, *arguments: str, path: str = "/usr/bin:/bin") -> str:
+def by_shell(
+    script: Path,
+    home: Path,
+    *arguments: str,
+    path: str = "/usr/bin:/bin",
+    shell: str = "/bin/sh",
+    inline: bool = False,
+) -> str:
     """What a script for the target's POSIX shell prints; it has nothing to complain of.
 
     Args:
@@ -47,10 +54,13 @@ def by_shell(script: Path, home: Path, *arguments: str, path: str = "/usr/bin:/b
         home: the user's.
         arguments: the script's.
         path: where it finds its tools.
+        shell: the command of the one that reads it.
+        inline: whether it reads it as its argument (`-c`), and not as its input.
     """
+    text = script.read_text(encoding="utf-8")
     done = subprocess.run(
-        ["/bin/sh", "-s", "--", *arguments],
-        input=script.read_text(encoding="utf-8"),
+        [*shell.split(), *(["-c", text, "sh"] if inline else ["-s", "--"]), *arguments],
+        input="" if inline else text,
         env={"PATH": path, "HOME": str(home)},
         capture_output=True,
         text=True,

@@ -15,6 +15,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from ..errors import UserError
+from ..text import masked
 from .packages import Target, applies
 
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
@@ -134,4 +135,4 @@ def _not_a_wheel(place: str) -> str:
 
 def _public(place: str) -> str:
     """An address without what may be a password."""
-    return re.sub(r"//[^/@]*@", "//", place)
+    return masked(place).replace("***@", "")

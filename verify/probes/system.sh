@@ -27,7 +27,9 @@ version() {
 # Homebrew's version, or "cut-off" where its clone is not whole: bin/brew is there early, and answers, while HEAD still
 # names a branch without a commit (plugins/modules/homebrew_clone.py).
 homebrew() {
-    branch=$(sed -n 's/^ref: //p' "$brew/.git/HEAD" 2>/dev/null)
+    branch=''
+    # A pipe in a file's place would be waited for.
+    [ ! -f "$brew/.git/HEAD" ] || branch=$(sed -n 's/^ref: //p' "$brew/.git/HEAD" 2>/dev/null)
     if [ -x "$brew/bin/brew" ] && [ -n "$branch" ] && [ ! -e "$brew/.git/$branch" ] && [ ! -e "$brew/.git/reftable" ] &&
         ! grep -qs " $branch\$" "$brew/.git/packed-refs"; then
         echo homebrew=cut-off

@@ -54,7 +54,7 @@ def test_what_holds_more_than_an_environment_is_not_taken_away(home: Path, prefi
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", "null", "{}", "[" * 100_000, '{"a":' * 5000, *(json.dumps({**GOOD, key: 1}) for key in (
-        "profile", "provider", "prefix", "frameworks", "homebrew", "conda", "shell"))],
+        "profile", "provider", "prefix", "frameworks", "homebrew", "conda", "shell", "shell_written"))],
 )  # fmt: skip
 def test_what_is_no_record_is_said(text: str) -> None:
     store(text)

@@ -337,6 +337,7 @@ def test_what_is_given_to_uv(tmp_path: Path, line: str) -> None:
         ),
         ("one @ https://x/one-1.tar.gz", {"one": "one comes from https://x/one-1.tar.gz, which is no wheel"}),
         ("git+ssh://git@x/one.git", {"git+ssh://x/one.git": "git+ssh://x/one.git is a repository"}),
+        ("git+https://me:w@rd@x/one", {"git+https://x/one": "git+https://x/one is a repository"}),
         ("./local", {"./local": "./local is no wheel"}),
         ("here", {"here": "here is no wheel"}),
         ("one @ git+https://x/one ; sys_platform == 'linux'", {}),
