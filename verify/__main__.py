@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import ROOT
 from .errors import UserError
-from .text import masked, plain
+from .text import shown
 
 COMMANDS = {
     "compare": "verify.report.compare",
@@ -45,7 +45,7 @@ def main(arguments: list[str], start: Callable[[], None] = lambda: None) -> int:
         code: int = module.main(rest)
     except UserError as error:
         # It may quote what a tool or a file says.
-        print(f"verify: {plain(masked(str(error)))}", file=sys.stderr)
+        print(f"verify: {shown(str(error))}", file=sys.stderr)
         return COULD_NOT_RUN
     except Exception:
         # By itself Python ends with 1, which says that a machine is unhealthy.

@@ -4,11 +4,10 @@ What has passed here is finite, of the types and in the ranges that its schema s
 that steers what shows it: whatever reads it later need not doubt it.
 """
 
+import errno
 import functools
 import json
 import math
-import os
-import stat
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.protocols import Validator
 
+from . import regular
 from .text import plain
 
 MAX_BYTES = 8_000_000
@@ -38,19 +38,12 @@ def read_text(path: Path) -> str:
         MalformedError: it cannot be read, is no regular file (a pipe would be waited for), or has more than MAX_BYTES.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            # Not given to a file object, which would leave a folder's descriptor open.
-            os.close(descriptor)
-            raise MalformedError("it is not a regular file")
-        with os.fdopen(descriptor, "rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        return regular.content(path, MAX_BYTES).decode("utf-8")
+    except regular.OddFileError as error:
+        larger = error.errno == errno.EFBIG
+        raise MalformedError(f"it has more than {MAX_BYTES} bytes" if larger else "it is not a regular file") from error
     except OSError as error:
         raise MalformedError(f"it cannot be read: {error.strerror}") from error
-    if len(content) > MAX_BYTES:
-        raise MalformedError(f"it has more than {MAX_BYTES} bytes")
-    try:
-        return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise MalformedError(f"it is not text: {error}"[:_SAID]) from error
 

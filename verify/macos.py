@@ -11,6 +11,9 @@ _DATA = Path(__file__).with_suffix(".yml")
 
 Version = tuple[int, int, int]
 
+NEURAL: Version = (26, 2, 0)
+"""The first that lets programs use a GPU's neural accelerators (mlx/backend/metal/device.cpp, is_nax_available)."""
+
 
 @dataclass(frozen=True)
 class Release:

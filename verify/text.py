@@ -19,11 +19,6 @@ def plain(text: str) -> str:
     return "".join(" " if unicodedata.category(one) in _STEERS and one != "\n" else one for one in text)
 
 
-def line(text: str) -> str:
-    """The same as one line: nothing in it can pass for a line of ours."""
-    return " ".join(plain(text).split())
-
-
 def masked(text: str) -> str:
     """Text without the user names and passwords of the addresses in it.
 
@@ -32,9 +27,19 @@ def masked(text: str) -> str:
     return re.sub(r"://[^/\s?#]*@", "://***@", text)
 
 
+def shown(text: str) -> str:
+    """Text as it may be shown: plain, and without passwords."""
+    return plain(masked(text))
+
+
+def line(text: str) -> str:
+    """The same as one line: nothing in it can pass for a line of ours."""
+    return " ".join(shown(text).split())
+
+
 def said(*outputs: str) -> str:
-    """What a program said, one output after the other: plain, without passwords, and without blank ends."""
-    return plain(masked("\n".join(outputs))).strip()
+    """What a program said, one output after the other, as it may be shown, and without blank ends."""
+    return shown("\n".join(outputs)).strip()
 
 
 def has_password(address: str) -> bool:

@@ -168,8 +168,8 @@ class ActionModule(Action):
         except UnservedError as error:
             if strict:
                 raise UserError(f"Nothing was changed. {error}") from error
-            told = text.line(text.masked(str(error)))
-            Display().warning(f"{name}: {told} Going on without the cache, since cache_strict is not set.")
+            why = text.line(str(error))
+            Display().warning(f"{name}: {why} Going on without the cache, since cache_strict is not set.")
             return {"variables": {}}
         found = variables(source, host, given, strict=strict)
         if "homebrew_casks" in found:

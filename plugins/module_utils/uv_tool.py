@@ -14,19 +14,12 @@ from typing import NoReturn, Protocol
 from . import alone, text
 from .lab_record import data_folder, prune
 
-SETTINGS = frozenset(
-    (
-        *("PIP_INDEX_URL", "PIP_FIND_LINKS", "PIP_CERT", "PIP_DEFAULT_TIMEOUT", "PIP_TRUSTED_HOST", "UV_DEFAULT_INDEX"),
-        *(
-            "UV_FIND_LINKS",
-            "UV_PYTHON_INSTALL_MIRROR",
-            "UV_CACHE_DIR",
-            "UV_LINK_MODE",
-            "UV_HTTP_TIMEOUT",
-            "UV_HTTP_RETRIES",
-        ),
-    )
-)
+SETTINGS = {
+    *("PIP_INDEX_URL", "PIP_FIND_LINKS", "PIP_CERT", "UV_DEFAULT_INDEX", "UV_FIND_LINKS"),
+    *("UV_CACHE_DIR", "UV_LINK_MODE", "UV_HTTP_TIMEOUT", "UV_HTTP_RETRIES"),
+    # By which the action `sources` leads to a lab's cache.
+    *("PIP_DEFAULT_TIMEOUT", "PIP_TRUSTED_HOST", "UV_PYTHON_INSTALL_MIRROR"),
+}
 """What counts of the settings of pip and uv: docs/labs.md. Neither another one nor a file of settings has an effect."""
 _TOOLS = ("PIP_", "UV_", "PYTHON")
 

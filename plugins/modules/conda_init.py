@@ -7,14 +7,12 @@ any virtual environment), turns CRLF into LF, and dies of bytes that are no UTF-
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import alone, lab_record, shell_lines, startup_file, terminal
+from ..module_utils import alone, shell_lines, startup_file, terminal
 from ..module_utils.terminal import CONDA_FIRST, CONDA_LAST
 
 # As `conda init` writes it, which knows it again by its first and last line (conda/conda, conda/core/initialize.py).
@@ -93,7 +91,7 @@ def _act(module: AnsibleModule) -> None:
     root, shell, zdotdir = (module.params[name] for name in ("root", "shell", "zdotdir"))
     files = terminal.startup_files(shell, Path.home(), zdotdir, login=terminal.is_login())
     named = terminal.main_file(shell, files)
-    result: dict[str, Any] = {"changed": False}
+    diff: dict[str, str] = {}
     if named is None:
         module.warn(
             f"conda's own block was not written: your login shell is {shell}, and only zsh and bash are handled. "
@@ -101,42 +99,26 @@ def _act(module: AnsibleModule) -> None:
         )
     elif not _is_known(root, shell, zdotdir):
         try:
-            diff = _write(named, root, shell, apply=not module.check_mode)
-            result = {"changed": True, "diff": diff}
-        except _LeftError as error:
+            diff = startup_file.change(named, lambda text: _edit(text, named, root, shell), apply=not module.check_mode)
+        except startup_file.LeftError as error:
             module.warn(
                 f"conda's own block was not written: {error}. Mend that and run again, or set miniforge_init to false. "
                 "The environment works without it."
             )
-    module.exit_json(**result)
+    module.exit_json(changed=bool(diff), diff=diff)
 
 
-class _LeftError(Exception):
-    """Why a file is left as it is."""
-
-
-def _write(named: Path, root: str, shell: str, *, apply: bool) -> dict[str, str]:
-    """Put the block into a start-up file; returns the diff.
+def _edit(before: str, named: Path, root: str, shell: str) -> str:
+    """A start-up file's text with conda's block.
 
     Raises:
-        _LeftError: that cannot be done.
+        LeftError: it would not do there what it is for.
     """
     if re.search(r"[\"'$`\\]", root):
-        raise _LeftError(f"the name {root} would mean something to a shell")
-    wrong = startup_file.obstacle(named)
-    if wrong:
-        raise _LeftError(wrong)
-    before = startup_file.read(named)
-    half = half_block(before)
-    if half:
-        raise _LeftError(f"{named} has half a block of conda's, in line {half}")
-    after = with_block(before, block(root, shell))
-    if apply:
-        try:
-            startup_file.write(Path(os.path.realpath(named)), after)
-        except OSError as error:
-            raise _LeftError(f"{named} could not be written ({error.strerror})") from error
-    return lab_record.part(named, startup_file.shown(before), startup_file.shown(after))
+        raise startup_file.LeftError(f"the name {root} would mean something to a shell")
+    if half := half_block(before):
+        raise startup_file.LeftError(f"{named} has half a block of conda's, in line {half}")
+    return with_block(before, block(root, shell))
 
 
 def _is_known(root: str, shell: str, zdotdir: str) -> bool:

@@ -10,22 +10,20 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import lab_record, regular, terminal
+from ..module_utils import regular, terminal
+from ..module_utils.lab_record import being_made
 
 
 class CondaFoundError(Exception):
     """What stands in the way: what was found, what is needed, what to do."""
 
 
-def marker(prefix: Path) -> Path:
-    """Beside the prefix while it is being installed; miniforge_install writes it."""
-    return lab_record.being_made(prefix)
-
-
 def is_conda(place: Path) -> bool:
     """Whether a folder is the root of a whole conda installation."""
     return (
-        os.access(place / "bin" / "conda", os.X_OK) and (place / "conda-meta").is_dir() and not marker(place).exists()
+        os.access(place / "bin" / "conda", os.X_OK)
+        and (place / "conda-meta").is_dir()
+        and not being_made(place).exists()
     )
 
 
@@ -46,7 +44,7 @@ def find(places: list[Path], prefix: Path, subdir: str) -> Path | None:
             f"packages for Intel. Move it away (its environments are in {prefix}/envs), or set miniforge_prefix to an "
             "unused folder."
         )
-    if prefix.exists() and not marker(prefix).exists() and (not prefix.is_dir() or any(prefix.iterdir())):
+    if prefix.exists() and not being_made(prefix).exists() and (not prefix.is_dir() or any(prefix.iterdir())):
         raise CondaFoundError(
             f"Found {prefix}, which holds files and no conda. Needed: an unused place, since nothing is "
             "overwritten. Move it away, or set miniforge_prefix to another folder."

@@ -47,9 +47,9 @@ class Action(ActionBase):  # type: ignore[misc]
             done = self.act(options, task_vars or {})
         except UserError as error:
             # Ansible would show a cause as well, as it is.
-            raise AnsibleActionFail(_shown(str(error))) from None
+            raise AnsibleActionFail(text.shown(str(error))) from None
         # What a machine said may be in it.
-        said = {"msg": _shown(str(done["msg"]))} if "msg" in done else {}
+        said = {"msg": text.shown(str(done["msg"]))} if "msg" in done else {}
         return {**result, "changed": False, **done, **said}
 
     def act(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
@@ -100,8 +100,3 @@ class Action(ActionBase):  # type: ignore[misc]
     def _go_on(self) -> None:
         if os.getppid() != self._of_run:
             raise UserError("The run that this task is of has ended. It does nothing more.")
-
-
-def _shown(message: str) -> str:
-    shown: str = text.plain(text.masked(message))
-    return shown

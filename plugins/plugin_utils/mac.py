@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ...verify.macos import other_wheel
+from ...verify.macos import NEURAL, other_wheel, parse_version, show_version
 from ..module_utils.distributions import canonical
 
 HOMEBREW = ("absent", "empty", "brew", "clone", "foreign")
 BOTTLES_SINCE = 15
 """The oldest macOS for which Homebrew makes ready-made packages (Homebrew/brew#23928, of September 2026)."""
-NEURAL_SINCE, NEURAL_MACOS = 5, (26, 2)
-"""The first M whose GPU has neural accelerators, and the first macOS that lets programs use them
-(is_nax_available in mlx/backend/metal; mlx#3182)."""
+NEURAL_SINCE = 5
+"""The first M whose GPU has neural accelerators (is_nax_available in mlx/backend/metal; mlx#3182)."""
 DEVELOPER = ("none", "gone", "incomplete", "licence", "there")
 FLAGS = ("sudo_asks", "tools", "shellenv", "conda_writable", "env_writable")
 ADMINISTRATORS = "admin"
@@ -155,7 +154,7 @@ def problems(mac: Mac, order: Order) -> list[str]:
 
 def notes(mac: Mac, order: Order) -> list[str]:
     """What does not stand in the way, but costs something; one line each. `macos` was found to be a version before."""
-    version = tuple(int(part) for part in mac.macos.split("."))
+    version = parse_version(mac.macos)
     told = []
     if order.homebrew and version[0] < BOTTLES_SINCE:
         told.append(
@@ -163,10 +162,11 @@ def notes(mac: Mac, order: Order) -> list[str]:
             "last ones is built here, which takes long or fails. Update macOS, or do without (homebrew_enabled: false)."
         )
     chip = re.fullmatch(r"Apple M(\d+)(?: (?:Pro|Max|Ultra))?", mac.cpu)
-    if chip and int(chip[1]) >= NEURAL_SINCE and version < NEURAL_MACOS:
+    if chip and int(chip[1]) >= NEURAL_SINCE and version < NEURAL:
         told.append(
-            f"on macOS {mac.macos} the neural accelerators of this {mac.cpu} lie idle: MLX uses them from 26.2 on, and "
-            "multiplies 16-bit numbers about three times as fast (mlx#3821). Update macOS, then run ./converge again."
+            f"on macOS {mac.macos} the neural accelerators of this {mac.cpu} lie idle: MLX uses them from "
+            f"{show_version(NEURAL)} on, and multiplies 16-bit numbers about three times as fast (mlx#3821). Update "
+            "macOS, then run ./converge again."
         )
     return told
 

@@ -173,7 +173,15 @@ def changes_of(name: str) -> dict[str, Any]:
     return {}
 
 
-def dress(world: World, name: str, one: Transcript) -> None:
+def put(world: World, name: str, one: Transcript) -> None:
+    """Make a recorded situation."""
+    world.make(one["before"])
+    world.index(**changes_of(name))
+    _dress(world, name, one)
+    world.open_up()
+
+
+def _dress(world: World, name: str, one: Transcript) -> None:
     """What only the situation's words tell of what was there before."""
     if one["brewfile"] is not None:
         brewfile = world.prefix / "etc" / "metal-lab" / "Brewfile"

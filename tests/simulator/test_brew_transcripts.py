@@ -14,7 +14,7 @@ import pytest
 
 from tests.helpers import brew_transcripts
 from tests.helpers.brew_transcripts import ABSENT, COMPACT, places
-from tests.helpers.brew_world import World, changes_of, dress, is_asked
+from tests.helpers.brew_world import World, is_asked, put
 
 RECORDED = brew_transcripts.transcribed()
 pytestmark = pytest.mark.skipif(not RECORDED, reason=ABSENT)
@@ -64,10 +64,7 @@ def test_what_is_left_out_was_recorded() -> None:
 @pytest.mark.parametrize("name", [name for name, one in RECORDED.items() if is_asked(one) and name not in LEFT_OUT])
 def test_the_stand_in_does_what_brew_did(world: World, name: str) -> None:
     one = RECORDED[name]
-    world.make(one["before"])
-    world.index(**changes_of(name))
-    dress(world, name, one)
-    world.open_up()
+    put(world, name, one)
     before = world.holds()
     arguments = [world.place(argument) for argument in one["argv"][1:]]
     done = world.run(*arguments, cwd=folder_of(world, name), as_root=name == "as-root-check")

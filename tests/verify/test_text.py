@@ -39,7 +39,7 @@ def test_nothing_steers(steers: str) -> None:
     ],
 )
 def test_a_password_in_an_address_is_seen_and_not_shown(address: str, shown: str, secret: bool) -> None:
-    assert text.masked(address) == shown
+    assert text.masked(address) == text.shown(address) == text.line(address) == shown
     assert text.has_password(address) is secret
 
 

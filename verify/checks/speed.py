@@ -5,8 +5,7 @@ import statistics
 from dataclasses import replace
 from typing import Any
 
-from packaging.version import Version
-
+from .. import macos
 from ..results.model import CheckResult, FrameworkReport, Matmul
 from . import state, tolerance
 from .advice import failed, warned
@@ -25,8 +24,6 @@ LARGE_N = 4096
 HALF_FASTER = 1.5
 """How many times as fast as fp32 half precision is at least where the neural accelerators are at work: 2.4 to 3.7 times
 what it is without (MLX, bf16, 4096, M5 Max: mlx #3821)."""
-NEURAL_MACOS = "26.2"
-"""From which on MLX uses them (mlx/backend/metal/device.cpp, is_nax_available)."""
 DRAINED = 0.5
 """Fetching the last output takes at most this share of all repetitions' time, where each was waited for."""
 COURSE_LIMIT_S = 1.0
@@ -140,8 +137,8 @@ class SpeedJudge:
         if not n or half >= HALF_FASTER * single:
             return ""
         wheel = self._report.settings.get("wheel") or ""
-        if Version(self._macos) < Version(NEURAL_MACOS):
-            cause = f"macOS is {self._macos}, needed is {NEURAL_MACOS}"
+        if macos.parse_version(self._macos) < macos.NEURAL:
+            cause = f"macOS is {self._macos}, needed is {macos.show_version(macos.NEURAL)}"
         elif wheel and not wheel.startswith("macosx_26"):
             cause = f"its wheel is one for {wheel}, without their kernels"
         else:

@@ -28,7 +28,7 @@ from ..macos import Version
 from ..profile import model as profiles
 from ..profile.model import Profile
 from ..profile.names import DEFAULT
-from ..text import line, masked
+from ..text import line
 from . import limits, sarif, staging
 from .check import Check, Progress
 from .findings import accept, plain_finding, plain_line
@@ -125,7 +125,7 @@ def _releases(text: str) -> tuple[Version, ...]:
 
 def say(what: str) -> None:
     """Tell what is being done, apart from the result."""
-    print(f"linkcheck: {line(masked(what))}", file=sys.stderr)
+    print(f"linkcheck: {line(what)}", file=sys.stderr)
 
 
 def check_profile(loaded: Profile, progress: Progress, *, fresh: bool = False) -> Report:

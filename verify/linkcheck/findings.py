@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from packaging.specifiers import SpecifierSet
 
 from ..profile.model import AcceptedFinding
-from ..text import line, masked
+from ..text import line
 
 SHOWN = 8
 """How many symbols or files of one finding are spelled out in a table; the JSON has them all."""
@@ -113,7 +113,7 @@ LOADING = {
 
 def plain_line(text: str) -> str:
     """A text of or about a file, as it may be shown: one line that steers nothing, cut off where it is endless."""
-    shown = line(masked(text))
+    shown = line(text)
     return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}… ({len(shown)} characters)"
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .. import macos
-from ..text import masked, plain
+from ..text import shown
 from .findings import SHOWN, Counts, Finding, plain_line
 
 SCHEMA = Path(__file__).with_name("linkcheck.schema.json")
@@ -240,4 +240,4 @@ def _table(title: str, findings: list[Finding], report: Report) -> Table:
 
 def escape(text: str) -> str:
     """Text that wheels and indexes may have made up, for a console: it is no markup, and steers no terminal."""
-    return markup.escape(plain(masked(text)))
+    return markup.escape(shown(text))

@@ -14,7 +14,7 @@ from ansible_collections.metal_lab.macs.plugins.modules.homebrew_bundle import P
 
 from tests.helpers import brew_transcripts
 from tests.helpers.brew_transcripts import ABSENT
-from tests.helpers.brew_world import World, changes_of, dress, is_asked
+from tests.helpers.brew_world import World, changes_of, is_asked, put
 from tests.helpers.plugins import run_module
 from tests.helpers.transcripts import Transcript
 from tests.simulator.test_brew_transcripts import LEFT_OUT, REFUSED
@@ -108,16 +108,6 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         yield made
 
 
-def put(world: World, name: str) -> Transcript:
-    """Make the situation."""
-    one = RECORDED[name]
-    world.make(one["before"])
-    world.index(**changes_of(name))
-    dress(world, name, one)
-    world.open_up()
-    return one
-
-
 def asked_by(one: Transcript) -> dict[str, list[str]]:
     """What the recorded Brewfile names, as the inventory would."""
     found = re.findall(r'^(tap|brew|cask) "([^"]+)"', one["brewfile"], re.MULTILINE)
@@ -136,7 +126,8 @@ def bundle(world: World, names: dict[str, list[str]], *, check: bool = False) ->
 
 @pytest.mark.parametrize("name", HERE)
 def test_what_the_module_makes_of_it(world: World, name: str) -> None:
-    names = asked_by(put(world, name))
+    put(world, name, RECORDED[name])
+    names = asked_by(RECORDED[name])
     # The Brewfile is the module's own: only what brew does counts as a change here.
     brewfile = world.prefix / "etc" / "metal-lab" / "Brewfile"
     brewfile.write_text(homebrew_bundle.render(names["taps"], names["formulae"], names["casks"]))

@@ -90,3 +90,10 @@ def test_a_path_is_no_code(place: Path) -> None:
         cwd=place.parent, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert (done.stdout, place.with_name("made").exists()) == ("its-shellenv\n", False)
+
+
+def test_what_is_there_needs_no_permission_to_write(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place.write_text(f"{LINE}\n")
+    place.chmod(0o444)
+    assert not add(place)["changed"]
+    assert capsys.readouterr().err == ""

@@ -6,13 +6,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.metal_lab.macs.plugins.module_utils import terminal
+from ansible_collections.metal_lab.macs.plugins.module_utils.lab_record import being_made
 from ansible_collections.metal_lab.macs.plugins.modules import conda_installation, miniforge_install
-from ansible_collections.metal_lab.macs.plugins.modules.conda_installation import (
-    CondaFoundError,
-    find,
-    marker,
-    platform_of,
-)
+from ansible_collections.metal_lab.macs.plugins.modules.conda_installation import CondaFoundError, find, platform_of
 
 from tests.helpers.plugins import run_module
 
@@ -117,7 +113,7 @@ def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
 
 def test_an_installation_that_was_cut_off_counts_as_none(tmp_path: Path) -> None:
     prefix = make(tmp_path / "miniforge3")
-    marker(prefix).touch()
+    being_made(prefix).touch()
     assert find([prefix], prefix, "osx-arm64") is None
 
 
@@ -237,17 +233,17 @@ def test_an_installation_that_was_cut_off_starts_over(place: Path, monkeypatch: 
         assert list(place.parent.iterdir()) == []
     monkeypatch.setenv("MODE", "755")
     (place / "bin").mkdir(parents=True)
-    marker(place).touch()
+    being_made(place).touch()
     assert install(place)["changed"]
-    assert not marker(place).exists()
+    assert not being_made(place).exists()
 
 
 def test_one_that_was_cut_off_and_holds_environments_is_left(place: Path) -> None:
     (place / "envs" / "thesis" / "conda-meta").mkdir(parents=True)
-    marker(place).touch()
-    assert f"If that conda works, delete {marker(place)}" in install(place)["msg"]
+    being_made(place).touch()
+    assert f"If that conda works, delete {being_made(place)}" in install(place)["msg"]
     assert (place / "envs" / "thesis").exists()
-    assert marker(place).exists()
+    assert being_made(place).exists()
 
 
 def test_of_what_the_installer_said_the_end_is_shown(place: Path) -> None:
