@@ -71,6 +71,13 @@ def test_all_are_run_though_one_fails(run: Callable[..., Done], jobs: str) -> No
     assert re.search(r"^Not run: \S+", done.stdout, re.MULTILINE)
 
 
+def test_what_failed_is_said_again_at_the_end(run: Callable[..., Done]) -> None:
+    done = run("lint", "unit", "molecule", ruff="seq 100; echo why >&2; exit 3", pytest="seq 500", molecule="exit 1")
+    *_, lint, molecule = done.stdout[: done.stdout.index("\nPART ")].split("\n== ")
+    assert lint.splitlines() == ["lint: the last lines", *map(str, range(62, 101)), "why"]
+    assert molecule.splitlines() == ["molecule: the last lines"]
+
+
 def test_in_the_middle_of_a_part_a_failure_ends_it(run: Callable[..., Done]) -> None:
     done = run("lint", mypy="exit 1", yamllint="echo went on")
     assert done.returncode == 1
