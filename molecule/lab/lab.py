@@ -95,7 +95,8 @@ def stop_cache() -> None:
                 master = int(line.parent.name)
                 workers = Path(f"/proc/{master}/task/{master}/children").read_text(encoding="utf-8").split()
                 for one in (master, *map(int, workers)):
-                    os.kill(one, signal.SIGKILL)
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(one, signal.SIGKILL)
 
 
 def down() -> None:

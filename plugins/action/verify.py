@@ -25,9 +25,11 @@ MEANING = {
 VERDICTS = {0: "healthy", 1: "unhealthy", 2: "unverified"}
 CONNECTION = (
     *("ansible_connection", "ansible_host", "ansible_port", "ansible_user", "ansible_ssh_private_key_file"),
-    *("ansible_private_key_file", "ansible_ssh_common_args", "ansible_ssh_extra_args"),
+    "ansible_private_key_file",
 )
 """How a host is reached; no secret is among them, and verify needs no more of an inventory."""
+_ARGUMENTS = ("ssh_args", "ssh_common_args", "ssh_extra_args")
+"""Ansible's options for arguments of ssh, which may also stand in the user's ansible.cfg."""
 
 
 def judge(code: int, result: Path) -> tuple[str, str]:
@@ -81,6 +83,8 @@ class ActionModule(Action):
     def _connection_of(self, variables: dict[str, Any]) -> dict[str, Any]:
         given = {name: self._templar.template(variables[name]) for name in CONNECTION if name in variables}
         named = {"ansible_user": self._play_context.remote_user, "ansible_port": self._play_context.port}
+        if self._connection.transport == "ssh":
+            named["ansible_ssh_common_args"] = " ".join(filter(None, map(self._connection.get_option, _ARGUMENTS)))
         return {**{name: value for name, value in named.items() if value}, **given}
 
     @staticmethod

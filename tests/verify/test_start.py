@@ -37,6 +37,8 @@ SPITEFUL = {
     "TMPDIR": "/nowhere",
 }
 
+AS_MAIN = "import runpy; runpy.run_module('verify', run_name='__main__', alter_sys=True)"
+
 
 def run(folder: Path, **given: str) -> tuple[int, str]:
     """Exit code and output, without times, of a check of this machine in a home where nothing is."""
@@ -62,6 +64,27 @@ def test_a_terminals_settings_change_nothing(tmp_path: Path) -> None:
     for name in ("json", "yaml", "pytest", "jinja2"):
         (tmp_path / "shadow" / f"{name}.py").write_text("raise SystemExit(0)\n", encoding="utf-8")
     assert run(tmp_path, **SPITEFUL, PYTHONPATH=str(tmp_path / "shadow")) == clean
+
+
+def test_a_strangers_settings_of_ansible_reach_no_machine(tmp_path: Path) -> None:
+    """testinfra takes them from variables and from an ansible.cfg: what ssh runs would be anybody's."""
+    asked = tmp_path / "asked"
+    for name, content in (
+        ("ssh", f'#!/bin/sh\necho "$@" >>{asked}\nexit 255\n'),
+        ("ansible.cfg", "[ssh_connection]\nssh_args = -F theirs\n[defaults]\nremote_user = theirs\n"),
+        ("hosts.yml", "all: {hosts: {lab-07: {ansible_host: 192.0.2.7, ansible_user: ana}}}\n"),
+    ):
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    for given in ({}, {"ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"), "ANSIBLE_SSH_EXTRA_ARGS": "-F theirs"}):
+        environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path), **given}
+        hosts = ["--level", "setup", "--hosts", "ansible://all?ansible_inventory=hosts.yml", "--results", "results"]
+        line = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{AS_MAIN}", *hosts]
+        done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert "lab-07" in done.stdout, done.stdout + done.stderr
+    said = asked.read_text(encoding="utf-8")
+    assert "ana" in said
+    assert "theirs" not in said
 
 
 @pytest.mark.parametrize("home", ["", "here", "/tmp\nhealthy"])  # noqa: S108 - no file is made there

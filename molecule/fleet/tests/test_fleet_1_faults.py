@@ -1,15 +1,13 @@
 """One run over ten of which five go wrong, each in its way: the others are right, and the table tells why."""
 
 import json
-import os
-import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fleet import FOLDER, HOSTS, NAMES, ROOT, Run, command, converge, environment, login
-from macs import children, descendants, freeze, thaw
+from macs import children, descendants, freeze, kill, thaw
 
 from tests.helpers.waiting import LIMIT_S, wait_until
 
@@ -103,8 +101,7 @@ def test_after_repair_a_second_run_ends_with_all_ten_right(spoiled: Run) -> None
     thaw([silent, *descendants(silent)])
     login("m02", "rm /opt/.sim/hang-brew", root=True)
     # The brew that the first run had started is at work still, and keeps everything else off the machine.
-    for one in descendants(silent):
-        os.kill(one, signal.SIGKILL)
+    kill(descendants(silent))
     login("m03", "rm /opt/.sim/fill", root=True)
     login("m05", "kill $(cat /tmp/night)")
     run = converge()

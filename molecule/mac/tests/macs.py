@@ -173,7 +173,12 @@ def descendants(process: int) -> list[int]:
 
 def end_leftovers(name: str) -> None:
     """Kill what a run has left at work on a simulated Mac: all but its SSH server."""
-    for one in descendants(server_of(name)):
+    kill(descendants(server_of(name)))
+
+
+def kill(processes: list[int]) -> None:
+    """Kill them all, of which one may end with another."""
+    for one in processes:
         with contextlib.suppress(ProcessLookupError):
             os.kill(one, signal.SIGKILL)
 

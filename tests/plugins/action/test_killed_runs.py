@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,7 +114,8 @@ class Machine:
         """Kill what has one of the names in its command line, all at once."""
         for number, command in self.processes("RUN=1").items():
             if any(name in command for name in names):
-                os.kill(number, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # one may end with another
+                    os.kill(number, signal.SIGKILL)
 
 
 def locked(machine: Machine) -> bool:

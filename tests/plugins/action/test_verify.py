@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.playbook.play_context import PlayContext
+from ansible.plugins.loader import connection_loader
 from ansible.template import trust_as_template
 from ansible_collections.metal_lab.macs.plugins.action import verify
 
@@ -56,9 +58,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 OPTIONS = {"profile": "ml-m1", "level": "quick", "lang": ""}
 
 
-def run(variables: dict[str, Any] | None = None, *, check: bool = False, **options: str) -> dict[str, Any]:
+def run(
+    variables: dict[str, Any] | None = None, *, check: bool = False, over: Any = None, **options: str
+) -> dict[str, Any]:
     known = {"inventory_hostname": "lab-07", **(variables or {})}
-    return run_action(verify.ActionModule, {**OPTIONS, **options}, check=check, variables=known)
+    return run_action(verify.ActionModule, {**OPTIONS, **options}, check=check, variables=known, over=over)
 
 
 def asked(project: Path) -> dict[str, Any]:
@@ -99,10 +103,14 @@ def test_verify_reaches_the_host_as_the_play_does(project: Path) -> None:
     given = {
         **{"ansible_connection": "ssh", "ansible_host": trust_as_template("{{ address }}"), "ansible_port": 22},
         **{"ansible_user": "ana", "ansible_ssh_private_key_file": "/k", "ansible_private_key_file": "/k2"},
-        **{"ansible_ssh_common_args": "-C", "ansible_ssh_extra_args": "-v"},
     }
-    run({**given, "address": "192.0.2.7", "ansible_become_password": "secret", "ansible_ssh_pass": "secret"})
-    wanted = {**given, "ansible_host": "192.0.2.7"}
+    known = {**given, "address": "192.0.2.7", "ansible_become_password": "secret", "ansible_ssh_pass": "secret"}
+    over = connection_loader.get("ssh", PlayContext())
+    over.set_options(var_options={"ansible_ssh_common_args": "-J gate", "ansible_ssh_extra_args": "-v"})
+    run(known, over=over)
+    # The first of them is the project's: ansible.cfg has it.
+    settings = "-o ControlMaster=auto -o ControlPersist=60s -o ServerAliveInterval=10 -o ServerAliveCountMax=3"
+    wanted = {**given, "ansible_host": "192.0.2.7", "ansible_ssh_common_args": f"{settings} -J gate -v"}
     assert asked(project)["inventory"]["all"]["hosts"]["lab-07"] == wanted
 
 
