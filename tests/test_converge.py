@@ -434,6 +434,8 @@ def test_what_a_terminal_has_set_for_other_work_has_no_effect(checkout: Checkout
     checkout.shell = (found, *shell[1:])
     assert checkout.run().stderr == ""
     clean = checkout.environment
+    # Or a pipe would get nothing for minutes.
+    assert clean["PYTHONUNBUFFERED"] == "1"
     foreign = dict.fromkeys(FOREIGN, f"{checkout.folder}/nowhere")
     odd = {"IFS": "/", "LC_ALL": "tr_TR.UTF-8", "XDG_DATA_HOME": "data", "XDG_CONFIG_HOME": "./x", "TMPDIR": "/nowhere"}
     said = checkout.run(**foreign, **odd).stderr

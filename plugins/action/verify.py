@@ -67,7 +67,9 @@ class ActionModule(Action):
             inventory = Path(folder) / "hosts.json"
             # It may hold passwords: for this user alone, in a folder of this user alone.
             inventory.touch(mode=0o600)
-            inventory.write_text(json.dumps({"all": {"hosts": {host: self._connection_of(task_vars)}}}), "utf-8")
+            # As ansible-inventory prints it, so that verify needs not ask that.
+            known = {"_meta": {"hostvars": {host: self._connection_of(task_vars)}}, "all": {"hosts": [host]}}
+            inventory.write_text(json.dumps(known), "utf-8")
             # Not as it was given: a path may be relative to this process's folder.
             command = [sys.executable, "-m", "verify", "--profile", profile.reference, "--level", options["level"]]
             # The page is of all machines; the callback `fleet` makes it once, at the end.

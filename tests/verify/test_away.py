@@ -75,8 +75,8 @@ def test_before_the_environment_was_looked_at(away: Any) -> None:
 def test_while_the_frameworks_were_probed(away: Any, machine: Machine) -> None:
     names = machine.profile.frameworks_on(machine.platform)
     health, host = away(2)
-    # All are asked at once. The first that is judged stands for all: the machine is not what it was, also where the
-    # framework is an optional one.
+    # All are asked before one is judged. The first that is judged stands for all: the machine is not what it was, also
+    # where the framework is an optional one.
     assert host.asked == 2 + len(names)
     assert bad(health) == [(f"{names[0]}.import", "fail", "connection-lost")]
     assert health.report.verdict == "unhealthy"

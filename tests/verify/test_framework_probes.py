@@ -1,5 +1,6 @@
 """Each framework's probe asks for the same: the right results, on the device that was chosen, waited for."""
 
+import subprocess
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from tests.verify import standins
 from tests.verify.standins import Log, learned
+from verify import ROOT
 from verify.probes import framework, jax, mlx, pytorch, tensorflow
 
 
@@ -173,3 +175,28 @@ def test_memory_is_counted_where_the_framework_counts_it(tried: Tried) -> None:
         for place in ("/device:GPU:1", "/device:CPU:0"):
             tried.probe.device = place
             assert tried.probe.memory() is None
+
+
+@pytest.mark.parametrize(("asked", "at_the_end"), [(["import"], []), (["import", "libraries"], ["seen"])])
+def test_what_was_imported_is_collected_at_the_end_where_time_is_taken(asked: list[str], at_the_end: list[str]) -> None:
+    """As in a user's own process; at level quick nobody waits for that."""
+    code = """
+import gc
+import sys
+sys.path.insert(0, sys.argv[1])
+from verify.probes.framework import importing
+
+class Seen:
+    def __del__(self):
+        print("seen", flush=True)
+
+with importing(sys.argv[2:]):
+    enabled = gc.isenabled()
+    one = Seen()
+    one.itself = one
+    del one
+print(enabled, gc.isenabled(), gc.get_freeze_count() > 0)
+gc.collect()
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(ROOT), *asked], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:-1] == ["False True True", *at_the_end]

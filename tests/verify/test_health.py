@@ -163,17 +163,26 @@ def test_every_question_has_its_time(
     assert {one["seconds"] for one in asked.values()} == {7.0}
 
 
-def test_frameworks_are_asked_side_by_side_where_nothing_is_timed(mac: Mac, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = ("mlx", "jax", "pytorch")
+@pytest.mark.parametrize(("cores", "at_once"), [(8, 4), (2, 2), (1, 1), (None, 1)])
+def test_frameworks_are_asked_side_by_side_where_nothing_is_timed(
+    mac: Mac, monkeypatch: pytest.MonkeyPatch, cores: int | None, at_once: int
+) -> None:
+    names = ("mlx", "jax", "pytorch", "tensorflow")
+    mac.stages["environment"]["machine"] = {**told.MACHINE, "cores": cores}
     monkeypatch.setattr(health_module, "time", SimpleNamespace(monotonic=lambda: 100.0))
-    together = threading.Barrier(len(names), timeout=60)
+    together = threading.Barrier(at_once, timeout=60)
     asked: list[str] = []
+    active: list[str] = []
+    most: list[int] = []
 
     def answering(question: Question) -> Any:
         if question.probe in names:
             asked.append(question.probe)
+            active.append(question.probe)
+            most.append(len(active))
             # Each waits here for the others.
             together.wait()
+            active.remove(question.probe)
         return macs.honest(mac, question)
 
     said: list[str] = []
@@ -183,7 +192,8 @@ def test_frameworks_are_asked_side_by_side_where_nothing_is_timed(mac: Mac, monk
     answers = [found.check(name) for name in stages.check_names(plan)]
     assert {one.result for one in answers} == {"pass"}
     assert sorted(asked) == sorted(names)
-    assert said == ["mac-1: probing mlx, jax, pytorch, quick, at most 120 s"]
+    assert max(most) == at_once
+    assert said == ["mac-1: probing mlx, jax, pytorch, tensorflow, quick, at most 120 s"]
 
 
 def test_what_takes_long_is_announced(checked: Checked, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,7 @@ def test_half_precision_that_goes_wrong_in_large_products_is_found_at_level_quic
     done = machine.verify()
     required = {name: machine.profile.frameworks[name].required for name in names}
     assert done.bad() == {f"{name}.large": ("fail" if required[name] else "warn", "wrong-large") for name in names}
-    assert "of 64 x 2048 x 2048 in half precision, off by " in done.message(f"{names[0]}.large")
+    assert "of 16 x 2048 x 2048 in half precision, off by " in done.message(f"{names[0]}.large")
 
 
 def test_after_a_failure_the_rest_of_a_framework_is_skipped_with_the_reason(machine: Machine) -> None:

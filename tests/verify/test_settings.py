@@ -1,6 +1,8 @@
 """What a run is asked, from its options: each at its limits, and what cannot be is said before anything runs."""
 
+import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,6 +10,7 @@ from typing import Any
 
 import pytest
 import testinfra
+from testinfra.utils import ansible_runner
 
 from verify.errors import UserError
 from verify.results.files import FOLDER
@@ -121,6 +124,23 @@ def test_the_inventory_is_handed_on_and_one_without_a_match_is_refused(
     monkeypatch.setattr(testinfra, "get_hosts", get_hosts)
     assert "'ansible://lab' matches no host" in refused(resolve, hosts="ansible://lab", ansible_inventory="lab.yml")
     assert seen == [(["ansible://lab"], "lab.yml")]
+
+
+def test_what_ansible_has_listed_is_not_asked_of_it_again(
+    resolve: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    known = {"ansible_host": "192.0.2.7", "ansible_user": "ana", "ansible_port": 2222, "ansible_ssh_extra_args": "-v"}
+    written, listed = tmp_path / "hosts.yml", tmp_path / "listed.json"
+    written.write_text(json.dumps({"all": {"hosts": {"lab-07": known, "lab-08": {}}}}), encoding="utf-8")
+    said = subprocess.run(["ansible-inventory", "--list", "-i", written], capture_output=True, check=True).stdout
+    listed.write_bytes(said)
+    (asked,) = resolve(hosts=f"ansible://lab-07?ansible_inventory={written}").hosts
+    monkeypatch.setattr(ansible_runner, "get_ansible_inventory", None)
+    (handed,) = resolve(hosts=f"ansible://lab-07?ansible_inventory={listed}").hosts
+    assert handed.backend.get_pytest_id() == asked.backend.get_pytest_id() == "ansible://lab-07"
+    one, other = (host.backend.ansible_runner.get_host("lab-07").backend for host in (asked, handed))
+    assert (one.host.name, one.host.user, one.host.port) == ("192.0.2.7", "ana", "2222")
+    assert vars(one) == vars(other)
 
 
 @pytest.mark.parametrize("path", ["/usr/bin", "", None])

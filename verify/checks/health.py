@@ -257,11 +257,12 @@ class HostHealth:
         return found
 
     def _outcome(self, name: str) -> tuple[Outcome, float]:
-        """What a framework's probe answers, and the seconds it had; where nothing is timed, all are asked at once."""
+        """A framework's answer, and the seconds that it had; all are asked side by side where nothing is timed."""
         if name not in self._outcomes:
             names, limit = [name] if self._plan.level in MEASURED else self._frameworks_there(), self._limit
             self._announce(f"{self.report.host}: probing {', '.join(names)}, {self._plan.level}, at most {limit:.0f} s")
-            with ThreadPoolExecutor(len(names)) as pool:
+            # More than there are cores only wait for one another, with all that each has loaded.
+            with ThreadPoolExecutor(min(len(names), self.report.machine.get("cores") or 1)) as pool:
                 asked = {one: pool.submit(self._ask, one, limit) for one in names}
             self._outcomes |= {one: (answer.result(), limit) for one, answer in asked.items()}
         return self._outcomes[name]

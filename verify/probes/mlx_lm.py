@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from . import libraries
+from .framework import importing
 from .mlx import Mlx
 from .reporting import Stage
 
@@ -35,7 +36,8 @@ def stages(parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
         mlx.load()
         # Neither a download nor a cache in the user's home.
         os.environ.update(HF_HUB_OFFLINE="1", HF_HOME=str(Path(tempfile.gettempdir(), "metal-lab-no-hub")))
-        return {"version": str(importlib.import_module("mlx_lm").__version__)}
+        with importing(parameters["stages"]):
+            return {"version": str(importlib.import_module("mlx_lm").__version__)}
 
     def devices() -> dict[str, Any]:
         seen = mlx.devices()

@@ -1,13 +1,16 @@
 """What a run is asked to check, from its options; the same for `python -m verify` and `pytest verify`."""
 
+import json
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import testinfra
 from testinfra.host import Host
+from testinfra.utils.ansible_runner import AnsibleRunner
 
 from ..checks.given import catalogue
 from ..checks.plan import LEVELS, Plan
@@ -113,6 +116,7 @@ def _hosts(patterns: str, inventory: str | None, ssh_config: str | None) -> list
                 "or ansible://PATTERN?ansible_inventory=FILE."
             )
         try:
+            _hand_over(pattern)
             hosts = testinfra.get_hosts([pattern], ansible_inventory=inventory, ssh_config=ssh_config)
         except Exception as error:  # an inventory that cannot be read raises what it likes
             detail = (str(error).strip().splitlines() or [type(error).__name__])[-1][:300]
@@ -134,6 +138,15 @@ def _hosts(patterns: str, inventory: str | None, ssh_config: str | None) -> list
         if not name.rpartition("://")[2]:
             raise UserError(f"--hosts: {name!r} names no host. Write ssh://USER@HOST.")
     return found
+
+
+def _hand_over(pattern: str) -> None:
+    """Give testinfra an inventory that is as `ansible-inventory --list` prints it; to run that takes a second."""
+    for path in parse_qs(urlsplit(pattern).query).get("ansible_inventory", []):
+        if path.endswith(".json"):
+            content = json.loads(Path(path).read_bytes())
+            if "_meta" in content:
+                AnsibleRunner.get_runner(path).inventory = content
 
 
 def _folder(path: Path) -> Path:

@@ -82,7 +82,8 @@ def test_a_healthy_host_is_called_so_and_its_lines_are_shown(project: Path, caps
     assert where.startswith("ansible://lab-07?ansible_inventory=/")
     assert " " not in where
     assert (junit, place) == ("--junit-xml", f"{project}/results/junit/lab-07.ml-m1.xml")
-    assert (found["inventory"], found["typed"]) == ({"all": {"hosts": {"lab-07": {}}}}, "")
+    known = {"_meta": {"hostvars": {"lab-07": {}}}, "all": {"hosts": ["lab-07"]}}
+    assert (found["inventory"], found["typed"]) == (known, "")
     # What an earlier run left of this host and profile must not stand for this one.
     assert found["left"] == ["results/junit/lab-07.other.xml", "results/lab-07.other.json", "results/lab-08.ml-m1.json"]
     assert list((project.parent / "t m p").iterdir()) == []
@@ -111,7 +112,7 @@ def test_verify_reaches_the_host_as_the_play_does(project: Path) -> None:
     # The first of them is the project's: ansible.cfg has it.
     settings = "-o ControlMaster=auto -o ControlPersist=60s -o ServerAliveInterval=10 -o ServerAliveCountMax=3"
     wanted = {**given, "ansible_host": "192.0.2.7", "ansible_ssh_common_args": f"{settings} -J gate -v"}
-    assert asked(project)["inventory"]["all"]["hosts"]["lab-07"] == wanted
+    assert asked(project)["inventory"]["_meta"]["hostvars"]["lab-07"] == wanted
 
 
 def test_who_the_play_names_counts_where_the_inventory_says_nothing(project: Path) -> None:
@@ -120,7 +121,8 @@ def test_who_the_play_names_counts_where_the_inventory_says_nothing(project: Pat
         plugin = action(verify.ActionModule, OPTIONS, variables=known)
         plugin._play_context.remote_user, plugin._play_context.port = "eva", 2222
         plugin.run(None, known)
-        assert asked(project)["inventory"]["all"]["hosts"]["lab-07"] == {"ansible_user": user, "ansible_port": 2222}
+        found = asked(project)["inventory"]["_meta"]["hostvars"]
+        assert found == {"lab-07": {"ansible_user": user, "ansible_port": 2222}}
 
 
 def test_a_choice_that_there_is_not_is_refused(project: Path) -> None:
