@@ -68,8 +68,8 @@ class Probe(Protocol):
 def importing(stages: list[str]) -> Iterator[None]:
     """Import something large without looking for garbage, and keep later looks away from it.
 
-    They are a third of the time that TensorFlow takes from start to end (benchmarks/bytecode.py), and find nothing. At
-    the levels that measure, the last one, at the end of the process, sees it all, as in a user's own.
+    Such looks are a third of the time that TensorFlow takes to start and end (docs/measured.md), and find next to
+    nothing. At the levels that measure, the last one, at the end of the process, sees it all, as in a user's own.
 
     Args:
         stages: those that are asked for.
