@@ -1,6 +1,6 @@
 """Start-up files as people have them: what they hold, and what a new terminal then has once ours are put in.
 
-`python -m tests.helpers.start_up` writes the table in docs/shells.md anew.
+`PYTHONPATH=.collections python -m tests.helpers.start_up` writes the table in docs/shells.md anew.
 """
 
 from dataclasses import dataclass, field

@@ -5,7 +5,6 @@ import pty
 import pwd
 import re
 import select
-import shlex
 import shutil
 import signal
 import subprocess
@@ -214,4 +213,4 @@ def test_what_a_terminal_has_is_what_is_said_of_it(
 def test_the_document_has_all_of_them() -> None:
     assert len(ARRANGEMENTS) >= 40
     text = DOCUMENT.read_text(encoding="utf-8")
-    assert text == document(text), f"run {shlex.join(['python', '-m', 'tests.helpers.start_up'])}"
+    assert text == document(text), "run PYTHONPATH=.collections python -m tests.helpers.start_up"

@@ -1,5 +1,6 @@
 """What a new terminal has, asked of the real zsh and bash on a pseudo-terminal."""
 
+import platform
 import pwd
 import shutil
 import subprocess
@@ -42,7 +43,7 @@ def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(pwd, "getpwuid", lambda _: user)
     monkeypatch.setenv("HOME", str(made.path))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    for variable in ("ZDOTDIR", "TMUX", "VIRTUAL_ENV"):
+    for variable in ("ZDOTDIR", "TMUX", "STY", "VIRTUAL_ENV"):
         monkeypatch.delenv(variable, raising=False)
     return made
 
@@ -113,6 +114,56 @@ def test_what_is_none_of_a_pythons_business_changes_nothing(home: Home, case: st
 def test_another_python_is_found(home: Home, line: str) -> None:
     found = home.ask(line.format(home.other))
     assert (found.error, found.prefix) == ("", str(home.other))
+
+
+@both
+@pytest.mark.parametrize("start", ["exec screen", "screen -xRR && exit", "screen -xRR main"])
+def test_within_screen_the_start_up_files_of_no_login_shell_count(home: Home, start: str) -> None:
+    rest = f"PATH={home.other}/bin:$PATH"
+    (home.path / ".bashrc").write_text(rest)
+    found = home.ask(f'[ -z "$STY" ] && {start}\n' + (rest if home.name == "zsh" else ""))
+    assert (found.error, found.prefix) == ("", str(home.other)), found
+
+
+@both
+def test_nothing_is_typed_into_a_session_of_the_users(home: Home) -> None:
+    name, given = f"metal-lab-{home.path.parent.name}", home.path / "given"
+    given.touch()
+    subprocess.run(["screen", "-dmS", name, "sh", "-c", f"printf '$ '; cat >{given}"], check=True)
+    try:
+        home.ask(f'[ -z "$STY" ] && screen -x {name}', 3)
+        assert given.read_text(encoding="utf-8") == ""
+    finally:
+        subprocess.run(["screen", "-S", name, "-X", "quit"], check=True)
+
+
+@both
+@pytest.mark.parametrize("line", ["tmux -S {0}/socket attach", "ssh 192.0.2.1", "exec ssh 192.0.2.1"])
+def test_nothing_is_typed_into_what_leads_elsewhere(home: Home, line: str) -> None:
+    """Where the socket of a session is named by its path, no variable leads away from it."""
+    given, socket = home.path / "given", home.path / "socket"
+    given.touch()
+    # As a client that has a terminal to itself.
+    (home.ours / "bin" / "ssh").write_text(f"#!/bin/sh\nprintf '$ '; stty raw -echo; cat >{given}\n")
+    (home.ours / "bin" / "ssh").chmod(0o755)
+    tmux = ["tmux", "-S", str(socket), "-f", "/dev/null"]
+    subprocess.run([*tmux, "new-session", "-d", f"cat >{given}"], check=True)
+    try:
+        found = home.ask(line.format(home.path), 4)
+        assert given.read_text(encoding="utf-8") == ""
+    finally:
+        subprocess.run([*tmux, "kill-server"], check=True)
+    assert f"its start-up files go on in {'tmux' if 'tmux' in line else 'ssh'}, where nothing is typed" in found.error
+
+
+def test_processes_are_told_apart_by_their_group_on_either_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    with subprocess.Popen(["sleep", "1000"], process_group=0) as sleeping:
+        try:
+            for system in ("Linux", "Darwin"):
+                monkeypatch.setattr(platform, "system", lambda found=system: found)
+                assert [name for group, name in terminal._processes() if group == sleeping.pid] == ["sleep"]
+        finally:
+            sleeping.kill()
 
 
 @both

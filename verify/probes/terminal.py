@@ -22,9 +22,11 @@ import shlex
 import shutil
 import signal
 import struct
+import subprocess
 import tempfile
 import termios
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +44,8 @@ _QUIET_S, _RESTLESS_S, _AGAIN_S = 0.1, 2, 4
 _ROWS, _COLUMNS = 24, 80
 _TAIL = 300
 """Characters that are told of what was on the screen."""
+_ELSEWHERE = frozenset(("abduco", "autossh", "dtach", "et", "mosh-client", "screen", "ssh", "tmux", "zellij"))
+"""Programs in which a line would go to a session that is not this terminal's own."""
 _VARIABLES = ("HOMEBREW_PREFIX", "CONDA_PREFIX", "CONDA_EXE", "VIRTUAL_ENV")
 # Runs under whatever answers to the name python, be it a Python 2.
 _PYTHON = f"""import json, os, sys
@@ -158,8 +162,8 @@ def knows_conda(root: str, kind: str, home: Path, zdotdir: str, program: str = "
 def ask(seconds: float = LIMIT_S, *, login: bool | None = None) -> Terminal:
     """Open a terminal, as it were, and ask.
 
-    Where the start-up files go on in tmux, its client does not come to the user's sessions: it finds no place for a
-    socket. What a shell within tmux has is then told by one that takes itself to be there.
+    Where the start-up files go on in tmux, screen or zellij, these do not come to the user's sessions: they find no
+    place for a socket. What a shell within tmux or screen has is then told by one that takes itself to be there.
 
     Args:
         seconds: time limit.
@@ -173,13 +177,20 @@ def ask(seconds: float = LIMIT_S, *, login: bool | None = None) -> Terminal:
         (place / "ask.py").write_text(_PYTHON, encoding="utf-8")
         (place / "ask").write_text(_SHELL.replace("PLACE", shlex.quote(str(place))), encoding="utf-8")
         # tmux(1), TMUX_TMPDIR: its sockets are in a folder of this name, which is none here.
-        nowhere = place / f"tmux-{os.getuid()}"
-        nowhere.touch()
-        fresh = _environment(user, shell, place)
+        tmux, others = place / f"tmux-{os.getuid()}", place / "sockets"
+        for nowhere in (tmux, others):
+            nowhere.touch()
+        # screen(1), SCREENDIR: it says that this is no folder.
+        fresh = {**_environment(user, shell, place), "SCREENDIR": str(others), "ZELLIJ_SOCKET_DIR": str(others)}
         found = _Asking(shell, fresh, login, place, time.monotonic() + seconds).run()
-        if found.ended or str(nowhere).encode() in found.screen:
-            within = {**fresh, "TMUX": f"{nowhere},1,0", "TERM": "screen-256color"}
-            again = _Asking(shell, within, login, place, time.monotonic() + seconds).run()
+        within = {}
+        if str(others).encode() in found.screen:
+            # Unlike tmux, it starts no login shells.
+            within, login = {"STY": "1.main", "TERM": "screen"}, False
+        elif found.ended or str(tmux).encode() in found.screen:
+            within = {"TMUX": f"{tmux},1,0", "TERM": "screen-256color"}
+        if within:
+            again = _Asking(shell, {**fresh, **within}, login, place, time.monotonic() + seconds).run()
             found = found if again.error else again
         return found.terminal()
     finally:
@@ -208,6 +219,7 @@ class _Asking:
         self._shell, self._environment, self._login = shell, environment, login
         self._place, self._until = place, until
         self._prompted = 0.0
+        self._front = ""
         self._typed = 0
 
     def run(self) -> _Asking:
@@ -295,7 +307,9 @@ class _Asking:
                 continue
             self._prompted = self._prompted or now
             if (quiet or now - self._prompted > _RESTLESS_S) and now >= self._typed * _AGAIN_S + self._prompted:
-                self._type(master)
+                self._front = _elsewhere(master)
+                if not self._front:
+                    self._type(master)
 
     def _answered(self) -> bool:
         """Whether all is said. Where another shell than expected reads the line, the Python alone answers."""
@@ -335,6 +349,8 @@ class _Asking:
     def _silence(self) -> str:
         if self._typed:
             return f"it shows a prompt, and does not answer{self._shown()}"
+        if self._front:
+            return f"its start-up files go on in {self._front}, where nothing is typed{self._shown()}"
         return (
             f"its start-up files do not come to an end: one of them hangs, or waits for something typed{self._shown()}"
         )
@@ -356,6 +372,34 @@ def _at_prompt(master: int) -> bool:
         return False
     swapped = modes[0] & termios.INLCR or not modes[0] & termios.ICRNL
     return bool(swapped) and not modes[3] & (termios.ICANON | termios.ECHO)
+
+
+def _elsewhere(master: int) -> str:
+    """The program that has a terminal, where it leads to a session that is not the terminal's own; else ""."""
+    try:
+        group = os.tcgetpgrp(master)
+    except OSError:
+        return ""
+    # As long as it reads its start-up files, bash has no jobs: what it runs is of its own group.
+    names = {name for number, name in _processes() if number == group}
+    return next(iter(sorted(names & _ELSEWHERE)), "")
+
+
+def _processes() -> Iterator[tuple[int, str]]:
+    """The process group and the name of each process: ps(1) of macOS, which gives a program's path, and proc(5)."""
+    if platform.system() == "Darwin":
+        line = ["/bin/ps", "-A", "-o", "pgid=", "-o", "comm="]
+        done = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+        for one in done.stdout.decode("utf-8", "replace").splitlines():
+            number, _, name = one.strip().partition(" ")
+            if number.isdigit():
+                yield int(number), name.rpartition("/")[2]
+        return
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, ValueError, IndexError):
+            # number (name) state parent group ...; tmux calls itself "tmux: client".
+            head, _, rest = path.read_text(encoding="utf-8", errors="replace").rpartition(") ")
+            yield int(rest.split()[2]), head.partition(" (")[2].partition(":")[0]
 
 
 def _kill(pid: int, master: int) -> None:
