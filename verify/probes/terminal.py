@@ -378,11 +378,11 @@ def _elsewhere(master: int) -> str:
     """The program that has a terminal, where it leads to a session that is not the terminal's own; else ""."""
     try:
         group = os.tcgetpgrp(master)
+        # As long as it reads its start-up files, bash has no jobs: what it runs is of its own group.
+        names = {name for number, name in _processes() if number == group}
     except OSError:
         return ""
-    # As long as it reads its start-up files, bash has no jobs: what it runs is of its own group.
-    names = {name for number, name in _processes() if number == group}
-    return next(iter(sorted(names & _ELSEWHERE)), "")
+    return min(names & _ELSEWHERE, default="")
 
 
 def _processes() -> Iterator[tuple[int, str]]:
