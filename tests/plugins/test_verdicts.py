@@ -18,6 +18,7 @@ from ansible_collections.metal_lab.macs.verify.checks.advice import ADVICE
 from ansible_collections.metal_lab.macs.verify.results import files
 from ansible_collections.metal_lab.macs.verify.results.model import INTERNAL
 
+from tests.helpers.plugins import action
 from tests.verify.report.samples import measured
 
 HOST = "mac-1"
@@ -32,15 +33,6 @@ def result(verdict: str = "healthy", **changes: Any) -> dict[str, Any]:
             fault = broken[1]
             one.update(result="fail", fault=fault, advice=ADVICE[fault], message="it says why")
     return data
-
-
-def action(plugin: Any, **arguments: Any) -> Any:
-    """An action with its options, outside of Ansible."""
-    task = SimpleNamespace(args=arguments, async_val=0, check_mode=False, action=plugin.__name__)
-    connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="/nowhere"))
-    context = SimpleNamespace(remote_user=None, port=None)
-    templar = SimpleNamespace(template=lambda value: value)
-    return plugin.ActionModule(task, connection, context, None, templar)
 
 
 class Ended:
@@ -97,7 +89,8 @@ def test_the_action_believes_the_exit_code_and_the_result_together(
     path.write_text(json.dumps(result()), encoding="utf-8")
     monkeypatch.setattr(verify, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(subprocess, "Popen", Ended(path, code, left))
-    outcome = action(verify, profile="ml-m1", level="quick").run(None, {"inventory_hostname": HOST})
+    one = action(verify.ActionModule, {"profile": "ml-m1", "level": "quick"})
+    outcome = one.run(None, {"inventory_hostname": HOST})
     assert outcome["verdict"] == verdict
     assert outcome.get("failed", False) is (verdict != "healthy")
     assert said in outcome.get("msg", "")
@@ -122,7 +115,7 @@ def last(**changes: Any) -> str:
 
 def collected(folder: Path, monkeypatch: pytest.MonkeyPatch, note: str, text: str) -> dict[str, Any]:
     monkeypatch.setattr(collect, "RESULTS", folder / "results")
-    one = action(collect, max_age_hours=48)
+    one = action(collect.ActionModule, {"max_age_hours": 48})
     name = files.safe(HOST)
     answer = {"rc": 0, "stdout": f"{note}\n--{name}\n{text}\n--end\n", "stderr": ""}
     monkeypatch.setattr(one, "_low_level_execute_command", lambda *_, **__: answer)
