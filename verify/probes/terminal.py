@@ -391,14 +391,14 @@ def _processes() -> Iterator[tuple[int, str]]:
         line = ["/bin/ps", "-A", "-o", "pgid=", "-o", "comm="]
         done = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
         for one in done.stdout.decode("utf-8", "replace").splitlines():
-            number, _, name = one.strip().partition(" ")
-            if number.isdigit():
+            with suppress(ValueError):
+                number, name = one.split(None, 1)
                 yield int(number), name.rpartition("/")[2]
         return
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError, ValueError, IndexError):
             # number (name) state parent group ...; tmux calls itself "tmux: client".
-            head, _, rest = path.read_text(encoding="utf-8", errors="replace").rpartition(") ")
+            head, rest = path.read_text(encoding="utf-8", errors="replace").rsplit(") ", 1)
             yield int(rest.split()[2]), head.partition(" (")[2].partition(":")[0]
 
 
