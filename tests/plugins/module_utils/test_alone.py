@@ -97,8 +97,9 @@ def test_what_an_ended_module_had_started_keeps_it_to_its_end(place: Path, end: 
 
 
 def test_one_that_is_being_ended_is_waited_for(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = worker("sleep", "0.5")
-    wait_until(place.exists, module)
+    module = worker("sleep", "3")
+    # It has it by then: that the file is there comes before.
+    wait_until(lambda: place.exists() and any("sleep" in what for _, what in alone.holders(place)), module)
     monkeypatch.setattr(alone, "PATIENCE_S", 60)
     assert free()
     assert module.wait() == 0
