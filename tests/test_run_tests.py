@@ -74,8 +74,20 @@ def test_all_are_run_though_one_fails(run: Callable[..., Done], jobs: str) -> No
 def test_what_failed_is_said_again_at_the_end(run: Callable[..., Done]) -> None:
     done = run("lint", "unit", "molecule", ruff="seq 100; echo why >&2; exit 3", pytest="seq 500", molecule="exit 1")
     *_, lint, molecule = done.stdout[: done.stdout.index("\nPART ")].split("\n== ")
-    assert lint.splitlines() == ["lint: the last lines", *map(str, range(62, 101)), "why"]
+    assert lint.splitlines() == ["lint: the last lines", *map(str, range(42, 101)), "why"]
     assert molecule.splitlines() == ["molecule: the last lines"]
+
+
+def test_of_tests_the_lines_before_molecules_own_are_said_again(run: Callable[..., Done]) -> None:
+    closing = "==== 1 failed, 40 passed in 940.16s (0:15:40) ===="
+    done = run("molecule", molecule=f"seq 10; echo E   assert False; echo '{closing}'; seq 500; exit 1")
+    (*_, again) = done.stdout[: done.stdout.index("\nPART ")].split("\n== ")
+    assert again.splitlines() == [
+        "molecule: the last lines",
+        *map(str, range(1, 11)),
+        "E assert False",
+        closing,
+    ]
 
 
 def test_in_the_middle_of_a_part_a_failure_ends_it(run: Callable[..., Done]) -> None:
