@@ -87,6 +87,7 @@ OURS = {
     "a question to the terminal": "printf '\\033[6n'; IFS= read -rs -d R answer",
     "another shell": "export PATH; exec sh -c 'exec bash --norc'",
     "a program in the background": "sleep 7 &",
+    "a tunnel in the background": 'ln -s "$(command -v sleep)" ~/ssh; ~/ssh 15 &',
     "an error": "nosuchcommand; false",
 }
 
@@ -138,22 +139,23 @@ def test_nothing_is_typed_into_a_session_of_the_users(home: Home) -> None:
 
 
 @both
-@pytest.mark.parametrize("line", ["tmux -S {0}/socket attach", "ssh 192.0.2.1", "exec ssh 192.0.2.1"])
+@pytest.mark.parametrize("line", ["tmux -S {0}/socket attach", "{1} ssh >{0}/given", "{1} exec docker >{0}/given"])
 def test_nothing_is_typed_into_what_leads_elsewhere(home: Home, line: str) -> None:
     """Where the socket of a session is named by its path, no variable leads away from it."""
     given, socket = home.path / "given", home.path / "socket"
     given.touch()
-    # As a client that has a terminal to itself.
-    (home.ours / "bin" / "ssh").write_text(f"#!/bin/sh\nprintf '$ '; stty raw -echo; cat >{given}\n")
-    (home.ours / "bin" / "ssh").chmod(0o755)
+    # What hands on all that is typed, under the name of a client that does so.
+    client = next(one for one in ("tmux", "ssh", "docker") if one in line)
+    if client != "tmux":
+        shutil.copy(shutil.which("cat") or "", home.ours / "bin" / client)
     tmux = ["tmux", "-S", str(socket), "-f", "/dev/null"]
     subprocess.run([*tmux, "new-session", "-d", f"cat >{given}"], check=True)
     try:
-        found = home.ask(line.format(home.path), 4)
+        found = home.ask(line.format(home.path, "stty raw -echo;"), 4)
         assert given.read_text(encoding="utf-8") == ""
     finally:
         subprocess.run([*tmux, "kill-server"], check=True)
-    assert f"its start-up files go on in {'tmux' if 'tmux' in line else 'ssh'}, where nothing is typed" in found.error
+    assert f"its start-up files go on in {client}, where nothing is typed" in found.error
 
 
 def test_processes_are_told_apart_by_their_group_on_either_system(monkeypatch: pytest.MonkeyPatch) -> None:

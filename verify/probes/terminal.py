@@ -44,8 +44,8 @@ _QUIET_S, _RESTLESS_S, _AGAIN_S = 0.1, 2, 4
 _ROWS, _COLUMNS = 24, 80
 _TAIL = 300
 """Characters that are told of what was on the screen."""
-_ELSEWHERE = frozenset(("abduco", "autossh", "dtach", "et", "mosh-client", "screen", "ssh", "tmux", "zellij"))
-"""Programs in which a line would go to a session that is not this terminal's own."""
+_SHELLS = re.compile(r"-?(?:ash|bash|csh|dash|elvish|fish|ksh|mksh|nu|pwsh|sh|tcsh|xonsh|zsh|[Pp]ython)[\d.-]*")
+"""Names of programs whose line editor may take a terminal's signals too; xonsh is a Python program."""
 _VARIABLES = ("HOMEBREW_PREFIX", "CONDA_PREFIX", "CONDA_EXE", "VIRTUAL_ENV")
 # Runs under whatever answers to the name python, be it a Python 2.
 _PYTHON = f"""import json, os, sys
@@ -375,14 +375,20 @@ def _at_prompt(master: int) -> bool:
 
 
 def _elsewhere(master: int) -> str:
-    """The program that has a terminal, where it leads to a session that is not the terminal's own; else ""."""
+    """The programs that have a terminal where no shell reads it, so that a line would go to another session; else "".
+
+    What hands on all that is typed takes the keys of signals too: seen of ssh, mosh, tmux, screen and dtach. The line
+    editors of bash, zsh and fish leave these to the terminal, so that nothing in the background is held against them.
+    """
     try:
+        if termios.tcgetattr(master)[3] & termios.ISIG:
+            return ""
         group = os.tcgetpgrp(master)
         # As long as it reads its start-up files, bash has no jobs: what it runs is of its own group.
         names = {name for number, name in _processes() if number == group}
-    except OSError:
+    except (OSError, termios.error):
         return ""
-    return min(names & _ELSEWHERE, default="")
+    return ", ".join(sorted(name for name in names if not _SHELLS.fullmatch(name)))
 
 
 def _processes() -> Iterator[tuple[int, str]]:
