@@ -214,10 +214,7 @@ class Inspector:
     def _size(self, path: str) -> int:
         """A listed file's size; it must be a regular file of this environment."""
         full = os.path.join(self._site, path)
-        folder = os.path.dirname(full)
-        if folder not in self._folders:
-            self._folders[folder] = self._is_inside(folder)
-        if not self._folders[folder]:
+        if not self._has(os.path.dirname(full)):
             raise self._outside(full)
         try:
             seen = os.lstat(full)
@@ -232,6 +229,15 @@ class Inspector:
         if not stat.S_ISREG(seen.st_mode):
             raise _WrongError("is not a regular file")
         return seen.st_size
+
+    def _has(self, folder: str) -> bool:
+        """Whether a folder is in the environment; to resolve the links of each would take as long as all the rest."""
+        known = self._folders.get(folder)
+        if known is None:
+            parent, name = os.path.split(folder)
+            step = name not in ("", ".", "..") and self._folders.get(parent) and not os.path.islink(folder)
+            known = self._folders[folder] = step or self._is_inside(folder)
+        return known
 
     def _is_inside(self, path: str) -> bool:
         return os.path.join(os.path.realpath(path), "").startswith(self._prefix)
