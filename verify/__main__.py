@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from . import ROOT
+from . import ROOT, clean
 from .errors import UserError
 from .text import shown
 
@@ -23,8 +23,6 @@ COMMANDS = {
 """Command to the module whose `main(arguments) -> exit code` runs it; imported only when asked for."""
 
 COULD_NOT_RUN = 2
-_SETTINGS = ROOT / "ansible.cfg"
-"""Not there where the project is installed as a collection."""
 _AGAIN = (
     "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); "
     "runpy.run_module('verify', run_name='__main__', alter_sys=True)"
@@ -57,10 +55,7 @@ def main(arguments: list[str], start: Callable[[], None] = lambda: None) -> int:
 
 
 def start_clean() -> None:
-    """Start anew without what a terminal has set for other work with Python or Ansible; returns where nothing is set.
-
-    Ansible, which reads inventories, has the project's settings: testinfra takes arguments of ssh from variables
-    ANSIBLE_* and from an ansible.cfg in the current folder.
+    """Start anew with clean variables; returns where they are.
 
     Raises:
         UserError: HOME is no path of a folder.
@@ -68,10 +63,10 @@ def start_clean() -> None:
     home = os.environ.get("HOME", "/")
     if not Path(home).is_absolute() or "\n" in home:
         raise UserError(f"HOME is {home!r}. Needed: the whole path of this user's folder. Set it.")
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "ANSIBLE_"))}
-    clean["ANSIBLE_CONFIG"] = str(_SETTINGS if _SETTINGS.is_file() else os.devnull)
-    if clean != os.environ:
-        os.execve(sys.executable, [sys.executable, "-I", "-c", _AGAIN, str(ROOT), *sys.argv[1:]], clean)  # noqa: S606 - itself
+    fresh = clean.environment()
+    if fresh != os.environ:
+        # -P and not -I: Ansible and the rest may be in the user's own site-packages.
+        os.execve(sys.executable, [sys.executable, "-P", "-c", _AGAIN, str(ROOT), *sys.argv[1:]], fresh)  # noqa: S606 - itself
 
 
 if __name__ == "__main__":

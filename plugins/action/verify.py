@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from ansible.utils.display import Display
 
-from ...verify import RESULTS, ROOT
+from ...verify import RESULTS, ROOT, clean
 from ...verify.documents import MalformedError
 from ...verify.profile import model as profiles
 from ...verify.results.files import file_name, forget, load
@@ -98,6 +98,7 @@ class ActionModule(Action):
         with subprocess.Popen(
             [*command, "--junit-xml", str(junit)],
             cwd=ROOT,
+            env=clean.environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

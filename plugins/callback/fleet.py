@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 from ansible import context
 from ansible.plugins.callback import CallbackBase
 
-from ...verify import RESULTS, ROOT
+from ...verify import RESULTS, ROOT, clean
 from ...verify.results import drift
 from ...verify.results.files import file_name
 from ...verify.text import line, plain
@@ -199,7 +199,15 @@ def make_page(lang: str) -> str:
         lang: a language's code, "" for the environment's.
     """
     command = [sys.executable, "-m", "verify", "report", "--results", str(RESULTS), *(["--lang", lang] if lang else [])]
-    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=clean.environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return (done.stdout + done.stderr).strip()
 
 

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,17 @@ def test_a_home_that_is_none_is_said(tmp_path: Path, home: str) -> None:
     assert code == 2
     assert said.startswith(f"verify: HOME is {home!r}. Needed: ")
     assert said.count("\n") == 1
+
+
+def test_what_is_installed_for_the_user_alone_is_found(tmp_path: Path) -> None:
+    """As by `pip install --user`: there is no virtual environment then."""
+    site = Path(sysconfig.get_path("purelib"))
+    user = tmp_path / ".local" / site.relative_to(site.parents[2])
+    user.parent.mkdir(parents=True)
+    user.symlink_to(site)
+    python = Path(sys.executable).resolve()
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(
+        [python, "-m", "verify", "--help"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

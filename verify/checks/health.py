@@ -8,7 +8,7 @@ import dataclasses
 import time
 import traceback
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from . import coreml, framework, language_model, machine, packages, shell, speed
 from .advice import failed
 from .environment import EnvironmentJudge
 from .framework import FrameworkJudge
-from .plan import MEASURED, SEED, SETUP, SOAK_WINDOWS, Plan
+from .plan import MEASURED, QUICK, SEED, SETUP, SOAK_WINDOWS, Plan
 from .reach import ReachJudge
 from .walk import LOST, NOT_JUDGED, Asked, Stage, walk
 
@@ -67,6 +67,7 @@ class HostHealth:
         self._numpy_tflops = 0.0
         self._installed: frozenset[str] = frozenset()
         self._outcomes: dict[str, tuple[Outcome, float]] = {}
+        self._ahead: dict[str, Future[Outcome]] = {}
         self.report = HostReport(
             host=name,
             address=host.backend.get_pytest_id(),
@@ -205,6 +206,7 @@ class HostHealth:
             "terminal": "" if no_shell else (record.terminal or record).prefix,
             "conda": record.conda.root if record.conda else "",
         }
+        self._go_ahead()
         limit = min(self._limit, ENVIRONMENT_TIMEOUT_S)
         outcome = remote.probe(self._host, record.python, ENVIRONMENT, parameters, {}, limit)
         subject = EnvironmentJudge(profile, record, platform, shares, self.report, profile.wheels(platform))
@@ -263,9 +265,18 @@ class HostHealth:
             self._announce(f"{self.report.host}: probing {', '.join(names)}, {self._plan.level}, at most {limit:.0f} s")
             # More than there are cores only wait for one another, with all that each has loaded.
             with ThreadPoolExecutor(min(len(names), self.report.machine.get("cores") or 1)) as pool:
-                asked = {one: pool.submit(self._ask, one, limit) for one in names}
+                asked = {one: self._ahead.get(one) or pool.submit(self._ask, one, limit) for one in names}
             self._outcomes |= {one: (answer.result(), limit) for one, answer in asked.items()}
         return self._outcomes[name]
+
+    def _go_ahead(self) -> None:
+        """Have the first framework asked while the environment is looked at, where nothing is timed: that saves a user
+        the time of the one or the other."""
+        there = self._frameworks_there()
+        if self._plan.level == QUICK and there:
+            pool = ThreadPoolExecutor(1)
+            self._ahead = {there[0]: pool.submit(self._ask, there[0], self._limit)}
+            pool.shutdown(wait=False)
 
     def _frameworks_there(self) -> list[str]:
         """The frameworks that the machine has of those that were asked for."""

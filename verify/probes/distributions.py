@@ -213,8 +213,9 @@ class Inspector:
 
     def _size(self, path: str) -> int:
         """A listed file's size; it must be a regular file of this environment."""
-        full = os.path.join(self._site, path)
-        if not self._has(os.path.dirname(full)):
+        # In place of os.path.join and dirname, which take as long as lstat.
+        full = path if path.startswith("/") else self._site + "/" + path
+        if not self._has(full.rpartition("/")[0]):
             raise self._outside(full)
         try:
             seen = os.lstat(full)
