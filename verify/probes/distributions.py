@@ -27,6 +27,7 @@ _MACOS_TAG = re.compile(
     r"^Tag: *[^-\s]+-[^-\s]+-macosx_([0-9]{1,3})_([0-9]{1,3})_(?:arm64|universal2)\s*$", re.MULTILINE
 )
 _LONGEST_WHEEL, _MOST_TAGS = 1 << 16, 20
+_LONG_PATH = 1024
 _LENGTH = 300
 """Of what is said of a problem, at most: a damaged RECORD may list anything."""
 
@@ -236,7 +237,9 @@ class Inspector:
         known = self._folders.get(folder)
         if known is None:
             parent, name = os.path.split(folder)
-            step = name not in ("", ".", "..") and self._folders.get(parent) and not os.path.islink(folder)
+            # Each level of the path is a call: none is deeper than Python's stack.
+            plain = name not in ("", ".", "..") and len(folder) < _LONG_PATH
+            step = plain and self._has(parent) and not os.path.islink(folder)
             known = self._folders[folder] = step or self._is_inside(folder)
         return known
 

@@ -111,6 +111,14 @@ def test_a_long_list_of_problems_is_cut(environment: Environment) -> None:
     assert all(len(line) <= 300 for line in found["first"])
 
 
+@pytest.mark.parametrize("levels", [480, 5000])
+def test_a_path_of_many_levels_is_missing_as_any_other(environment: Environment, levels: int) -> None:
+    path = f"content/{'a/' * levels}b"
+    with (environment.site / "content-1.0.dist-info" / "RECORD").open("a", encoding="utf-8") as record:
+        record.write(f"{path},sha256=x,1\n")
+    assert list(inspect(environment, content=False)["content"][0].problems) == [path]
+
+
 def test_what_a_terminal_would_obey_is_escaped(environment: Environment) -> None:
     with (environment.site / "content-1.0.dist-info" / "RECORD").open("a", encoding="utf-8") as record:
         record.write('"\x1b[2J\n",sha256=x,1\né,sha256=x,1\n')
