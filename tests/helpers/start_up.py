@@ -100,6 +100,10 @@ ARRANGEMENTS = {
         'if [ -n "$ZSH_VERSION" ]; then setopt ksh_arrays sh_word_split; else set -o posix; fi\n'
     ),
     "null_glob; failglob": Arrangement('if [ -n "$ZSH_VERSION" ]; then setopt null_glob; else shopt -s failglob; fi\n'),
+    "noglob": Arrangement("set -o noglob\n"),
+    "emulate sh; posix and noglob": Arrangement(
+        'if [ -n "$ZSH_VERSION" ]; then emulate sh; else set -o posix; fi; set -o noglob\n'
+    ),
     "errors to nowhere": Arrangement("exec 2>/dev/null\n"),
     "conda's block": Arrangement("CONDA\nalias ll='ls -l'\n"),
     "conda's block in a function": Arrangement("lazily() {\nCONDA}\n"),

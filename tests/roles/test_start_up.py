@@ -210,6 +210,49 @@ def test_what_a_terminal_has_is_what_is_said_of_it(
     assert machine.files() == before
 
 
+# `set -n` and `set -t` run nothing more, a restricted shell refuses files by their path, with `set -k` no export works.
+REFUSING = ("exec", "noexec", "onecmd", "singlecommand", "restricted", "keyword")
+OPTIONS = {
+    "zsh": "setopt kshoptionprint; setopt | while read -r name _; do echo setopt $name; echo unsetopt $name; done",
+    "bash": "set -o | while read -r name _; do echo set -o $name; echo set +o $name; done; "
+    "shopt | while read -r name _; do echo shopt -s $name; echo shopt -u $name; done",
+}
+ONE_OF_EACH = [pytest.param((shell, "no file"), shell, id=shell) for shell in SHELLS]
+
+
+@pytest.mark.parametrize(("machine", "name"), ONE_OF_EACH, indirect=["machine"])
+def test_no_option_of_a_shell_keeps_the_block_from_its_work_and_each_stays_as_it_was(
+    machine: Machine, name: str
+) -> None:
+    (machine.env / "etc" / "metal-lab" / "00-env.sh").write_text("export FIRST=1\n")
+    file = machine.home / {"zsh": ".zshrc", "bash": ".bashrc"}[name]
+    surroundings = {"HOME": str(machine.home), "TERM": "xterm", "PATH": "/usr/bin:/bin"}
+
+    def run(*line: str) -> list[str]:
+        done = subprocess.run(
+            [machine.shell, *line],
+            env=surroundings,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.stdout.splitlines()
+
+    lines = [line for line in run("-c", OPTIONS[name]) if not line.endswith(REFUSING)]
+    assert len(lines) > 100
+    wrong = {}
+    for line in lines:
+        command, option = line.split()[0], line.split()[-1]
+        is_set = f"shopt -q {option}" if command == "shopt" else f"[[ -o {option} ]]"
+        before, after = (f"{is_set} && {one}=on || {one}=off\n" for one in ("one", "other"))
+        file.write_text(f"{line}\n{before}{machine.block}{after}")
+        said = run("-ic", r"\builtin printf '%s\n' $FIRST $OURS $one $other")
+        if said not in (["1", "1", "on", "on"], ["1", "1", "off", "off"]):
+            wrong[line] = said
+    assert wrong == {}
+
+
 def test_the_document_has_all_of_them() -> None:
     assert len(ARRANGEMENTS) >= 40
     text = DOCUMENT.read_text(encoding="utf-8")
