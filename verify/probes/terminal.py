@@ -180,7 +180,7 @@ def ask(seconds: float = LIMIT_S, *, login: bool | None = None) -> Terminal:
         tmux, others = place / f"tmux-{os.getuid()}", place / "sockets"
         for nowhere in (tmux, others):
             nowhere.touch()
-        # screen(1), SCREENDIR: it says that this is no folder.
+        # screen(1), SCREENDIR: it says that this is no folder. zellij-utils, consts.rs: ZELLIJ_SOCKET_DIR.
         fresh = {**_environment(user, shell, place), "SCREENDIR": str(others), "ZELLIJ_SOCKET_DIR": str(others)}
         found = _Asking(shell, fresh, login, place, time.monotonic() + seconds).run()
         within = {}
@@ -392,7 +392,10 @@ def _elsewhere(master: int) -> str:
 
 
 def _processes() -> Iterator[tuple[int, str]]:
-    """The process group and the name of each process: ps(1) of macOS, which gives a program's path, and proc(5)."""
+    """The process group and the name of each process.
+
+    ps(1) of macOS gives a program's path (adv_cmds, ps/keyword.c and print.c), proc(5) its name.
+    """
     if platform.system() == "Darwin":
         line = ["/bin/ps", "-A", "-o", "pgid=", "-o", "comm="]
         done = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
