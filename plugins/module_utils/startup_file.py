@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +21,12 @@ def read(path: Path) -> str:
     """
     try:
         return regular.text(path, "surrogateescape")
-    except (FileNotFoundError, NotADirectoryError, PermissionError, regular.OddFileError):
-        return ""
+    except OSError as error:
+        nothing = (FileNotFoundError, NotADirectoryError, PermissionError, regular.OddFileError)
+        # ELOOP: a link that leads to itself.
+        if isinstance(error, nothing) or error.errno == errno.ELOOP:
+            return ""
+        raise
 
 
 def shown(text: str) -> str:
@@ -61,6 +66,7 @@ def obstacle(named: Path) -> str:
     wrong = {
         f"{named}{leads} is no file": not path.is_file(),
         f"{named}{leads} may not be read": not os.access(path, os.R_OK),
+        f"{named}{leads} is too large": path.stat().st_size > regular.MAX_BYTES,
         f"{named}{leads} is read-only": not path.stat().st_mode & 0o222 or not os.access(path, os.W_OK),
         f"{named} lies in {path.parent}, which may not be written": not os.access(path.parent, os.W_OK),
     }

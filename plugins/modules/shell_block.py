@@ -17,7 +17,8 @@ from ..module_utils.terminal import CONDA_FIRST, CONDA_LAST
 BACKUP = ".before-metal-lab"
 _ADDED = "# Line ends that were missing before this block, and were added: "
 _MARKER = re.compile(r"# (>>>|<<<) metal-lab (\S+) \1")
-_EMPTY = re.compile(r"(?:\b(?:then|do|else)|[{(]) (?:(?:fi|done|else|elif)\b|[})])")
+_EMPTY = re.compile(r"(?:\b(?:then|do|else)|[{(]) (?:(?:fi|done|else|elif)\b|[})])|(?:&&|\|\|) ")
+_IDLE = re.compile(r"(?:^|\s)#.*")
 # The line that Homebrew's installer and the course tell to add (Homebrew/install, install.sh, "Next steps").
 _SHELLENV = re.compile(r'eval "\$\(/[^\s"()$`]*/brew shellenv\)"')
 
@@ -93,6 +94,8 @@ def edit(before: str, profile: str, block: str, *, alone: bool = False, settled:
             before_it = len(kept)
             kept = _filled(kept, was)
             place += len(kept) - before_it
+            # Those that were added stay where they are: something came behind them.
+            added = 0
     missing = startup_file.missing_ends(kept[place - 1]) if place else 0
     # A block that is there already has the line ends before it.
     note = f"{_ADDED}{missing or added}\n" if missing or (added and place == len(kept)) else ""
@@ -105,8 +108,11 @@ def _filled(lines: list[str], at: int) -> list[str]:
 
     bash takes an empty one for an error, and reads no further.
     """
-    around = " ".join(line.strip() for line in lines[max(at - 1, 0) : at + 1])
-    return [*lines[:at], ":\n", *lines[at:]] if at and _EMPTY.search(around) else lines
+    # Empty lines and comments do nothing either.
+    said = [_IDLE.sub("", line).strip() for line in lines]
+    head = next((one for one in reversed(said[:at]) if one), "").rpartition(" ")[2]
+    tail = next((one for one in said[at:] if one), "").partition(" ")[0]
+    return [*lines[:at], ":\n", *lines[at:]] if _EMPTY.search(f"{head} {tail}") else lines
 
 
 def _without(lines: list[str], profile: str, *, alone: bool) -> tuple[list[str], int | None, int]:
@@ -389,7 +395,8 @@ class _Run:
         if trouble:
             self._module.warn(
                 f"{edited[0].named} has the block, and yet {trouble}. Look in the shell's files for what comes after "
-                "it, or for an alias or a function python."
+                "it, for what ends them before it (a return, or a mistake, of which the shell's option -n tells the "
+                "line), or for an alias or a function python."
             )
 
     def _trouble(self) -> str:

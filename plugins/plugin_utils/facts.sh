@@ -70,7 +70,7 @@ finds_homebrew() {
     startup=${zdotdir:-$HOME}
     case $shell in
         */bash) set -- "$login_file" "$HOME/.bashrc" ;;
-        *) set -- "$startup/.zprofile" "$startup/.zshrc" "$startup/.zshenv" "$startup/.zlogin" ;;
+        *) set -- "$startup/.zprofile" "$startup/.zshrc" "$HOME/.zshenv" "$startup/.zshenv" "$startup/.zlogin" ;;
     esac
     grep -Eqs '^[[:blank:]]*eval .*brew[^A-Za-z0-9]* shellenv' "$@"
 }

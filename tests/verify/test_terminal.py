@@ -5,6 +5,8 @@ import pwd
 import shutil
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -163,9 +165,59 @@ def test_processes_are_told_apart_by_their_group_on_either_system(monkeypatch: p
         try:
             for system in ("Linux", "Darwin"):
                 monkeypatch.setattr(platform, "system", lambda found=system: found)
-                assert [name for group, name in terminal._processes() if group == sleeping.pid] == ["sleep"]
+                assert [one.name for one in terminal._processes() if one.group == sleeping.pid] == ["sleep"]
         finally:
             sleeping.kill()
+
+
+@both
+def test_what_runs_in_the_background_ends_with_the_terminal(home: Home) -> None:
+    home.ask(f"ln -s '{shutil.which('sleep')}' ~/lasting; ~/lasting 1000 & echo $! >~/number")
+    number = int((home.path / "number").read_text())
+    end = time.monotonic() + 10
+    with suppress(FileNotFoundError):
+        # Nobody may have waited for it yet.
+        while (state := Path(f"/proc/{number}/stat").read_text()) and "lasting" in state and ") Z" not in state:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
+
+@pytest.mark.parametrize("home", ["zsh"], indirect=True)
+@pytest.mark.parametrize(
+    ("of_all", "read", "prefix"),
+    [
+        # Without it in the environment ~/.zshenv is read, as in a new window.
+        ("export ZDOTDIR=~/dots VIRTUAL_ENV=/of/zshenv", "PATH=HOME/bin:$PATH", "our env"),
+        # Said too late for this shell.
+        ("", "PATH=/usr/bin:/bin", "our env"),
+    ],
+)
+def test_zdotdir_of_this_process_is_no_terminals_where_a_start_up_file_exports_it(
+    home: Home, monkeypatch: pytest.MonkeyPatch, of_all: str, read: str, prefix: str
+) -> None:
+    (home.path / "dots").mkdir()
+    (home.path / ".zshenv").write_text(of_all)
+    (home.path / "dots" / ".zshrc").write_text(read.replace("HOME", str(home.ours)).replace("our env", "'our env'"))
+    monkeypatch.setenv("ZDOTDIR", str(home.path / "dots"))
+    found = home.ask("export ZDOTDIR=~/dots\n")
+    assert Path(found.prefix).name == prefix
+    assert found.variables["VIRTUAL_ENV"] == ("/of/zshenv" if of_all else "")
+
+
+@pytest.mark.parametrize("home", ["zsh"], indirect=True)
+def test_zdotdir_that_no_start_up_file_exports_is_what_the_system_gives_its_terminals(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home.path / "dots").mkdir()
+    (home.path / "dots" / ".zshrc").write_text(f"PATH='{home.other}/bin':$PATH")
+    monkeypatch.setenv("ZDOTDIR", str(home.path / "dots"))
+    assert home.ask("").prefix == str(home.other)
+
+
+@both
+def test_a_shell_whose_answer_is_empty_is_none_that_is_known(home: Home) -> None:
+    found = home.ask("builtin() { :; }")
+    assert (found.error, found.kind, found.prefix) == ("", "", str(home.ours))
 
 
 @both

@@ -30,7 +30,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 CONDA_FIRST = "# >>> conda initialize >>>"
 CONDA_LAST = "# <<< conda initialize <<<"
@@ -182,7 +182,12 @@ def ask(seconds: float = LIMIT_S, *, login: bool | None = None) -> Terminal:
             nowhere.touch()
         # screen(1), SCREENDIR: it says that this is no folder. zellij-utils, consts.rs: ZELLIJ_SOCKET_DIR.
         fresh = {**_environment(user, shell, place), "SCREENDIR": str(others), "ZELLIJ_SOCKET_DIR": str(others)}
+        # A start-up file may have exported it to what started this; with it, zsh would read no ~/.zshenv.
+        exported = fresh.pop("ZDOTDIR", "") if Path(shell).name == "zsh" else ""
         found = _Asking(shell, fresh, login, place, time.monotonic() + seconds).run()
+        if exported and (found.error or found.terminal().zdotdir != exported):
+            fresh["ZDOTDIR"] = exported
+            found = _Asking(shell, fresh, login, place, time.monotonic() + seconds).run()
         within = {}
         if str(others).encode() in found.screen:
             # Unlike tmux, it starts no login shells.
@@ -251,7 +256,7 @@ class _Asking:
         if (self._place / "shell").exists():
             values = (self._place / "shell").read_bytes().decode("utf-8", "surrogateescape").split("\0")
             said, variables = values[:4], dict(zip(_VARIABLES, values[4:]))  # noqa: B905 (3.10+)
-        kind, zdotdir, conda, brew = map(_plain, said)
+        kind, zdotdir, conda, brew = map(_plain, [*said, "", "", "", ""][:4])
         return Terminal(
             self._shell,
             "",
@@ -385,34 +390,46 @@ def _elsewhere(master: int) -> str:
             return ""
         group = os.tcgetpgrp(master)
         # As long as it reads its start-up files, bash has no jobs: what it runs is of its own group.
-        names = {name for number, name in _processes() if number == group}
+        names = {one.name for one in _processes() if one.group == group}
     except (OSError, termios.error):
         return ""
     return ", ".join(sorted(name for name in names if not _SHELLS.fullmatch(name)))
 
 
-def _processes() -> Iterator[tuple[int, str]]:
-    """The process group and the name of each process.
+class _Process(NamedTuple):
+    group: int
+    parent: int
+    name: str
+
+
+def _processes() -> Iterator[_Process]:
+    """Each process that there is.
 
     ps(1) of macOS gives a program's path (adv_cmds, ps/keyword.c and print.c), proc(5) its name.
     """
     if platform.system() == "Darwin":
-        line = ["/bin/ps", "-A", "-o", "pgid=", "-o", "comm="]
+        line = ["/bin/ps", "-A", "-o", "pgid=", "-o", "ppid=", "-o", "comm="]
         done = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
         for one in done.stdout.decode("utf-8", "replace").splitlines():
             with suppress(ValueError):
-                number, name = one.split(None, 1)
-                yield int(number), name.rpartition("/")[2]
+                group, parent, name = one.split(None, 2)
+                yield _Process(int(group), int(parent), name.rpartition("/")[2])
         return
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError, ValueError, IndexError):
             # number (name) state parent group ...; tmux calls itself "tmux: client".
             head, rest = path.read_text(encoding="utf-8", errors="replace").rsplit(") ", 1)
-            yield int(rest.split()[2]), head.partition(" (")[2].partition(":")[0]
+            _, parent, group = rest.split()[:3]
+            yield _Process(int(group), int(parent), head.partition(" (")[2].partition(":")[0])
 
 
 def _kill(pid: int, master: int) -> None:
-    """Kill the shell, and what it runs in the foreground."""
+    """Kill the shell, and what it runs in the foreground; its jobs end as where a window is closed."""
+    with suppress(OSError):
+        if os.waitpid(pid, os.WNOHANG) == (0, 0):
+            for group in {one.group for one in _processes() if one.parent == pid} - {pid, os.getpgid(0)}:
+                with suppress(OSError):
+                    os.killpg(group, signal.SIGHUP)
     with suppress(OSError):
         group = os.tcgetpgrp(master)
         # A terminal that nobody has any more says 0, which would mean this process' own group.
@@ -421,7 +438,8 @@ def _kill(pid: int, master: int) -> None:
     # One that has ended was waited for, and its number may be another's by now.
     with suppress(ChildProcessError):
         if os.waitpid(pid, os.WNOHANG) == (0, 0):
-            os.kill(pid, signal.SIGKILL)
+            # pty.fork made it the leader of a group, in which bash leaves what its start-up files began.
+            os.killpg(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
     os.close(master)
 

@@ -45,6 +45,16 @@ def test_what_is_in_the_way_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert read(rc) == read(tmp_path / "none") == ""
 
 
+def test_what_cannot_be_read_whole_is_left(tmp_path: Path) -> None:
+    large, circle = tmp_path / "large", tmp_path / "circle"
+    large.touch()
+    os.truncate(large, 65_000_000)
+    circle.symlink_to(circle)
+    assert (read(large), read(circle)) == ("", "")
+    assert obstacle(large) == f"{large} is too large"
+    assert obstacle(circle) == f"{circle} leads to {circle}, which is not there"
+
+
 def test_bytes_and_permissions_stay(tmp_path: Path) -> None:
     rc = tmp_path / "rc"
     rc.write_bytes(b"\xff\r\n")

@@ -143,6 +143,30 @@ def test_what_the_block_was_in_is_no_error_without_it(around: str) -> None:
     assert edit(around.format(f"x\n{OURS}"), "ml-m1", "") == around.format("x\n")
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("if true; then # a guard\n", "fi\n"),
+        ("if true; then\n    # on this machine only\n", "\nfi\n"),
+        ("f() {\n\n", "    # nothing more\n} # f\n"),
+        ("( # apart\n", ")\n"),
+        # Else the user's next line would be the one that depends on it.
+        ("[ -t 0 ] &&\n", "export NEXT=1\n"),
+        ("[ -n '#' ] ||\n# a remark\n", "export NEXT=1\n"),
+    ],
+)
+def test_neither_is_it_with_remarks_and_empty_lines_around_it(before: str, after: str) -> None:
+    assert edit(f"{before}{OURS}{after}", "ml-m1", "") == f"{before}:\n{after}"
+    subprocess.run(["bash", "-n"], input=f"{before}:\n{after}".encode(), check=True)
+
+
+def test_a_line_end_that_was_added_stays_once_something_came_behind_it() -> None:
+    once = edit("x=1", "ml-m1", BLOCK)
+    moved = edit(f"{once}{CONDA}", "ml-m1", BLOCK)
+    assert moved == f"x=1\n{CONDA}{OURS}"
+    assert edit(moved, "ml-m1", "") == f"x=1\n{CONDA}"
+
+
 LAZY = f"lazily() {{\n{CONDA}}}\n"
 
 
