@@ -65,7 +65,10 @@ class Check:
         self.points = target.points(one for one in needed if one is not None)
         for sentence in tree.assumptions:
             self.result.assume(sentence)
-        self.system = System(target.floor)
+        above = [*tree.root.absolute().parents][2:3]
+        self.system = System(target.floor, next((one for one in above if (one / "conda-meta").is_dir()), None))
+        if self.system.prefix is not None:
+            self.result.assume("What lies in lib of conda's environment loads, and has what is bound to it.")
         self._owners: dict[str, str] = {}
         self._packages: dict[str, Package] = {}
         self._before: dict[tuple[str, ...], Process] = {}

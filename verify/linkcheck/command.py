@@ -85,15 +85,19 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--fresh", action="store_true", help="check even if nothing has changed since the last time")
     options = parser.parse_args(arguments)
+    for path in (options.json, options.sarif):
+        if path and not path.parent.is_dir():
+            parser.error(f"there is no folder {path.parent} to write {path.name} into")
     if options.requirements or options.environment:
-        python = options.python or _python_of(options.environment) or ".".join(map(str, sys.version_info[:2]))
+        own = _python_of(options.environment)  # which refuses some, whatever is asked for
+        python = options.python or own or ".".join(map(str, sys.version_info[:2]))
         releases = options.macos or macos.served(_OLDEST)
         target = Target(python, releases[0], os.environ.get("ENABLE_PJRT_COMPATIBILITY") in ("1", "true"))
         if options.requirements:
             report = check_requirements(options.requirements, target, releases, say, options.extra, options.without)
         else:
             report = check_environment(options.environment, target, releases, say)
-        subject = options.requirements
+        subject = options.requirements or options.environment
     else:
         if options.python or options.macos or options.extra or options.without:
             parser.error("a profile has its own Python, macOS and packages")
@@ -284,9 +288,15 @@ def check_environment(folder: Path, target: Target, releases: tuple[Version, ...
     Raises:
         UserError: it has no packages.
     """
-    site = next(iter(sorted(folder.glob(_SITE))), folder)
-    if not any(site.glob("*.dist-info")):
-        raise UserError(f"There are no packages in {folder}.")
+    site = _site(folder)
+    if not any(one.is_file() and not one.is_symlink() for one in site.glob("*.dist-info/METADATA")):
+        inside = [one for one in (".venv", ".pixi/envs/default") if (folder / one).is_dir()]
+        hint = (
+            f" Is {folder / inside[0]} meant?"
+            if inside
+            else " Needed: an environment's folder, whose files are there and are no links to elsewhere."
+        )
+        raise UserError(f"There are no packages in {folder}.{hint}")
     whole = replace(target, floor=releases[0], later=releases[1:])
     report = limits.run(check_folder, progress, site, whole, str(folder))
     return report.with_findings(one for one in report.findings if one.kind not in ("no-owner", "leaves-folder"))
@@ -294,8 +304,15 @@ def check_environment(folder: Path, target: Target, releases: tuple[Version, ...
 
 def _python_of(environment: Path | None) -> str | None:
     """The Python of an environment, as the folder of its packages says."""
-    found = sorted(environment.glob(_SITE)) if environment else []
-    return found[0].parent.name.removeprefix("python") if found else None
+    name = _site(environment).resolve().parent.name if environment else ""
+    if re.fullmatch(r"python3\.[0-9]+t", name):
+        raise UserError(f"{environment} is for a free-threaded Python ({name}), whose wheels are not known here.")
+    return name.removeprefix("python") if re.fullmatch(r"python3\.[0-9]+", name) else None
+
+
+def _site(environment: Path) -> Path:
+    """The folder with an environment's packages. conda has python3.1 lead to python3.10 and newer."""
+    return next(iter(sorted(one for one in environment.glob(_SITE) if not one.parent.is_symlink())), environment)
 
 
 def target_of(loaded: Profile) -> Target:

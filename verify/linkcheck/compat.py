@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from packaging.utils import canonicalize_name
 
 from .. import ROOT
 from ..errors import UserError
@@ -47,7 +48,10 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     loaded = profiles.load(options.profile)
     if options.package:
-        rows = list(check(dict(options.package), loaded))
+        packages: dict[str, list[str]] = {}
+        for name, versions in options.package:
+            packages.setdefault(name, []).extend(versions)
+        rows = list(check(packages, loaded))
         print(document.table(rows))
         loads = all(row.loads for row in rows)
     else:
@@ -127,6 +131,6 @@ def _row(versions: dict[str, str], loaded: Profile, folder: Path) -> Row:
 
 def _package(text: str) -> tuple[str, list[str]]:
     name, equals, versions = text.partition("=")
-    if not (name and equals and versions):
+    if not (name and equals and versions) or versions.startswith("="):
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VERSION,VERSION,…")
-    return name, versions.split(",")
+    return canonicalize_name(name), versions.split(",")

@@ -34,7 +34,7 @@ _MAX_RECORD, _MAX_ROWS = 64 << 20, 300_000
 """Bytes and lines of RECORD; TensorFlow's has 1.5 MB and 13,000 lines."""
 _MAX_LINE = 16_384
 """Characters of a requirement or a line of entry_points.txt: what reads them looks at each more than once."""
-_MAX_TAGS = 1024
+MAX_TAGS = 1024
 """That one `Tag` stands for; the longest known one stands for 12."""
 _OURS = {".lock"}
 """What uv itself leaves at the top of the folder."""
@@ -120,7 +120,7 @@ class Target:
         """Values of environment markers."""
         return {
             "implementation_name": "cpython",
-            "implementation_version": f"{self.python}.0",
+            "implementation_version": f"{self.python}.99",
             "os_name": "posix",
             "platform_machine": "arm64",
             "platform_python_implementation": "CPython",
@@ -180,7 +180,7 @@ def _read(tree: Tree, info: str) -> Package:
 def _tags(text: str) -> frozenset[Tag]:
     """The tags that a compressed one stands for."""
     number = math.prod(part.count(".") + 1 for part in text.split("-"))
-    if number > _MAX_TAGS:
+    if number > MAX_TAGS:
         raise ValueError(f"WHEEL has a tag that stands for {number} tags")
     return parse_tag(text)
 
@@ -353,7 +353,7 @@ def applies(requirement: Requirement, target: Target) -> bool:
     """Whether a requirement is one on a target, by its marker."""
     try:
         return requirement.marker is None or requirement.marker.evaluate(dict(target.markers))
-    except (UndefinedEnvironmentName, UndefinedComparison):
+    except (UndefinedEnvironmentName, UndefinedComparison, ValueError):  # or a number of too many digits
         return False
 
 

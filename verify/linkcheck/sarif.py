@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from .findings import LOADING, Finding
 from .report import Report
@@ -17,7 +18,7 @@ def write(report: Report, lock: Path | None, path: Path) -> None:
 
     Args:
         report: the report.
-        lock: the file that was checked, to whose lines findings are bound; None for an environment.
+        lock: the file that was checked, to whose lines findings are bound, or the environment's folder.
         path: where.
     """
     path.write_text(json.dumps(document(report, lock), indent=1) + "\n", encoding="utf-8")
@@ -25,7 +26,7 @@ def write(report: Report, lock: Path | None, path: Path) -> None:
 
 def document(report: Report, lock: Path | None) -> dict[str, Any]:
     """The report as a SARIF log of one run."""
-    lines = lock.read_text(encoding="utf-8", errors="replace").splitlines() if lock else []
+    lines = lock.read_text(encoding="utf-8", errors="replace").splitlines() if lock and lock.is_file() else []
     rules = sorted({one.kind for one in report.findings})
     return {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
@@ -60,7 +61,7 @@ def _result(report: Report, finding: Finding, lock: Path | None, lines: list[str
 def _address(lock: Path) -> str:
     """A file's address, relative to the current folder where it is below it: so that it fits a checkout."""
     whole = lock.resolve()
-    return whole.relative_to(Path.cwd()).as_posix() if whole.is_relative_to(Path.cwd()) else whole.as_uri()
+    return quote(whole.relative_to(Path.cwd()).as_posix()) if whole.is_relative_to(Path.cwd()) else whole.as_uri()
 
 
 def _line(package: str | None, lines: list[str]) -> int:

@@ -14,13 +14,16 @@ from pathlib import Path
 
 from ..macos import Version, parse_version
 from .macho import Image
-from .tree import PREFIX
+from .tree import PREFIX, SITE
 
 _DATA = Path(__file__).with_name("macos_libraries.json")
 _LIBSYSTEM = Path(__file__).with_name("libsystem.txt")
 _FOLDERS = ("/usr/lib/", "/System/Library/", "/System/iOSSupport/", "/System/DriverKit/")
 """Where the shared cache has libraries: Loader.cpp, `mightBeInSharedCache`."""
 _FALLBACKS_UNTIL: Version = (13, 0, 0)
+_CORE_FOUNDATION = re.compile(r"_(?:k|__)?CF(?!FTP|HTTP|Host|Net|Proxy)")
+"""Names of CoreFoundation, but not of CFNetwork: Python itself is linked to it, as `python3-config --libs` says on a
+Mac, so that it is in every process (setproctitle looks its names up in all images)."""
 _PYTHON_LIBRARY = re.compile(rf"{PREFIX}/(?:lib/libpython3\.\d+\.dylib|Python)$")
 
 
@@ -34,6 +37,8 @@ class System:
     """
 
     floor: Version
+    prefix: Path | None = None
+    """A conda environment, whose lib has libraries of no Python package: those that are there are taken to load."""
     assumed: set[str] = field(default_factory=set)
     _seen: dict[str, Version] = field(default_factory=dict)
     _prefixes: dict[str, str] = field(default_factory=dict)
@@ -61,6 +66,7 @@ class System:
         names, beginnings = _libsystem()
         return (
             name in names
+            or _CORE_FOUNDATION.match(name) is not None
             or name.startswith(beginnings)
             or any(name.startswith(prefix) and library in loaded for prefix, library in self._prefixes.items())
         )
@@ -74,7 +80,13 @@ class System:
 
     def is_python(self, path: str) -> bool:
         """Whether a path is the environment's libpython, which comes with Python and not with a wheel."""
-        return bool(_PYTHON_LIBRARY.match(_normal(path)))
+        whole = _normal(path)
+        return bool(_PYTHON_LIBRARY.match(whole)) or (
+            self.prefix is not None
+            and whole.startswith(f"{PREFIX}/")
+            and not whole.startswith(f"{SITE}/")
+            and (self.prefix / whole.removeprefix(f"{PREFIX}/")).is_file()
+        )
 
     def fallbacks(self, name: str, image: Image) -> Iterator[str]:
         """Where dyld looks at last for a library that files built before the SDK of macOS 13 link to.

@@ -330,10 +330,35 @@ def test_compat_checks_what_may_not_be_installed_together(
     assert "| 1 | 1 | yes | no |" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("text", ["tensorflow", "=1", "tensorflow="])
-def test_compat_wants_a_name_and_versions(text: str) -> None:
-    with pytest.raises(SystemExit):
+@pytest.mark.parametrize("text", ["tensorflow", "=1", "tensorflow=", "tensorflow==1.16.0"])
+def test_compat_wants_a_name_and_versions(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
         compat.main(["--package", text])
+    assert ended.value.code == 2
+    assert "is not NAME=VERSION" in capsys.readouterr().err
+
+
+def test_compat_takes_a_name_that_is_given_twice(
+    monkeypatch: pytest.MonkeyPatch, good: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the versions of both, under its canonical name."""
+    uv = use(monkeypatch, good)
+    assert compat.main(["--package", "My_One=1", "--package", "two=3", "--package", "my.one=2"]) == 0
+    assert [asked for asked, _ in uv.asked] == [["my-one==1", "two==3"], ["my-one==2", "two==3"]]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "| my-one | two | loads | declared | why |"
+    assert [line.split("|")[1] for line in lines[2:]] == [" 1 ", " 2 "]
+
+
+def test_compat_tells_what_is_found_of_a_name_that_is_written_otherwise(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fill(folder: Path) -> None:
+        install(folder, "my-one", tag="py2-none-any")
+
+    use(monkeypatch, fill)
+    assert compat.main(["--package", "My_One=1"]) == 1
+    assert "| 1 | no | yes | my-one 1.0 is a wheel for py2-none-any" in capsys.readouterr().out
 
 
 def test_a_report_that_the_check_contradicts_stands_out() -> None:
@@ -607,7 +632,7 @@ def test_how_uv_lays_down(
     monkeypatch.delenv("MACOSX_DEPLOYMENT_TARGET", raising=False)
     always = ["pip", "install", "--quiet", "--no-config", "--only-binary", ":all:"]
     always += ["--link-mode", "hardlink", "--python", sys.executable]
-    always += ["--python-version", "3.11", "--python-platform", mac.uv_platform, "--target", str(tmp_path / "x")]
+    always += ["--python-version", "3.11.99", "--python-platform", mac.uv_platform, "--target", str(tmp_path / "x")]
 
     staging.lay_down_lock(loaded, mac, tmp_path / "x", "26.0")
     arguments, environment = uv()
@@ -625,7 +650,7 @@ def test_how_uv_lays_down(
     linux = loaded.platform("linux-x86_64")
     staging.lay_down_alone(pins, "3.12", linux, tmp_path / "x", cache=cache)
     arguments, environment = uv()
-    assert arguments[10:14] == ["--python-version", "3.12", "--python-platform", linux.uv_platform]
+    assert arguments[10:14] == ["--python-version", "3.12.99", "--python-platform", linux.uv_platform]
     assert arguments[-3:] == ["--no-deps", *pins]
     assert (environment["UV_CACHE_DIR"], environment.get("MACOSX_DEPLOYMENT_TARGET")) == (str(cache), None)
     assert capfd.readouterr() == ("", "")

@@ -53,6 +53,24 @@ def outcome_of(site: Path, *before: str) -> tuple[str, tuple[str, ...], str | No
 
 
 @pytest.mark.parametrize(
+    ("name", "had"),
+    [
+        ("_CFBundleGetMainBundle", True),
+        ("___CFConstantStringClassReference", True),
+        ("_kCFAllocatorDefault", True),
+        ("_CFNetworkCopySystemProxySettings", False),
+        ("_CFHTTPMessageCreateRequest", False),
+        ("_kCFProxyTypeKey", False),
+        ("_CGImageCreate", False),
+        ("CFBundleGetMainBundle", False),
+    ],
+)
+def test_core_foundation_is_in_every_process(name: str, had: bool) -> None:
+    """Python itself is linked to it; CFNetwork's names, which begin likewise, are another library's."""
+    assert System((14, 4, 0)).has_symbol(name, set()) is had
+
+
+@pytest.mark.parametrize(
     ("name", "rpaths", "place", "tried"),
     [
         ("@rpath/x.dylib", ("@loader_path",), "a/x.dylib", ()),

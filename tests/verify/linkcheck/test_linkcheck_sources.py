@@ -5,21 +5,23 @@ import json
 import os
 import subprocess
 import sys
+import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from packaging.utils import parse_wheel_filename
 from uv import find_uv_bin
 
 from verify.errors import UserError
-from verify.linkcheck import command, report, sarif, sources, staging
+from verify.linkcheck import command, macho, report, sarif, sources, staging
 from verify.linkcheck.findings import Counts, Finding
 from verify.linkcheck.packages import Target
 from verify.profile import model as profiles
 from verify.profile.model import AcceptedFinding
 
-from .machos import built_for, install, metallib, write
+from .machos import PYTHON_TAG, built_for, install, metallib, write
 
 MAC14, MAC15 = Target("3.11", (14, 0, 0), False), Target("3.11", (15, 0, 0), False)
 TAGS = (
@@ -123,7 +125,7 @@ def test_a_standard_lock(index: Path, tmp_path: Path) -> None:
         (("lock-version", "lock"), "cannot be used"),
         ((">=3.11", ">=3.13"), "cannot be used: .*3.13"),
         (("_arm64", "_x86_64"), "cannot be used|no wheel of one"),
-        (("sha256 =", "sha512 ="), "no wheel of one for Python 3.11"),
+        (("sha256 =", "sha512 ="), "uv could not lay the packages down"),
     ],
 )
 def test_a_lock_that_cannot_be_used(index: Path, tmp_path: Path, change: tuple[str, str], said: str) -> None:
@@ -456,3 +458,405 @@ def test_a_lock_of_uv_without_its_project(index: Path, tmp_path: Path) -> None:
         file.write_text(text)
         with pytest.raises(UserError, match="no lock of a project, as uv writes it"):
             staging.lay_down_file(file, MAC14, tmp_path / "none")
+
+
+def test_nothing_is_built(index: Path, tmp_path: Path) -> None:
+    """Whatever a requirements file asks of uv, and whatever stands in a lock's addresses."""
+    assert read(tmp_path, "--no-binary one\n--no-binary=:all:\n--only-binary one\none\n").lines == ["one"]
+    place = f"{(index / 'one').as_uri()}/one-1.0-py3-none-any.whl --hash=sha256:0\\n--no-binary two\\ntwo # .whl"
+    file = tmp_path / "pylock.toml"
+    file.write_text(pylock(index).replace((index / "one" / f"one-1.0-{TAGS[2]}.whl").as_uri(), place))
+    with pytest.raises(UserError, match="no address or no hash"):
+        staging.lay_down_file(file, MAC15, tmp_path / "15")
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("# one \\\ntwo\n", ["two"]),
+        ("./a.whl ; sys_platform == 'linux'\n", []),
+        ("./a.whl --hash=sha256:0\n", ["{0}/a.whl --hash=sha256:0"]),
+        ("./a.whl[x]\n", ["{0}/a.whl[x]"]),
+        ("https://x/a.whl --hash=sha256:0\n", ["https://x/a.whl --hash=sha256:0"]),
+        ('-c "c.txt"\n', ["-c {0}/c.txt"]),
+        ("-f ${{HERE}}/w\n", ["-f {0}/w"]),
+    ],
+)
+def test_lines_as_pip_reads_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, lines: list[str]) -> None:
+    monkeypatch.setenv("HERE", str(tmp_path))
+    assert read(tmp_path, text.replace("{{", "{").replace("}}", "}")).lines == [one.format(tmp_path) for one in lines]
+
+
+@pytest.mark.parametrize(
+    "text", ["-e ./a ; x", "http://[a", "{" + "a" * 300, "-r /dev/zero", "-r https://x/y", "-r a\0b"]
+)
+def test_what_is_no_requirements_file(tmp_path: Path, text: str) -> None:
+    try:
+        read(tmp_path, text)
+    except UserError:
+        return
+    assert text.startswith("{")  # which uv tells
+
+
+def test_text_of_windows(tmp_path: Path) -> None:
+    """UTF-16 with its mark, either way round, as pip reads it."""
+    for order in ("utf-16-le", "utf-16-be"):
+        (tmp_path / "requirements.txt").write_bytes("\ufeffone\r\ntwo\r\n".encode(order))
+        assert sources.read(tmp_path / "requirements.txt", MAC14, {}).lines == ["one", "two"]
+
+
+def test_what_comes_from_a_repository_is_not_taken_from_the_index(index: Path, tmp_path: Path) -> None:
+    """There may be another package of that name."""
+    file = tmp_path / "requirements.txt"
+    file.write_text("one\ntwo @ git+https://x/two\n")
+    assert (index / "two").is_dir()
+    assert staging.lay_down_file(file, MAC14, tmp_path / "14") == {
+        "two": "two comes from git+https://x/two, which is a repository"
+    }
+    assert {path.stem for path in (tmp_path / "14").glob("*.py")} == {"one"}
+
+
+@pytest.mark.parametrize(
+    ("marker", "there"), [("python_full_version >= '3.11.4'", True), ("python_full_version < '3.11.4'", False)]
+)
+def test_markers_are_those_of_the_newest_release(index: Path, tmp_path: Path, marker: str, there: bool) -> None:
+    """In a requirements file, in what a wheel needs, and in a lock."""
+    file, lock = tmp_path / "requirements.txt", tmp_path / "pylock.toml"
+    file.write_text(f"two; {marker}\n")
+    assert laid(file, MAC14, tmp_path / "own") == ({"two": TAGS[0]} if there else {})
+    write_wheel(index / "one" / f"one-1.0-{TAGS[1]}.whl", "one", TAGS[1], f"two; {marker}")
+    lines = f"one @ {(index / 'one' / f'one-1.0-{TAGS[1]}.whl').as_uri()}\n"
+    file.write_text(lines)
+    assert laid(file, MAC14, tmp_path / "needed").keys() == ({"one", "two"} if there else {"one"})
+    lock.write_text(pylock(index).replace('version = "1.0"\nwheels', f'version = "1.0"\nmarker = "{marker}"\nwheels'))
+    assert laid(lock, MAC14, tmp_path / "locked").keys() == ({"one"} if there else set())
+
+
+def locked(name: str, version: str, source: str, *wheels: Path, needs: str = "") -> str:
+    """A package of a uv.lock; without wheels one that has its source only."""
+    lines = ["[[package]]", f'name = "{name}"', f'version = "{version}"', f"source = {{ {source} }}"]
+    if needs:
+        lines.append(f"dependencies = [{needs}]")
+    for wheel in wheels:
+        digest = hashlib.sha256(wheel.read_bytes()).hexdigest() if wheel.exists() else "0" * 64
+        lines.append(f'wheels = [{{ url = "{wheel.as_uri()}", hash = "sha256:{digest}" }}]')
+    if not wheels and "registry" in source:
+        lines.append(f'sdist = {{ url = "https://x/{name}-{version}.tar.gz", hash = "sha256:{"0" * 64}" }}')
+    return "\n".join([*lines, ""])
+
+
+def uv_lock(folder: Path, *packages: str, requires: str = ">=3.11", needs: str = '{ name = "one" }') -> Path:
+    """A uv.lock of a project that needs package one."""
+    file = folder / "uv.lock"
+    file.write_text(
+        "\n".join(
+            [
+                f'version = 1\nrevision = 3\nrequires-python = "{requires}"\n',
+                locked("demo", "1", 'virtual = "."', needs=needs),
+                *packages,
+            ]
+        )
+    )
+    return file
+
+
+def test_a_lock_of_uv_for_a_newer_python(index: Path, tmp_path: Path) -> None:
+    wheel = index / "one" / f"one-1.0-{TAGS[1]}.whl"
+    one = locked("one", "1.0", f'registry = "{index.as_uri()}"', wheel)
+    file = uv_lock(tmp_path, one, requires=">=3.12")
+    with pytest.raises(UserError, match=r"is for Python >=3\.12, not for 3\.11\. Say which with --python"):
+        staging.lay_down_file(file, MAC14, tmp_path / "14")
+    file = uv_lock(tmp_path, one, requires=">=3.11.4")  # which the newest 3.11 is
+    assert laid(file, MAC14, tmp_path / "11") == {"one": TAGS[1]}
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    """An index with other wheels of the same names and versions."""
+    for name, tag in (("one", TAGS[1]), ("two", TAGS[0])):
+        folder, file = tmp_path / "other" / name, f"{name}-1.0-{tag}.whl"
+        folder.mkdir(parents=True)
+        write_wheel(folder / file, name, "another", None)
+        digest = hashlib.sha256((folder / file).read_bytes()).hexdigest()
+        (folder / "index.html").write_text(f'<a href="{file}#sha256={digest}">{file}</a>')
+    (tmp_path / "empty").mkdir()
+    return tmp_path / "other"
+
+
+@pytest.mark.parametrize("registry", ["{address}", "index"])
+@pytest.mark.parametrize("default", ["other", "empty"])
+def test_a_lock_of_uv_with_indexes_of_its_own(
+    index: Path, other: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registry: str, default: str
+) -> None:
+    """Each package comes from its own, whatever others have under that name; one may be a folder beside the lock."""
+    source = f'registry = "{registry.format(address=index.as_uri())}"'
+    one = locked("one", "1.0", source, index / "one" / f"one-1.0-{TAGS[1]}.whl")
+    two = locked("two", "1.0", f'registry = "{other.as_uri()}"', other / "two" / f"two-1.0-{TAGS[0]}.whl")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", (tmp_path / default).as_uri())
+    file = uv_lock(tmp_path, two, one, needs='{ name = "one" }, { name = "two" }')
+    assert laid(file, MAC14, tmp_path / "14") == {"one": TAGS[1], "two": "another"}
+
+
+def test_one_version_of_two_indexes(index: Path, other: Path, tmp_path: Path) -> None:
+    """One is for another system; the Mac's comes from the mirror that is set up here."""
+    gone, elsewhere = 'registry = "https://127.0.0.1:9/simple"', f'registry = "{other.as_uri()}"'
+    sources_of = ((gone, "sys_platform == 'darwin'", index), (elsewhere, "sys_platform == 'linux'", other))
+    needs = ", ".join(
+        f'{{ name = "one", version = "1.0", source = {{ {source} }}, marker = "{marker}" }}'
+        for source, marker, _ in sources_of
+    )
+    forks = [
+        locked("one", "1.0", source, folder / "one" / f"one-1.0-{TAGS[1]}.whl").replace(
+            "source", f'resolution-markers = ["{marker}"]\nsource', 1
+        )
+        for source, marker, folder in sources_of
+    ]
+    assert laid(uv_lock(tmp_path, *forks, needs=needs), MAC14, tmp_path / "14") == {"one": TAGS[1]}
+
+
+def test_what_has_no_hash_goes_by_its_version() -> None:
+    """As of an index that is a folder; where there is a hash, it alone counts."""
+    lines = ["one==1 ; sys_platform == 'darwin'", "two==1 --hash=sha256:0", "two==1 --hash=sha256:1 --hash=sha256:2"]
+    indexes = {"one==1": "a", "two==1": "b", "sha256:2": "c"}
+    assert staging._by_index(lines, indexes) == {"": [lines[1]], "a": [lines[0]], "c": [lines[2]]}
+
+
+def test_a_lock_of_uv_with_forks(index: Path, tmp_path: Path) -> None:
+    """A version has a wheel, and another has none: each counts for the Python that it is for."""
+    older, newer = "python_full_version < '3.12'", "python_full_version >= '3.12'"
+    needs = ", ".join(
+        f'{{ name = "one", version = "{version}", source = {{ registry = "{index.as_uri()}" }}, marker = "{marker}" }}'
+        for version, marker in (("1.0", older), ("2.0", newer))
+    )
+    forks = [
+        locked("one", version, f'registry = "{index.as_uri()}"', *wheels).replace(
+            "source", f'resolution-markers = ["{marker}"]\nsource', 1
+        )
+        for version, marker, wheels in (
+            ("1.0", older, [index / "one" / f"one-1.0-{TAGS[0]}.whl"]),
+            ("2.0", newer, []),
+        )
+    ]
+    file = uv_lock(tmp_path, *forks, needs=needs)
+    assert staging.lay_down_file(file, MAC14, tmp_path / "11") == {}
+    assert (tmp_path / "11" / "one.py").read_text() == TAGS[0]
+    assert staging.lay_down_file(file, replace(MAC14, python="3.12"), tmp_path / "12") == {
+        "one": "one has no wheel for Python 3.12 on macOS 14.0"
+    }
+    assert not list((tmp_path / "12").glob("*.py"))
+
+
+BOMB = f"one-1.0-{'-'.join('.'.join(f'{part}{n}' for n in range(700)) for part in ('py', 'abi', 'on'))}.whl"
+
+
+@pytest.fixture
+def bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails where the tags of a name would be put together that stands for 343 millions."""
+
+    def parsing(name: str) -> object:
+        if len(name) > 5000:
+            pytest.fail("this would take minutes, and all memory")
+        return parse_wheel_filename(name)
+
+    monkeypatch.setattr(staging, "parse_wheel_filename", parsing)
+    monkeypatch.setattr("packaging.pylock.parse_wheel_filename", parsing)
+
+
+@pytest.mark.usefixtures("bounded")
+@pytest.mark.parametrize("name", [BOMB, BOMB.replace("-", "%2D").replace(".", "%2E")], ids=["plain", "quoted"])
+def test_a_wheel_of_too_many_tags(index: Path, tmp_path: Path, name: str) -> None:
+    two = locked("two", "1.0", f'registry = "{index.as_uri()}"', index / "two" / f"two-1.0-{TAGS[0]}.whl")
+    one = locked("one", "1.0", f'registry = "{index.as_uri()}"', index / "bomb").replace("bomb", f"one/{name}")
+    file = uv_lock(tmp_path, one, two, needs='{ name = "one" }, { name = "two" }')
+    started = time.monotonic()
+    said = staging.lay_down_file(file, MAC14, tmp_path / "14")
+    assert time.monotonic() - started < 5
+    assert said == {"one": "one has no wheel for Python 3.11 on macOS 14.0"}
+    assert {path.stem for path in (tmp_path / "14").glob("*.py")} == {"two"}
+
+
+@pytest.mark.usefixtures("bounded")
+@pytest.mark.parametrize(
+    "place",
+    [
+        f'name = "{BOMB}"\nurl = "https://x/y"',
+        f'url = "https://x/{BOMB.replace("-", "%2D")};a-b-c-d"',
+        f'path = "x/{BOMB}"',
+    ],
+    ids=["name", "url", "path"],
+)
+def test_a_wheel_of_too_many_tags_in_a_standard_lock(index: Path, tmp_path: Path, place: str) -> None:
+    file = tmp_path / "pylock.toml"
+    other = f'[[packages]]\nname = "one"\n[[packages.wheels]]\n{place}\nhashes = {{sha256 = "0"}}\n'
+    file.write_text(pylock(index, other))
+    with pytest.raises(UserError, match=r"cannot be used: .*stands for 343000000 tags"):
+        staging.lay_down_file(file, MAC14, tmp_path / "14")
+
+
+@pytest.mark.parametrize("packages", ["5", '"x"', "[5]", "[{name = []}]", '[{name = "x", wheels = 5}]'])
+def test_a_standard_lock_of_another_form(tmp_path: Path, packages: str) -> None:
+    file = tmp_path / "pylock.toml"
+    file.write_text(f'lock-version = "1.0"\ncreated-by = "test"\npackages = {packages}\n')
+    with pytest.raises(UserError, match="cannot be used"):
+        staging.lay_down_file(file, MAC14, tmp_path / "14")
+
+
+def test_a_standard_lock_with_what_is_no_wheel(index: Path, tmp_path: Path) -> None:
+    """A project and a source are left out; an archive may be a wheel; what no wheel fits of can be left out."""
+    wheel = index / "two" / f"two-1.0-{TAGS[0]}.whl"
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    other = [
+        '[[packages]]\nname = "project"\ndirectory = {path = "."}',
+        '[[packages]]\nname = "source"\nversion = "1"',
+        'sdist = {url = "https://x/source-1.tar.gz", hashes = {sha256 = "0"}}',
+        '[[packages]]\nname = "packed"\narchive = {url = "https://x/packed-1.zip", hashes = {sha256 = "0"}}',
+        f'[[packages]]\nname = "two"\narchive = {{url = "{wheel.as_uri()}", hashes = {{sha256 = "{digest}"}}}}',
+    ]
+    file = tmp_path / "pylock.toml"
+    file.write_text(pylock(index, *other))
+    said = {name: f"{name} has no wheel for Python 3.11 in pylock.toml" for name in ("project", "source", "packed")}
+    assert staging.lay_down_file(file, MAC14, tmp_path / "14") == said
+    assert {path.stem for path in (tmp_path / "14").glob("*.py")} == {"one", "two"}
+    unwanted = {"source": "not wanted"}
+    assert staging.lay_down_file(file, MAC14, tmp_path / "without", without=unwanted) == {**said, **unwanted}
+    python = replace(MAC14, python="3.13")
+    with pytest.raises(UserError, match="--without NAME leaves a package out"):
+        staging.lay_down_file(file, python, tmp_path / "13")
+    assert staging.lay_down_file(file, python, tmp_path / "13", without={"one": "no"})["one"] == "no"
+    assert {path.stem for path in (tmp_path / "13").glob("*.py")} == {"two"}
+
+
+@pytest.mark.parametrize("builds", [("-2", "-10", ""), ("-10", "-2", ""), ("", "-2", "-10")])
+def test_the_newest_build_of_a_wheel(index: Path, tmp_path: Path, builds: tuple[str, ...]) -> None:
+    """Wherever it stands, and by its number."""
+    lines = ['lock-version = "1.0"\ncreated-by = "test"\n[[packages]]\nname = "one"\nversion = "1.0"\nwheels = [']
+    for build in builds:
+        file = index / "one" / f"one-1.0{build}-{TAGS[1]}.whl"
+        write_wheel(file, "one", f"build{build}", None)
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        lines.append(f'{{url = "{file.as_uri()}", hashes = {{sha256 = "{digest}"}}}},')
+    (tmp_path / "pylock.toml").write_text("\n".join([*lines, "]", ""]))
+    assert laid(tmp_path / "pylock.toml", MAC14, tmp_path / "14") == {"one": "build-10"}
+
+
+def environment(folder: Path, python: str = "python3.12") -> Path:
+    """An environment with a package; returns the folder of its packages."""
+    site = folder / "lib" / python / "site-packages"
+    site.mkdir(parents=True)
+    (site / "one.py").write_text("")
+    install(site, "one", files=("one.py",), tag="py3-none-any")
+    return site
+
+
+def test_the_python_of_a_folder_of_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its parent says it, where the folder is named by itself or is the current one."""
+    site = environment(tmp_path / "env", "python3.7")
+    monkeypatch.chdir(site)
+    assert [command._python_of(one) for one in (site, Path(), tmp_path / "env", tmp_path)] == ["3.7"] * 3 + [None]
+
+
+def test_condas_python(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """conda has lib/python3.1 lead to lib/python3.12."""
+    site = environment(tmp_path / "env")
+    (tmp_path / "env" / "lib" / "python3.1").symlink_to("python3.12")
+    assert command._site(tmp_path / "env") == site
+    assert command._python_of(tmp_path / "env") == "3.12"
+    assert command._python_of(tmp_path / "env/lib/python3.1/site-packages") == "3.12"
+    assert command.main(["--environment", str(tmp_path / "env"), "--macos", "15"]) == 0
+    assert "Python 3.12, macOS 15" in " ".join(capsys.readouterr().out.split())
+
+
+def test_condas_libraries(tmp_path: Path) -> None:
+    """What lies in a conda environment's lib is there, with what is bound to it; in another one it is nobody's."""
+    site = environment(tmp_path / "env")
+    module = f"two/mod.{PYTHON_TAG.replace('311', '312')}.so"
+    write(
+        site / module,
+        links=("@loader_path/../../../libfoo.dylib",),
+        imports=((1, "_foo"),),
+        exports=("_PyInit_mod",),
+        filetype=macho.BUNDLE,
+    )
+    install(site, "two", files=(module,), tag="cp312-cp312-macosx_14_0_arm64")
+    library = write(tmp_path / "env" / "lib" / "libfoo.dylib")
+    target = replace(MAC14, python="3.12")
+
+    def checked() -> report.Report:
+        return command.check_environment(tmp_path / "env", target, (target.floor,), lambda _: None)
+
+    assert [one.kind for one in checked().findings] == ["missing-dependency"]
+    (tmp_path / "env" / "conda-meta").mkdir()
+    found = checked()
+    assert found.findings == ()
+    assert any("conda" in one for one in found.assumptions)
+    library.unlink()
+    assert [one.kind for one in checked().findings] == ["missing-dependency"]
+
+
+def test_an_environment_of_links(tmp_path: Path) -> None:
+    """As uv makes it with UV_LINK_MODE=symlink: the files are elsewhere."""
+    site = environment(tmp_path / "env")
+    for path in (site / "one-1.0.dist-info").iterdir():
+        path.symlink_to(path.rename(tmp_path / path.name))
+    with pytest.raises(UserError, match=r"There are no packages in .* are no links to elsewhere"):
+        command.main(["--environment", str(tmp_path / "env")])
+
+
+@pytest.mark.parametrize("python", [[], ["--python", "3.13"]])
+def test_an_environment_of_a_free_threaded_python(tmp_path: Path, python: list[str]) -> None:
+    """Whose wheels are others, whatever is said."""
+    site = environment(tmp_path / "env", "python3.13t")
+    for folder in (tmp_path / "env", site):
+        with pytest.raises(UserError, match=r"free-threaded Python \(python3\.13t\)"):
+            command.main(["--environment", str(folder), *python])
+
+
+@pytest.mark.parametrize("inside", [".venv", ".pixi/envs/default"])
+def test_a_project_is_no_environment(tmp_path: Path, inside: str) -> None:
+    environment(tmp_path / inside)
+    with pytest.raises(UserError) as told:
+        command.main(["--environment", str(tmp_path)])
+    assert str(told.value).endswith(f" Is {tmp_path / inside} meant?")
+
+
+@pytest.mark.parametrize("option", ["--json", "--sarif"])
+def test_a_folder_that_is_not_there_is_told_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    def lay_down(*_: object) -> None:
+        pytest.fail("nothing is to be done")
+
+    monkeypatch.setattr(staging, "lay_down_file", lay_down)
+    monkeypatch.setattr(staging, "lay_down_lock", lay_down)
+    (tmp_path / "r.txt").write_text("one\n")
+    for what in (["--requirements", str(tmp_path / "r.txt")], []):
+        with pytest.raises(SystemExit) as ended:
+            command.main([*what, option, str(tmp_path / "gone" / "result")])
+        assert ended.value.code == 2
+        assert f"there is no folder {tmp_path / 'gone'}" in " ".join(capsys.readouterr().err.split())
+
+
+def test_an_address_is_percent_encoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Below the current folder and elsewhere."""
+    lock = tmp_path / "my locks" / "ä#1%.lock"
+    lock.parent.mkdir()
+    lock.write_text("one==1\n")
+    monkeypatch.chdir(tmp_path)
+    assert sarif._address(lock) == "my%20locks/%C3%A4%231%25.lock"
+    monkeypatch.chdir(lock.parent)
+    assert sarif._address(lock) == "%C3%A4%231%25.lock"
+    monkeypatch.chdir("/")
+    assert sarif._address(lock).endswith("/my%20locks/%C3%A4%231%25.lock")
+
+
+def test_what_is_found_in_an_environment_has_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder: code hosts take no result without one."""
+    site = environment(tmp_path / "my env")
+    (site / "one.py").unlink()
+    monkeypatch.chdir(tmp_path)
+    result = tmp_path / "result.sarif"
+    assert command.main(["--environment", "my env", "--macos", "15", "--sarif", str(result)]) == 1
+    (run,) = json.loads(result.read_text())["runs"]
+    assert [one["locations"] for one in run["results"]] == [
+        [{"physicalLocation": {"artifactLocation": {"uri": "my%20env"}, "region": {"startLine": 1}}}]
+    ]
