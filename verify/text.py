@@ -43,5 +43,8 @@ def said(*outputs: str) -> str:
 
 
 def has_password(address: str) -> bool:
-    """Whether there is an address with a user's name and a password, or a token in a password's place."""
-    return re.search(r"://[^/\s?#@:]*:[^/\s?#]+@", address) is not None
+    """Whether there is an address with a user's name and a password, or a token in the place of either.
+
+    A name alone is no secret but of HTTP: https://TOKEN@host and https://TOKEN:@host are how some registries have it.
+    """
+    return re.search(r"://[^/\s?#@:]*:[^/\s?#]*@|(?i:https?)://[^/\s?#@]+@", address) is not None

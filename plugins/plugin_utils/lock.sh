@@ -22,7 +22,9 @@ case $(uname -s) in
     Darwin) boot=$(sysctl -n kern.bootsessionuuid) ;;
     *) boot=$(cat /proc/sys/kernel/random/boot_id) ;;
 esac
-here=$(uname -n)/$boot
+# In a container a process has another number.
+space=$(readlink /proc/self/ns/pid 2>/dev/null)
+here=$(uname -n)/$boot${space:+/$space}
 
 tidy() {
     folder=$(dirname "$lock")

@@ -24,12 +24,13 @@ LOCK = '"${XDG_DATA_HOME:-$HOME/.local/share}/metal-lab/run.lock"'
 
 
 def machine() -> str:
-    """This machine since it was last started, as lock.sh names the target."""
+    """This machine since it was last started, as lock.sh names the target; a container has its own numbers."""
     if sys.platform == "darwin":
         line = ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]
         boot = subprocess.run(line, capture_output=True, text=True, check=True).stdout.strip()
     else:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        boot += f"/{os.readlink('/proc/self/ns/pid')}"  # noqa: PTH115 (the link's text, which is no path)
     return f"{os.uname().nodename}/{boot}"
 
 

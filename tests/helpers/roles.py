@@ -29,3 +29,13 @@ def render(role: str, template: str, variables: dict[str, Any]) -> str:
     # As the action template has it.
     made = templar.template(trust_as_template(text), escape_backslashes=False, preserve_trailing_newlines=True)
     return str(made)
+
+
+def lets_pass(role: str, name: str, variables: dict[str, Any]) -> bool:
+    """Whether the first task of a role's file of tasks, a check, is content with what a play has set."""
+    loader = DataLoader()
+    path = str(ROOT / "roles" / role / "tasks" / f"{name}.yml")
+    first = loader.load_from_file(path, trusted_as_template=True)[0]
+    return bool(
+        Templar(loader=loader, variables=variables).evaluate_conditional(first["ansible.builtin.assert"]["that"])
+    )

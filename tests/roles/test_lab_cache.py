@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,7 +20,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.metal_lab.macs.plugins.filter import outside
 
-from tests.helpers.roles import render
+from tests.helpers.roles import lets_pass, render
 from tests.helpers.serving import serving
 from tests.helpers.waiting import wait_until
 
@@ -214,6 +215,21 @@ def test_an_address_with_a_password_is_refused_and_not_shown() -> None:
     assert outside.plain_address("http://[fd00::1]:8080/root/+simple/") == "http://[fd00::1]:8080/root/+simple"
 
 
+@pytest.mark.parametrize(
+    ("address", "refused"),
+    [
+        ("https://ana:s3cret@git.example.org/brew", True),
+        ("HTTPS://s3cret@git.example.org/brew", True),
+        ("ssh://ana:s3cret@git.example.org/brew", True),
+        ("ssh://git@git.example.org/brew", False),
+        ("git@git.example.org:brew", False),
+        ("https://git.example.org/@brew", False),
+    ],
+)
+def test_a_mirror_is_made_of_no_address_with_a_password(address: str, refused: bool) -> None:
+    assert lets_pass("homebrew", "mirror", {"homebrew_git_remote": address}) is not refused
+
+
 def test_a_service_is_started_with_the_words_that_are_meant() -> None:
     folder = '/srv/100% "é" <&> $HOME'
     unit = render("lab_cache", "metal-lab-cache.service", {**KNOWN, "lab_cache_folder": folder})
@@ -249,6 +265,7 @@ class Outside(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answer)
         self.asked: list[tuple[str, str, dict[str, str]]] = []
+        self.socket_file = ""
 
     @property
     def url(self) -> str:
@@ -264,6 +281,13 @@ class _Answer(BaseHTTPRequestHandler):
         if self.path.startswith("/v2/") and "moved" in self.path and "Authorization" in self.headers:
             self.send_response(307)
             self.send_header("Location", "/elsewhere")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        onward = {"twice": "/hop", "/hop": "/elsewhere", "socket": f"https://unix:{self.server.socket_file}:/x"}
+        if leads := next((where for part, where in onward.items() if part in self.path), ""):
+            self.send_response(302)
+            self.send_header("Location", leads)
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
@@ -397,6 +421,21 @@ def test_a_token_does_not_go_on_to_where_a_registry_sends(cache: Cache) -> None:
     assert "Location" not in headers
     status, headers, _ = cache.ask("/index/files/0/private.whl")
     assert (status, "WWW-Authenticate" in headers) == (401, False)
+
+
+def test_a_redirection_leads_to_another_and_to_no_socket(cache: Cache, tmp_path: Path) -> None:
+    path = f"/homebrew/v2/homebrew/core/twice/blobs/sha256:{'2' * 64}"
+    assert cache.ask(path)[0] == 200
+    assert [asked[1] for asked in cache.world.asked] == [path.removeprefix("/homebrew"), "/hop", "/elsewhere"]
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.setblocking(False)
+        cache.world.socket_file = str(tmp_path / "s")
+        listening.bind(cache.world.socket_file)
+        listening.listen()
+        (tmp_path / "s").chmod(0o777)
+        assert cache.ask(path.replace("twice", "socket"))[0] == 502
+        with pytest.raises(BlockingIOError):
+            listening.accept()
 
 
 def test_only_get_and_head_are_answered(cache: Cache) -> None:

@@ -1,5 +1,6 @@
 """A machine that converges itself: only what is signed is run, the plist says so, launchd is told once."""
 
+import fcntl
 import json
 import os
 import plistlib
@@ -173,6 +174,33 @@ def test_a_tag_that_moves_is_followed_and_nothing_of_before_stays(lab: Lab) -> N
     assert lab.run("lab")["commit"] == lab.git("rev-parse", "HEAD")
     assert not (lab.pull / "checkout" / "old.py").exists()
     assert (lab.pull / "checkout" / "results" / "lab-07.json").exists()
+
+
+def test_there_is_one_run_at_a_time(lab: Lab) -> None:
+    """Two would check the signature of the one's files and run the other's."""
+    lab.git("tag", "-s", "v1", "-m", "v1")
+    before = lab.run("v1")
+    (lab.home / "ran").unlink()
+    (lab.pull / "running.log").write_text("of the one at work", encoding="utf-8")
+    line = ["/bin/sh", f"{lab.pull}/self-converge.sh"]
+    surroundings = {"PATH": "/usr/bin:/bin", "HOME": str(lab.home)}
+    with (lab.pull / "lock").open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = subprocess.run(line, env=surroundings, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"self-converge: another run is at work in {lab.pull}; nothing was done\n",
+    )
+    assert json.loads((lab.pull / "last.json").read_text(encoding="utf-8")) == before
+    assert (lab.pull / "running.log").read_text(encoding="utf-8") == "of the one at work"
+    assert lab.ran == []
+    # What is in its place is no lock, and goes.
+    (lab.pull / "lock").unlink()
+    (lab.pull / "lock").symlink_to(lab.home / "elsewhere")
+    assert lab.run("v1")["exit_code"] == 0
+    assert not (lab.home / "elsewhere").exists()
+    done = subprocess.run(line, env={**surroundings, "PATH": ""}, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
 
 
 def test_a_signed_commit_is_converged_from(lab: Lab) -> None:
@@ -541,9 +569,14 @@ def test_settings_are_what_the_shell_reads_of_them(tmp_path: Path) -> None:
     text = render("settings", repository="/x", ref="v1", arguments=[odd, ""], environment={"SSL_CERT_FILE": odd})
     (tmp_path / "settings").write_text(text, encoding="utf-8")
     for shell in SHELLS:
-        line = [*shell.split(), "-c", '. ./settings; printf "%s|" "$SSL_CERT_FILE" "$rollback" "$#" "$@"']
+        line = [
+            *shell.split(),
+            "-c",
+            '. ./settings; printf "%s|" "$XDG_DATA_HOME" "$SSL_CERT_FILE" "$rollback" "$#" "$@"',
+        ]
         done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=True)
-        assert done.stdout == f"{odd}|false|2|{odd}||"
+        # Other runs' locks and records lie in this machine's folder for data.
+        assert done.stdout == f"/Users/ana|{odd}|false|2|{odd}||"
     assert not (tmp_path / "harm").exists()
 
 

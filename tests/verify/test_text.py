@@ -29,7 +29,8 @@ def test_nothing_steers(steers: str) -> None:
     [
         ("https://ana:pw@example.org/simple", "https://***@example.org/simple", True),
         ("see HTTPS://ana:p%40w@host:8080 now", "see HTTPS://***@host:8080 now", True),
-        ("https://token@example.org", "https://***@example.org", False),
+        ("https://token@example.org", "https://***@example.org", True),
+        ("HTTP://token:@example.org", "HTTP://***@example.org", True),
         ("git+ssh://git@example.org/a.git", "git+ssh://***@example.org/a.git", False),
         ("https://:pw@example.org", "https://***@example.org", True),
         ("https://ana:p@w@example.org", "https://***@example.org", True),

@@ -14,10 +14,24 @@ started=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 stamp=$(date -u +%Y%m%dT%H%M%SZ)
 mkdir -p "$folder/logs" "$checkout" || exit 2
 
+# One at a time: two would check the signature of the one's files and run the other's. The lock is the open file 8, which
+# ./converge has too; the kernel gives it back, however a run ends. macOS has no flock(1); ./converge needs python3 anyway.
+lock=$folder/lock
+[ -f "$lock" ] && [ ! -L "$lock" ] || rm -rf "$lock"
+exec 8>>"$lock"
+python3 -I -S -c 'import fcntl, sys
+try: fcntl.flock(8, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError: sys.exit(75)' >/dev/null 2>&1 </dev/null
+case $? in
+    0) ;;
+    75) echo "self-converge: another run is at work in $folder; nothing was done" >&2; exit 2 ;;
+    *) echo "self-converge: $lock cannot be locked. Needed: python3, and a disk that knows locks." >&2; exit 2 ;;
+esac
+
 # One file a run; their names hold the time, so that their order is the runs'. A log is kept without the passwords of
 # the addresses in it.
 keep_log() {
-    sed 's,://[^/@[:space:]]*@,://***@,g' "$folder/running.log" >"$folder/logs/$1.log" && rm -f "$folder/running.log"
+    sed 's,://[^/?#[:space:]]*@,://***@,g' "$folder/running.log" >"$folder/logs/$1.log" && rm -f "$folder/running.log"
 }
 [ ! -f "$folder/running.log" ] || keep_log "$stamp-cut-off"
 # Whatever else stands in their places goes: a pipe would be waited for, a link followed.
@@ -70,6 +84,9 @@ export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null GIT_ATTR_NOSYSTEM=1 GIT
 [ -z "${SSL_CERT_FILE:-}" ] || export GIT_SSL_CAINFO="$SSL_CERT_FILE"
 # git only reads the password: it would remove one that the server refuses.
 export self_converge_credentials="$folder/credentials"
+# A server that falls silent would keep this run, and with it all that follow.
+export GIT_HTTP_LOW_SPEED_LIMIT=1 GIT_HTTP_LOW_SPEED_TIME=300
+export GIT_SSH_COMMAND='ssh -o ConnectTimeout=60 -o ServerAliveInterval=60 -o ServerAliveCountMax=5'
 # shellcheck disable=SC2016 # for the shell that git starts
 credentials='!f() { [ "$1" != get ] || git credential-store --file "$self_converge_credentials" get; }; f'
 run_git() {

@@ -90,6 +90,15 @@ def test_a_run_on_this_machine_holds_it_while_it_lives_and_no_longer(tmp_path: P
     assert answer["lock_left_by"].startswith(f"who {machine()}/")
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no namespaces")
+def test_the_number_of_a_process_counts_in_its_own_container_alone(tmp_path: Path) -> None:
+    other = machine().replace("/pid:[", "/pid:[9")
+    assert other != machine()
+    lock(tmp_path, "take", f"{other}/{ended()}")
+    assert lock(tmp_path, "take", "elsewhere/1/8")["lock"] == "held"
+    assert not is_over(f"{other}/{ended()}")
+
+
 def test_a_lock_from_before_a_restart_is_taken_over(tmp_path: Path) -> None:
     lock(tmp_path, "take", "elsewhere/1/7")
     place = tmp_path / ".local" / "share" / "metal-lab" / "run.lock"
