@@ -1,5 +1,7 @@
 """Commands on a machine: limited in time and in what they write, ended with all that they started, and understood."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,38 @@ def test_a_command_may_write_so_much_and_no_more(host: Host, tmp_path: Path, mon
         with pytest.raises(MalformedError, match=r"^it wrote more than 100 bytes$"):
             connection.run(host, 60, f"echo $$ > {place}; printf %0101d 0 >&{where}; sleep 1000")
         assert gone(place.read_text().strip())
+
+
+def test_the_commands_of_all_threads_are_ended_and_none_begins_until_that_is_over(host: Host, tmp_path: Path) -> None:
+    place = tmp_path / "pid"
+
+    def begun() -> str:
+        return place.read_text() if place.exists() and place.read_text().endswith("\n") else ""
+
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(connection.run, host, 60, f"echo $$ > {place}; sleep 1000 & wait")
+        end = time.monotonic() + 30
+        while not begun():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        with connection.ending_all():
+            assert gone(begun().strip())
+            assert answer.result(5).rc != 0
+            with pytest.raises(LostError, match=r"^the run is over$"):
+                connection.run(host, 60, "true")
+    assert connection.run(host, 60, "true").rc == 0
+
+
+def test_each_threads_command_has_its_own_limit(host: Host) -> None:
+    """Whichever begins first, and whichever ends first."""
+    with ThreadPoolExecutor() as pool:
+        slow = pool.submit(connection.run, host, 60, "sleep 1.5; echo done")
+        hanging = pool.submit(connection.run, host, 1, "sleep 1000")
+        quick = pool.submit(connection.run, host, 60, "true")
+        assert quick.result().rc == 0
+        with pytest.raises(NoAnswerError, match=r"^no answer within 1 s$"):
+            hanging.result()
+        assert slow.result().stdout == "done\n"
 
 
 @pytest.mark.parametrize(

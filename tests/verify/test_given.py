@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +15,9 @@ import pytest
 import testinfra
 from uv import find_uv_bin
 
+from tests.helpers.waiting import wait_until
 from tests.verify.conftest import Machine
+from tests.verify.test_remote import gone
 from verify import ROOT
 from verify.checks import advice, given, stages, walk
 from verify.checks.given import GivenHealth
@@ -251,6 +254,31 @@ def test_without_numpy_as_much_is_looked_at_as_can_be(look: Callable[..., Looked
     assert (done.code, done.report["verdict"]) == (2, "unverified")
     assert "numpy" in done.one("internal")["message"]
     assert done.of("fail").keys() == {"internal"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_who_ends_a_run_ends_its_probes_and_need_not_wait(tmp_path: Path, number: signal.Signals) -> None:
+    place = tmp_path / "pid"
+    hanging = f"import os, time\nopen({str(place)!r}, 'w').write(str(os.getpid()) + '.')\ntime.sleep(1000)\n"
+    torch(bare(tmp_path / "env"), hanging)
+    line = [
+        sys.executable,
+        "-m",
+        "verify",
+        "--environment",
+        str(tmp_path / "env"),
+        "--results",
+        str(tmp_path),
+        "--no-page",
+    ]
+    process = subprocess.Popen(
+        line, cwd=ROOT, env={**os.environ, "HOME": str(tmp_path)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    text = wait_until(lambda: place.exists() and place.read_text().endswith(".") and place.read_text(), process)
+    process.send_signal(number)
+    said = process.communicate(timeout=30)[0].decode()
+    assert (process.returncode, "COULD NOT BE VERIFIED" in said) == (2, True), said
+    assert gone(str(text).strip("."))
 
 
 # Of ml_dtypes 0.3.2, and so of TensorFlow 2.15.1 and JAX 0.4.20, with NumPy 2.1.3; what NumPy, Cython and

@@ -176,8 +176,9 @@ def test_the_kernel_ends_a_probe_that_its_supervisor_does_not(run: Any) -> None:
     assert 20 < left < 20 + remote.OUTER_MARGIN_S
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_supervisor_that_is_ended_takes_its_probe_along(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, None])
+def test_a_supervisor_that_is_ended_takes_its_probe_along(tmp_path: Path, number: signal.Signals | None) -> None:
+    """None: by nothing but that nobody hears it any more, as when ssh is gone."""
     place = tmp_path / "pid"
     started = f"import os, time\ndef stages(_):\n    open({str(place)!r}, 'w').write(str(os.getpid()) + '.')\n"
     order = {
@@ -192,8 +193,13 @@ def test_a_supervisor_that_is_ended_takes_its_probe_along(tmp_path: Path, number
     code = f"import sys; from verify.probes import supervisor; supervisor.main({remote._pack(json.dumps(order))!r})"
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     text = wait_until(lambda: place.exists() and place.read_text().endswith(".") and place.read_text(), process)
-    process.send_signal(number)
+    assert process.stdout is not None
+    if number is None:
+        process.stdout.close()
+    else:
+        process.send_signal(number)
     assert process.wait(30) == 1
+    process.stdout.close()
     assert gone(str(text).strip("."))
 
 

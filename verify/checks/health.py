@@ -264,9 +264,13 @@ class HostHealth:
             names, limit = [name] if self._plan.level in MEASURED else self._frameworks_there(), self._limit
             self._announce(f"{self.report.host}: probing {', '.join(names)}, {self._plan.level}, at most {limit:.0f} s")
             # More than there are cores only wait for one another, with all that each has loaded.
-            with ThreadPoolExecutor(min(len(names), self.report.machine.get("cores") or 1)) as pool:
+            pool = ThreadPoolExecutor(min(len(names), self.report.machine.get("cores") or 1))
+            try:
                 asked = {one: self._ahead.get(one) or pool.submit(self._ask, one, limit) for one in names}
-            self._outcomes |= {one: (answer.result(), limit) for one, answer in asked.items()}
+                self._outcomes |= {one: (answer.result(), limit) for one, answer in asked.items()}
+            finally:
+                # Not waited for: after the user's Ctrl-C nobody wants the answers.
+                pool.shutdown(wait=False, cancel_futures=True)
         return self._outcomes[name]
 
     def _go_ahead(self) -> None:

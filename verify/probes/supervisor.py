@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -25,6 +26,8 @@ EVIDENCE_BYTES = 3000
 _XDG = (("CONFIG_HOME", ".config"), ("CACHE_HOME", ".cache"))
 GRACE_S = 5
 """The kernel's own alarm ends the probe this much later, should this supervisor be killed before it could."""
+LISTEN_S = 1.0
+"""How often is looked whether anybody still hears."""
 
 # What the probe's interpreter runs first. The modules become importable under the names that they have in the
 # project, and the empty entry that `python -` puts on sys.path (the current folder) goes: a stray torch.py in it
@@ -60,7 +63,8 @@ def supervise(order: dict[str, Any]) -> dict[str, Any]:
         records: the lines that the probe reported; ended: "exit", "signal" or "timeout"; status: its exit code or
         the signal's number; signal: the signal's name or ""; evidence: the end of what it wrote; seconds.
     """
-    with TemporaryFile() as records, TemporaryFile() as chatter, TemporaryDirectory() as scratch:
+    file = TemporaryFile
+    with file() as given, file() as records, file() as chatter, TemporaryDirectory() as scratch:
         os.set_inheritable(records.fileno(), True)
         job = {
             "modules": order["modules"],
@@ -68,12 +72,14 @@ def supervise(order: dict[str, Any]) -> dict[str, Any]:
             "parameters": order["parameters"],
             "descriptor": records.fileno(),
         }
+        given.write(json.dumps(job).encode())
+        given.seek(0)
         started = time.monotonic()
-        # Output into files rather than pipes: nothing can block on a full one, nor wait for a grandchild to close it.
+        # Files rather than pipes: nothing can block on a full one, nor wait for a grandchild to close it.
         # A session of its own, so that the probe and its children can be killed together.
         child = subprocess.Popen(
             [sys.executable, "-c", _START],
-            stdin=subprocess.PIPE,
+            stdin=given,
             stdout=chatter,
             stderr=subprocess.STDOUT,
             pass_fds=[records.fileno()],
@@ -85,11 +91,9 @@ def supervise(order: dict[str, Any]) -> dict[str, Any]:
         signal.signal(signal.SIGHUP, lambda *_: _give_up(child, scratch))
         ended = "exit"
         try:
-            child.communicate(json.dumps(job).encode(), timeout=order["seconds"])
+            _wait(child, started + order["seconds"], scratch)
         except subprocess.TimeoutExpired:
             ended = "timeout"
-        except BrokenPipeError:
-            child.wait()
         _kill_group(child)
         status = child.wait()
         name = ""
@@ -104,6 +108,30 @@ def supervise(order: dict[str, Any]) -> dict[str, Any]:
             "evidence": _read(chatter, EVIDENCE_BYTES),
             "seconds": round(time.monotonic() - started, 3),
         }
+
+
+def _wait(child: subprocess.Popen[bytes], end: float, scratch: str) -> None:
+    """Wait for the probe's end, or until nobody hears any more: then it is killed, and all is over.
+
+    sshd sends no signal when a connection goes, as after the user's Ctrl-C.
+
+    Raises:
+        subprocess.TimeoutExpired: it goes on at `end`, by time.monotonic().
+    """
+    hearer = select.poll()
+    # That the other end is gone is told without being asked for.
+    hearer.register(1, 0)
+    while True:
+        left = end - time.monotonic()
+        try:
+            child.wait(max(0.0, min(left, LISTEN_S)))
+        except subprocess.TimeoutExpired:
+            if left <= LISTEN_S:
+                raise
+        else:
+            return
+        if any(told & (select.POLLERR | select.POLLHUP) for _, told in hearer.poll(0)):
+            _give_up(child, scratch)
 
 
 def _away_from_home(scratch: str) -> dict[str, str]:

@@ -5,6 +5,9 @@ exit code: 0 healthy, 1 unhealthy, 2 could not be verified
 
 import argparse
 import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -45,15 +48,32 @@ def main(arguments: list[str]) -> int:
     for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
         os.environ.pop(name, None)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    code = pytest.main(
-        [
-            *options.pass_on(vars(given)),
-            *([f"--junit-xml={given.junit_xml}"] if given.junit_xml else []),
-            # Only our lines of progress and our summary.
-            *("-qq", "--tb=no", "-rN", "--no-header", "--disable-warnings", "--color=auto"),
-            *("-p", "testinfra.plugin", "-o", "console_output_style=classic"),
-            *("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "-p", "no:cacheprovider"),
-            str(ROOT / "verify"),
-        ]
-    )
+    with _interrupted_by(signal.SIGTERM, signal.SIGHUP):
+        code = pytest.main(
+            [
+                *options.pass_on(vars(given)),
+                *([f"--junit-xml={given.junit_xml}"] if given.junit_xml else []),
+                # Only our lines of progress and our summary.
+                *("-qq", "--tb=no", "-rN", "--no-header", "--disable-warnings", "--color=auto"),
+                *("-p", "testinfra.plugin", "-o", "console_output_style=classic"),
+                *("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "-p", "no:cacheprovider"),
+                str(ROOT / "verify"),
+            ]
+        )
     return int(code) if code in (0, 1) else 2
+
+
+@contextmanager
+def _interrupted_by(*numbers: signal.Signals) -> Iterator[None]:
+    """Have signals do what Ctrl-C does: what was begun is ended, and the result says that it was not finished.
+
+    One that is ignored, as by nohup, stays so.
+    """
+    ours = [one for one in numbers if signal.getsignal(one) is signal.SIG_DFL]
+    for one in ours:
+        signal.signal(one, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for one in ours:
+            signal.signal(one, signal.SIG_DFL)

@@ -14,6 +14,7 @@ from ..checks import stages
 from ..checks.health import HostHealth
 from ..errors import UserError
 from ..results.model import INTERNAL, CheckResult
+from ..target import connection
 from ..text import plain
 from . import options
 from .run import COULD_NOT_RUN, HEALTHY, Run
@@ -130,6 +131,12 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str]:
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> Any:
     """Settle what was not looked at to the end, make the page, and say by the exit code what it all means."""
+    # Nothing that was asked ahead, or before an interrupt, goes on computing; nor is it waited for.
+    with connection.ending_all():
+        return (yield from _finish(session))
+
+
+def _finish(session: pytest.Session) -> Any:
     run = session.config.stash.get(_STATE, None)
     if run is None:
         return (yield)

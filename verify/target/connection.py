@@ -4,6 +4,7 @@ import os
 import selectors
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -74,34 +75,97 @@ def _reason(error: Exception) -> str:
     return plain(lines[-1][:_REASON]) if lines else type(error).__name__
 
 
-@contextmanager
-def _limited(seconds: float) -> Iterator[None]:
-    """Limit every command that testinfra starts on this machine (ssh, sh)."""
-    original = BaseBackend.run_local
+class _Running:
+    """The commands that run, in whichever thread."""
 
-    def run_local(self: BaseBackend, command: str, *args: str) -> CommandResult:
-        encoded = self.encode(self.quote(command, *args))
-        # A session of its own: the shell that runs the command dies with the command it waits for.
-        process = subprocess.Popen(  # noqa: S602 - testinfra's commands are shell lines, quoted by it
-            encoded,
-            shell=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._processes: set[subprocess.Popen[bytes]] = set()
+        self._over = False
+
+    @contextmanager
+    def process(self, line: bytes) -> Iterator[subprocess.Popen[bytes]]:
+        """Start a command, which is ended if it is left before its end.
+
+        Raises:
+            InterruptedError: all was ended.
+        """
+        with self._lock:
+            if self._over:
+                raise InterruptedError("the run is over")
+            # A session of its own: the shell that runs the command dies with the command it waits for.
+            process = subprocess.Popen(  # noqa: S602 - testinfra's commands are shell lines, quoted by it
+                line,
+                shell=True,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+            self._processes.add(process)
         try:
-            output, errors = _read(process, seconds)
+            yield process
         except BaseException:  # a limit, or the user's Ctrl-C
             _end(process)
             raise
-        return self.result(process.returncode, encoded, output, errors)
+        finally:
+            self._processes.discard(process)
 
-    BaseBackend.run_local = run_local
+    def end(self) -> None:
+        """End all, and let no more begin."""
+        with self._lock:
+            self._over = True
+            processes = tuple(self._processes)
+        for one in processes:
+            _signal(one, signal.SIGTERM)
+        for one in processes:
+            _end(one)
+
+    def allow(self) -> None:
+        """Let commands begin again."""
+        self._over = False
+
+
+_RUNNING = _Running()
+
+
+@contextmanager
+def ending_all() -> Iterator[None]:
+    """End the commands of all threads, and let none begin meanwhile: an interrupt reaches the main thread alone."""
+    _RUNNING.end()
     try:
         yield
     finally:
-        BaseBackend.run_local = original
+        _RUNNING.allow()
+
+
+_LIMIT = threading.local()
+"""The seconds of this thread's command."""
+_unlimited = BaseBackend.run_local
+
+
+def _run_local(self: BaseBackend, command: str, *args: str) -> CommandResult:
+    seconds: float | None = getattr(_LIMIT, "seconds", None)
+    if seconds is None:
+        return _unlimited(self, command, *args)
+    encoded = self.encode(self.quote(command, *args))
+    with _RUNNING.process(encoded) as process:
+        output, errors = _read(process, seconds)
+    return self.result(process.returncode, encoded, output, errors)
+
+
+# For good, and by thread: were it exchanged for the time of a command, threads would undo one another's.
+BaseBackend.run_local = _run_local
+
+
+@contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """Limit every command that testinfra starts on this machine (ssh, sh) for this thread."""
+    _LIMIT.seconds = seconds
+    try:
+        yield
+    finally:
+        _LIMIT.seconds = None
 
 
 def _read(process: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, bytes]:
@@ -138,10 +202,14 @@ def _read(process: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, byte
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Terminate first: on this machine the supervisor then takes its probe along."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, number)
+        _signal(process, number)
         try:
             process.wait(timeout=_TERMINATE_S)
         except subprocess.TimeoutExpired:
             continue
         return
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
