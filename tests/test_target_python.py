@@ -20,7 +20,9 @@ OLDEST = (3, 8)
 """What the modules promise; a Mac's own is 3.9."""
 MODULES = [path for folder in ("modules", "module_utils") for path in sorted((ROOT / "plugins" / folder).glob("*.py"))]
 PROBES = sorted((ROOT / "verify" / "probes").glob("*.py"))
-FILES = {str(path.relative_to(ROOT)): path for path in [*MODULES, *PROBES]}
+FIRST = [ROOT / "verify" / f"{name}.py" for name in ("__init__", "__main__", "clean", "errors", "text")]
+"""What says that a Python is too old for the rest."""
+FILES = {str(path.relative_to(ROOT)): path for path in [*MODULES, *PROBES, *FIRST]}
 COLLECTION = "ansible_collections.metal_lab.macs.plugins"
 
 
@@ -96,7 +98,7 @@ def test_it_is_loaded_by_such_a_python(version: str) -> None:
     done = run(version, "-c", script, *names)
     assert done.returncode == 0, done.stderr
     if version != "3.8":
-        paths = [str(path) for path in PROBES]
+        paths = [str(path) for path in [*PROBES, *FIRST]]
         compiled = run(
             version, "-c", "import sys\nfor one in sys.argv[1:]: compile(open(one).read(), one, 'exec')", *paths
         )

@@ -1,11 +1,16 @@
-"""`python -m verify`: the command line. Without a command it checks machines; see --help."""
+"""`python -m verify`: the command line. Without a command it checks machines; see --help.
+
+This module and those that it imports at once run on Python 3.9 too: to say that it is too old.
+"""
 
 import importlib
 import os
+import platform
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from . import ROOT, clean
 from .errors import UserError
@@ -23,6 +28,9 @@ COMMANDS = {
 """Command to the module whose `main(arguments) -> exit code` runs it; imported only when asked for."""
 
 COULD_NOT_RUN = 2
+LEAST = (3, 11)
+"""The oldest Python that runs the commands: requires-python in pyproject.toml."""
+_OWN = f"Run {ROOT}/.venv/bin/python -m verify instead: ./converge makes that Python."
 _AGAIN = (
     "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); "
     "runpy.run_module('verify', run_name='__main__', alter_sys=True)"
@@ -41,8 +49,7 @@ def main(arguments: list[str], start: Callable[[], None] = lambda: None) -> int:
         name, rest = arguments[0], arguments[1:]
     try:
         start()
-        module = importlib.import_module(COMMANDS[name])
-        code: int = module.main(rest)
+        code: int = _load(COMMANDS[name]).main(rest)
     except UserError as error:
         # It may quote what a tool or a file says.
         print(f"verify: {shown(str(error))}", file=sys.stderr)
@@ -54,15 +61,32 @@ def main(arguments: list[str], start: Callable[[], None] = lambda: None) -> int:
     return code
 
 
+def _load(name: str) -> Any:
+    """A command's module.
+
+    Raises:
+        UserError: this Python is not the project's own.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == __package__:
+            raise
+        raise UserError(f"{sys.executable} has no {error.name}. {_OWN}") from error
+
+
 def start_clean() -> None:
     """Start anew with clean variables; returns where they are.
 
     Raises:
-        UserError: HOME is no path of a folder.
+        UserError: HOME is no path of a folder, or this Python is too old.
     """
     home = os.environ.get("HOME", "/")
     if not Path(home).is_absolute() or "\n" in home:
         raise UserError(f"HOME is {home!r}. Needed: the whole path of this user's folder. Set it.")
+    if sys.version_info < LEAST:
+        needed = ".".join(map(str, LEAST))
+        raise UserError(f"{sys.executable} is Python {platform.python_version()}; needed is {needed}. {_OWN}")
     fresh = clean.environment()
     if fresh != os.environ:
         # -P and not -I: Ansible and the rest may be in the user's own site-packages.

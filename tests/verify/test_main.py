@@ -43,6 +43,14 @@ def test_the_first_word_chooses_a_command(
     assert called == [(module, rest)]
 
 
+def test_a_missing_module_of_its_own_is_a_fault(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(verify.COMMANDS, "run", "verify.nowhere")
+    assert verify.main([]) == 2
+    assert capsys.readouterr().err.startswith("Traceback (most recent")
+
+
 @pytest.mark.parametrize(
     ("error", "said"), [(UserError("so mend it"), "verify: so mend it\n"), (KeyError("x"), "Traceback (most recent")]
 )

@@ -5,11 +5,16 @@ import re
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from pathlib import Path
 
 import pytest
+from uv import find_uv_bin
 
+from tests.test_target_python import FIRST
 from verify import ROOT
+from verify import __main__ as verify
+from verify.errors import UserError
 
 SPITEFUL = {
     "PYTHONOPTIMIZE": "2",
@@ -94,6 +99,37 @@ def test_a_home_that_is_none_is_said(tmp_path: Path, home: str) -> None:
     assert code == 2
     assert said.startswith(f"verify: HOME is {home!r}. Needed: ")
     assert said.count("\n") == 1
+
+
+def test_a_python_without_what_the_project_needs_is_said(tmp_path: Path) -> None:
+    python = tmp_path / "env" / "bin" / "python"
+    make = [find_uv_bin(), "venv", "-q", "--no-project", "-p", sys.executable, str(tmp_path / "env")]
+    subprocess.run(make, check=True)
+    done = subprocess.run([python, "-m", "verify"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"verify: {python} has no pytest. Run {ROOT}/.venv/bin/python -m verify instead: ./converge makes that Python.\n"
+    )
+
+
+def test_a_python_that_is_too_old_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it is started anew with an option that it does not know."""
+    monkeypatch.setattr(os, "execve", lambda *_: pytest.fail("it was started anew"))
+    monkeypatch.setattr(verify, "LEAST", (99, 1))
+    with pytest.raises(UserError, match=r"is Python \d\S+; needed is 99\.1\. Run .* instead: \./converge makes that"):
+        verify.start_clean()
+
+
+def test_what_says_that_a_python_is_too_old_runs_on_old_ones() -> None:
+    code = "import sys, verify.__main__\nfor name, one in sys.modules.items():\n"
+    code += "    if name.partition('.')[0] == 'verify': print(one.__file__)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert {Path(one).name for one in done.stdout.split()} == {one.name for one in FIRST}
+
+
+def test_the_oldest_python_is_the_projects_own() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["requires-python"].startswith(f">={verify.LEAST[0]}.{verify.LEAST[1]},")
 
 
 def test_what_is_installed_for_the_user_alone_is_found(tmp_path: Path) -> None:
