@@ -1,6 +1,7 @@
 """The probe of the machine and its state: what it asks of a Mac's tools and of Linux' files; nothing holds it up."""
 
 import functools
+import json
 import os
 import platform
 import subprocess
@@ -308,3 +309,18 @@ def test_the_macos_of_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, w
 def test_a_mac_that_does_not_know_a_key_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "run", functools.partial(subprocess.run, executable="/bin/false"))
     assert environment._sysctl("sysctl.proc_translated") == ""
+
+
+@pytest.mark.parametrize(
+    ("state", "values"),
+    [
+        # `conda env config vars unset` leaves the first; an environment.yml may have numbers.
+        ({"env_vars": {"GONE": "***unset***", "KEPT": "a b"}}, {"KEPT": "a b"}),
+        ({"env_vars": {"NUMBER": 1, "TRUTH": True}}, {"NUMBER": "1", "TRUTH": "True"}),
+        ({"version": 1}, {}),
+    ],
+)
+def test_what_conda_keeps_with_an_environment(tmp_path: Path, state: Any, values: dict[str, str]) -> None:
+    (tmp_path / "conda-meta").mkdir()
+    (tmp_path / "conda-meta" / "state").write_text(json.dumps(state), encoding="utf-8")
+    assert environment.variables(tmp_path, "conda", []) == {"stored": {"": values}}

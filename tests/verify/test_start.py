@@ -108,7 +108,8 @@ def test_a_python_without_what_the_project_needs_is_said(tmp_path: Path) -> None
     done = subprocess.run([python, "-m", "verify"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        f"verify: {python} has no pytest. Run {ROOT}/.venv/bin/python -m verify instead: ./converge makes that Python.\n"
+        f"verify: {python} has no pytest. "
+        f"Run {ROOT}/.venv/bin/python -m verify instead: ./converge makes that Python.\n"
     )
 
 

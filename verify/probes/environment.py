@@ -22,6 +22,8 @@ from .reporting import Stage
 
 MAX_PROBLEMS = 5
 """Named for each package."""
+_UNSET = "***unset***"
+"""conda's word for a variable that is no longer set (CONDA_ENV_VARS_UNSET_VAR in conda/base/constants.py)."""
 
 
 def stages(parameters: dict[str, Any]) -> list[tuple[str, Stage]]:
@@ -134,7 +136,8 @@ def variables(prefix: Path, provider: str, sets: list[str]) -> dict[str, Any]:
     if provider == "conda":
         state = prefix / "conda-meta" / "state"
         values = json.loads(state.read_text(encoding="utf-8")).get("env_vars", {}) if state.exists() else {}
-        return {"stored": {"": values}}
+        # `conda env config vars unset` leaves that; a number in an environment.yml stays one.
+        return {"stored": {"": {name: str(value) for name, value in values.items() if value != _UNSET}}}
     return {"stored": {name: _exports(prefix / "etc" / "metal-lab" / (name + ".sh")) for name in sets}}
 
 
