@@ -324,3 +324,26 @@ def test_what_conda_keeps_with_an_environment(tmp_path: Path, state: Any, values
     (tmp_path / "conda-meta").mkdir()
     (tmp_path / "conda-meta" / "state").write_text(json.dumps(state), encoding="utf-8")
     assert environment.variables(tmp_path, "conda", []) == {"stored": {"": values}}
+
+
+@pytest.mark.parametrize(
+    ("folder", "content", "found"),
+    [
+        ("whole-1.0.dist-info", b"Name: whole\nVersion: 1.0\n", ["1.0"]),
+        # As pip leaves it on Windows or a network's disk, with its METADATA.
+        ("~hole-1.0.dist-info", b"Name: whole\nVersion: 1.0\n", None),
+        ("whole-1.0.dist-info", b"Name: whole\nVersion: 1.0\nAuthor: \xff\n", None),
+        ("whole-1.0.dist-info", b"", None),
+        ("whole-1.0.dist-info", None, None),
+    ],
+)
+def test_what_is_damaged_or_half_gone_is_no_package_and_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, content: bytes | None, found: list[str] | None
+) -> None:
+    (tmp_path / folder).mkdir()
+    if content is not None:
+        (tmp_path / folder / "METADATA").write_bytes(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    installed = environment.packages([], content=False, everywhere=True)["installed"]
+    assert installed.get("whole") == found
+    assert "pytest" in installed

@@ -13,6 +13,7 @@ import shlex
 import subprocess
 import sys
 import sysconfig
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -107,8 +108,13 @@ def packages(names: list[str], content: bool, everywhere: bool = False) -> dict[
     releases: dict[str, list[str]] = {}
     if everywhere:
         for other in metadata.distributions():
-            name, version = other.metadata["Name"], other.metadata["Version"]
-            # A damaged one has neither.
+            # What pip did not finish taking away is no package: pip passes it over as well.
+            if Path(str(getattr(other, "_path", ""))).name.startswith("~"):
+                continue
+            name = version = None
+            # A damaged one has neither, or cannot be read.
+            with suppress(Exception):
+                name, version = other.metadata["Name"], other.metadata["Version"]
             if name and version:
                 installed.setdefault(distributions.canonical(name), []).append(version)
         return {"installed": installed, "content": content, "files": files, "releases": releases, "problems": problems}
