@@ -118,10 +118,10 @@ def bare(folder: Path) -> Path:
     return site
 
 
-def torch(site: Path, text: str) -> None:
-    (site / "torch.py").write_text(text, encoding="utf-8")
-    (site / "torch-9.9.dist-info").mkdir()
-    (site / "torch-9.9.dist-info" / "METADATA").write_text("Name: torch\nVersion: 9.9\n", encoding="utf-8")
+def torch(site: Path, text: str, name: str = "torch") -> None:
+    (site / f"{name}.py").write_text(text, encoding="utf-8")
+    (site / f"{name}-9.9.dist-info").mkdir()
+    (site / f"{name}-9.9.dist-info" / "METADATA").write_text(f"Name: {name}\nVersion: 9.9\n", encoding="utf-8")
 
 
 def test_what_an_environment_computes_is_looked_at_and_what_a_profile_would_say_is_not(
@@ -155,6 +155,27 @@ def test_a_framework_that_is_asked_for_must_be_there(machine: Machine, look: Cal
     assert done.of("fail") == {"packages.mlx_lm": "not-installed"}
     assert list(done.report["frameworks"]) == ["mlx", "mlx_lm"]
     assert "converge" not in done.one("packages.mlx_lm")["advice"]
+
+
+@pytest.mark.parametrize(
+    ("others", "asked", "code", "result"),
+    [
+        # Beside what the profiles require it is told, and does not count.
+        (True, [], 0, "warn"),
+        (True, ["--frameworks", "pytorch,jax"], 1, "fail"),
+        (False, [], 1, "fail"),
+    ],
+)
+def test_what_is_optional_counts_where_it_is_asked_for_or_is_all_there_is(
+    look: Callable[..., Looked], tmp_path: Path, others: bool, asked: list[str], code: int, result: str
+) -> None:
+    site = bare(tmp_path / "env")
+    torch(site, "raise ImportError('no')\n", "jax")
+    if others:
+        torch(site, TORCH)
+    done = look(tmp_path / "env", *asked)
+    assert (done.code, done.one("jax.import")["result"]) == (code, result), done.output
+    assert done.report["frameworks"]["jax"]["required"] is (result == "fail")
 
 
 @pytest.mark.parametrize("kind", ["pixi", "python", "relative"])

@@ -115,7 +115,10 @@ class GivenHealth(HostHealth):
         )
 
     def _wanted(self, name: str) -> Framework:
-        return self._frameworks[name]
+        wanted = self._frameworks[name]
+        # What is optional beside others in a profile is not where it was asked for, or is all that there is.
+        counts = self._plan.frameworks is not None or not any(one.required for one in self._frameworks.values())
+        return replace(wanted, required=wanted.required or counts)
 
     def _variables(self) -> dict[str, str]:
         # What `conda activate` sets; others keep none with the environment.
