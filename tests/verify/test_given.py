@@ -16,6 +16,7 @@ import testinfra
 from uv import find_uv_bin
 
 from tests.helpers.waiting import wait_until
+from tests.verify import told
 from tests.verify.conftest import Machine
 from tests.verify.test_remote import gone
 from verify import ROOT
@@ -377,6 +378,42 @@ def test_a_machine_for_which_no_framework_is_known(monkeypatch: pytest.MonkeyPat
     assert (found.result, found.fault) == ("fail", "wrong-platform")
     assert found.message == "this is darwin-x86_64; known are darwin-arm64, linux-x86_64, linux-aarch64"
     assert health.check("mlx.import").message == "not reached: the platform is not known"
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, *installed: str, **changes: answers.Report) -> GivenHealth:
+    """An environment of a Mac's with some packages, and with other answers of some stages of its probe."""
+    found = {
+        "python": {
+            **{"version": "3.12.1", "machine": "arm64", "translated": False},
+            **{"prefix": "/real", "wanted_prefix": "/env"},
+        },
+        "machine": told.MACHINE,
+        "packages": {"installed": {one: ["1"] for one in installed}, "content": False, "files": {}, "problems": {}},
+        "variables": {"stored": {}},
+    }
+    reports = {name: answers.Report("end", data=data) for name, data in found.items()}
+    outcome = answers.Outcome({**reports, **changes}, "exit")
+    silent = answers.Outcome({}, "signal", 9, "SIGKILL")
+    monkeypatch.setattr(remote, "probe", lambda _host, _python, name, *_: outcome if name == "environment" else silent)
+    return looked_at(monkeypatch, "arm64")
+
+
+@pytest.mark.parametrize(
+    ("stage", "check", "framework"),
+    [
+        ("packages", "packages.base", "not reached: packages.base failed"),
+        # The frameworks run all the same, by what can be known.
+        ("variables", "environment.variables", "killed by SIGKILL before 'import'"),
+    ],
+)
+def test_what_could_not_be_read_of_an_environment_is_told_by_itself(
+    monkeypatch: pytest.MonkeyPatch, stage: str, check: str, framework: str
+) -> None:
+    health = answering(monkeypatch, "mlx", **{stage: answers.Report("error", error="OSError: planted")})
+    found = health.check(check)
+    assert (found.result, found.fault, found.message) == ("fail", "exception", "OSError: planted")
+    assert health.check("mlx.import").message == framework
+    assert "nothing to look at" not in health.check("internal").message
 
 
 def test_the_advice_of_an_environment_stays_its_own_where_it_is_shown() -> None:

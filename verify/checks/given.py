@@ -22,6 +22,7 @@ from .environment import EnvironmentJudge
 from .health import ENVIRONMENT_TIMEOUT_S, HostHealth
 from .plan import MEASURED, NO_PROFILE, QUICK, SETUP
 from .reach import NO_ENVIRONMENT, InterpreterJudge
+from .walk import NOT_JUDGED
 
 _UNSAID = {
     SYSTEM: f"{NO_PROFILE} asks for Homebrew or conda here",
@@ -89,11 +90,19 @@ class GivenHealth(HostHealth):
         outcome = remote.probe(self._host, reach.python, ENVIRONMENT, parameters, {}, limit)
         subject = EnvironmentJudge(None, record, reach.platform, {}, self.report)
         sets = [BASE, *self._plan.candidates]
-        found = self._walk(ENVIRONMENT, subject, outcome, limit, skipped=_UNSAID, set=sets)
+        # What could not be read is told all the same: what follows rests on it.
+        reports = outcome.reports
+        unsaid = {name: why for name, why in _UNSAID.items() if name not in reports or reports[name].event == "end"}
+        found = self._walk(ENVIRONMENT, subject, outcome, limit, skipped=unsaid, set=sets)
         if outcome.data("python") is None:
             self._obstacle = self._obstacle or "not reached: the environment's Python does not run"
             return found
-        self._installed = frozenset((outcome.data("packages") or {}).get("installed", ()))
+        listed = outcome.data("packages")
+        if listed is None:
+            broken = next((f"not reached: {one.check} failed" for one in found if one.result == "fail"), NOT_JUDGED)
+            self._obstacle = self._obstacle or broken
+            return found
+        self._installed = frozenset(listed["installed"])
         self._stored = (outcome.data("variables") or {"stored": {}})["stored"].get("", {})
         self._frameworks = choose(self._installed, reach.platform)
         here = tuple(name for name in self._plan.candidates if name in self._frameworks)
