@@ -416,6 +416,13 @@ def test_what_could_not_be_read_of_an_environment_is_told_by_itself(
     assert "nothing to look at" not in health.check("internal").message
 
 
+def test_of_two_places_the_one_that_the_python_is_of_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Python that is named by a link may be of elsewhere."""
+    health = answering(monkeypatch, "numpy")
+    assert health.check("packages.mlx").message == "not in this environment"
+    assert "there was nothing to look at: /real has none of TensorFlow, " in health.check("internal").message
+
+
 def test_the_advice_of_an_environment_stays_its_own_where_it_is_shown() -> None:
     spoken = language.choose("en")
     for text in (advice.ELSEWHERE["exception"], advice.ADVICE["exception"]):

@@ -94,7 +94,8 @@ class GivenHealth(HostHealth):
         reports = outcome.reports
         unsaid = {name: why for name, why in _UNSAID.items() if name not in reports or reports[name].event == "end"}
         found = self._walk(ENVIRONMENT, subject, outcome, limit, skipped=unsaid, set=sets)
-        if outcome.data("python") is None:
+        python = outcome.data("python")
+        if python is None:
             self._obstacle = self._obstacle or "not reached: the environment's Python does not run"
             return found
         listed = outcome.data("packages")
@@ -112,7 +113,7 @@ class GivenHealth(HostHealth):
             self.note(UserError(f"{_NO_NUMPY}: install it there, or ask for the level {QUICK}"))
         if not here:
             titles = ", ".join(self._plan.profile.frameworks[name].title for name in self._plan.candidates)
-            self.note(UserError(f"there was nothing to look at: {record.prefix} has none of {titles}"))
+            self.note(UserError(f"there was nothing to look at: {python['prefix']} has none of {titles}"))
         return [self._missing(one) if one.check in absent else one for one in found]
 
     def _missing(self, one: CheckResult) -> CheckResult:
