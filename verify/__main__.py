@@ -54,6 +54,9 @@ def main(arguments: list[str], start: Callable[[], None] = lambda: None) -> int:
         # It may quote what a tool or a file says.
         print(f"verify: {shown(str(error))}", file=sys.stderr)
         return COULD_NOT_RUN
+    except BrokenPipeError:
+        # Nobody reads any more, as after `| head`.
+        return COULD_NOT_RUN
     except Exception:
         # By itself Python ends with 1, which says that a machine is unhealthy.
         traceback.print_exc()
@@ -93,5 +96,31 @@ def start_clean() -> None:
         os.execve(sys.executable, [sys.executable, "-P", "-c", _AGAIN, str(ROOT), *sys.argv[1:]], fresh)  # noqa: S606 - itself
 
 
+def told(arguments: list[str]) -> int:
+    """What `main` returns where what it says was told; 2 where stdout is closed, nobody reads it, or the disk is full.
+
+    Python's own exit code would be 120, or 1, which says that a machine is unhealthy.
+    """
+    if sys.stdout is None:
+        return _untold("stdout is closed")
+    try:
+        code = main(arguments, start=start_clean)
+    except SystemExit as end:  # argparse's
+        code = COULD_NOT_RUN if end.code else 0
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # What is left would fail again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _untold(str(error.strerror))
+    return code
+
+
+def _untold(why: str) -> int:
+    if sys.stderr is not None:
+        print(f"verify: what it says could not be written: {why}", file=sys.stderr)
+    return COULD_NOT_RUN
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], start=start_clean))
+    sys.exit(told(sys.argv[1:]))

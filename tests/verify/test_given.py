@@ -382,7 +382,7 @@ def test_a_machine_for_which_no_framework_is_known(monkeypatch: pytest.MonkeyPat
 
 def answering(monkeypatch: pytest.MonkeyPatch, *installed: str, **changes: answers.Report) -> GivenHealth:
     """An environment of a Mac's with some packages, and with other answers of some stages of its probe."""
-    found = {
+    found: dict[str, dict[str, Any]] = {
         "python": {
             **{"version": "3.12.1", "machine": "arm64", "translated": False},
             **{"prefix": "/real", "wanted_prefix": "/env"},

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -99,6 +100,25 @@ def test_a_home_that_is_none_is_said(tmp_path: Path, home: str) -> None:
     assert code == 2
     assert said.startswith(f"verify: HOME is {home!r}. Needed: ")
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--level", "setup", "--no-page"], ["compare", "--help"]])
+@pytest.mark.parametrize(
+    ("output", "why"),
+    [(">&-", "stdout is closed"), (">/dev/full", "No space left on device"), ("| true", "Broken pipe")],
+)
+def test_what_could_not_be_told_is_no_healthy_and_no_unhealthy_machine(
+    tmp_path: Path, arguments: list[str], output: str, why: str
+) -> None:
+    line = shlex.join([sys.executable, "-m", "verify", *arguments])
+    if arguments[0] == "--level":
+        line += f" --results {shlex.quote(str(tmp_path))}"
+    # Of what stands before a bar, sh has no exit code.
+    script = f"{{ sleep 0.2; {line}; echo code $? >&2; }} {output}"
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(["sh", "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-2:] == [f"verify: what it says could not be written: {why}", "code 2"]
+    assert done.stdout == ""
 
 
 def test_a_python_without_what_the_project_needs_is_said(tmp_path: Path) -> None:
