@@ -24,7 +24,8 @@ def masked(text: str) -> str:
 
     Whatever stands before the last @ of an address's host part may be one: RFC 3986, 3.2.1.
     """
-    return re.sub(r"://[^/\s?#]*@", "://***@", text)
+    # What stands for a name in our own sentences is none.
+    return re.sub(r"://(?!USER@HOST[,.]?(?:\s|$))[^/\s?#]*@", "://***@", text)
 
 
 def shown(text: str) -> str:

@@ -37,6 +37,11 @@ def test_nothing_steers(steers: str) -> None:
         ("https://example.org/a@b:c@d", "https://example.org/a@b:c@d", False),
         ("https://example.org:443/x@y", "https://example.org:443/x@y", False),
         ("ana@example.org: hello", "ana@example.org: hello", False),
+        # Advice of verify's own, and what is none.
+        ("Write ssh://USER@HOST.", "Write ssh://USER@HOST.", False),
+        ("ssh://USER@HOST, or", "ssh://USER@HOST, or", False),
+        ("ssh://USER@HOST.example", "ssh://***@HOST.example", False),
+        ("ssh://USER@HOST@example.org", "ssh://***@example.org", False),
     ],
 )
 def test_a_password_in_an_address_is_seen_and_not_shown(address: str, shown: str, secret: bool) -> None:
