@@ -122,7 +122,9 @@ def test_of_a_failed_ssh_it_is_what_ssh_wrote(host: Host) -> None:
 
 
 def test_the_end_of_what_was_written_is_shown(host: Host) -> None:
-    assert connection.tail(result(host, "out", "a" * 10 + "b" * 598 + "é!\n")) == "b" * 598 + "é!"
+    assert connection.tail(result(host, "out", "a" * 10 + "b" * 598 + "é!\n")) == "out\n" + "b" * 598 + "é!"
+    nologin = "This account is currently not available."
+    assert connection.tail(result(host, f"{nologin}\n", "Authorised use only.\n")) == f"{nologin}\nAuthorised use only."
     assert connection.tail(result(host, " out\n")) == "out"
     assert connection.tail(result(host, "\n")) == "nothing was written"
 

@@ -63,8 +63,9 @@ def between(done: CommandResult, mark: str) -> list[str] | None:
 
 def tail(done: CommandResult) -> str:
     """The end of what a command wrote, for people."""
-    text = (done.stderr_bytes or done.stdout_bytes).decode("utf-8", "replace").strip()
-    return plain(text[-_TAIL:]) or "nothing was written"
+    # Both: sshd's banner is on stderr, whatever comes after it on stdout, as nologin's word.
+    said = (one.decode("utf-8", "replace").strip()[-_TAIL:] for one in (done.stdout_bytes, done.stderr_bytes))
+    return plain("\n".join(one for one in said if one)) or "nothing was written"
 
 
 def _reason(error: Exception) -> str:
