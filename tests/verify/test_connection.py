@@ -1,5 +1,6 @@
 """Commands on a machine: limited in time and in what they write, ended with all that they started, and understood."""
 
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -94,6 +95,21 @@ def test_each_threads_command_has_its_own_limit(host: Host) -> None:
         with pytest.raises(NoAnswerError, match=r"^no answer within 1 s$"):
             hanging.result()
         assert slow.result().stdout == "done\n"
+
+
+@pytest.mark.parametrize("name", ["é", "Ωλ", "\udcff"])
+def test_a_machine_or_a_configuration_of_any_name_is_asked_as_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """testinfra would first ask the machine for its encoding, by a line that has the name in it."""
+    script = tmp_path / "ssh"
+    script.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n', encoding="utf-8")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    (host,) = testinfra.get_hosts([f"ssh://{name}.example"], ssh_config=f"/{name}/config")
+    done = connection.run(host, 60, "true")
+    said = os.fsdecode(done.stdout_bytes).splitlines()
+    assert {f"/{name}/config", f"{name}.example"} <= {one.removeprefix("-F").strip() for one in said}
 
 
 @pytest.mark.parametrize(

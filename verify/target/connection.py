@@ -149,7 +149,8 @@ def _run_local(self: BaseBackend, command: str, *args: str) -> CommandResult:
     seconds: float | None = getattr(_LIMIT, "seconds", None)
     if seconds is None:
         return _unlimited(self, command, *args)
-    encoded = self.encode(self.quote(command, *args))
+    # Not testinfra's encode, which asks the machine for its encoding by the same command, without end.
+    encoded = os.fsencode(self.quote(command, *args))
     with _RUNNING.process(encoded) as process:
         output, errors = _read(process, seconds)
     return self.result(process.returncode, encoded, output, errors)
