@@ -162,6 +162,16 @@ def test_the_folder_for_results_is_made_or_refused(resolve: Any, tmp_path: Path)
     (tmp_path / "file").touch()
     assert "cannot be made: " in refused(resolve, results=str(tmp_path / "file"))
     assert "cannot be made: " in refused(resolve, results=str(tmp_path / "file" / "below"))
+    assert refused(resolve, results="") == "--results '': needed is the path of a folder."
+
+
+def test_what_would_be_waited_for_in_the_place_of_a_file_is_refused(resolve: Any, tmp_path: Path) -> None:
+    place = tmp_path / "junit.xml"
+    place.write_text("of an older run")
+    resolve()
+    place.unlink()
+    os.mkfifo(place)
+    assert refused(resolve) == f"{place} is no file. Needed: a file, or nothing, at that place. Move it away."
 
 
 @pytest.mark.parametrize("lacking", [os.W_OK, os.X_OK])

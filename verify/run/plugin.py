@@ -18,7 +18,7 @@ from ..target import connection
 from ..text import plain
 from . import options
 from .run import COULD_NOT_RUN, HEALTHY, Run
-from .settings import resolve
+from .settings import JUNIT, resolve
 
 _STATE = pytest.StashKey[Run]()
 
@@ -46,7 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
         pytest.exit(f"verify: {error}", returncode=COULD_NOT_RUN)
     config.stash[_STATE] = run
     if not option.xmlpath:
-        option.xmlpath = str(run.settings.results / "junit.xml")
+        option.xmlpath = str(run.settings.results / JUNIT)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

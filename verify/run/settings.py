@@ -24,6 +24,7 @@ from .options import DEFAULT_SOAK_S
 LEAST_TIMEOUT_S = 1.0
 LEAST_SOAK_S = 5.0
 DAY_S = 86400
+JUNIT = "junit.xml"
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def resolve(given: Any) -> Settings:
     soak = given.soak_seconds
     soak_s = DEFAULT_SOAK_S if soak is None else _seconds("--soak-seconds", soak, LEAST_SOAK_S)
     plan = Plan(loaded, given.level, chosen, limit_s, soak_s, environment)
-    return Settings(plan, hosts, _folder(Path(given.results)), spoken)
+    return Settings(plan, hosts, _folder(given.results), spoken)
 
 
 def _environment(given: str, profile: str, hosts: list[Host]) -> str:
@@ -149,13 +150,20 @@ def _hand_over(pattern: str) -> None:
                 AnsibleRunner.get_runner(path).inventory = content
 
 
-def _folder(path: Path) -> Path:
+def _folder(given: str) -> Path:
+    if not given:
+        raise UserError(f"--results {given!r}: needed is the path of a folder.")
+    path = Path(given)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"The folder for results, {path}, cannot be made: {error}. Set --results.") from error
     if not os.access(path, os.W_OK | os.X_OK):
         raise UserError(f"The folder for results, {path}, cannot be written to. Set --results.")
+    junit = path / JUNIT
+    # A pipe would be waited for at the end, by pytest.
+    if junit.exists() and not junit.is_file():
+        raise UserError(f"{junit} is no file. Needed: a file, or nothing, at that place. Move it away.")
     return path.resolve()
 
 
