@@ -217,6 +217,7 @@ def test_what_conda_keeps_with_an_environment_is_set_for_its_frameworks(
     [
         ("missing", "is not there"),
         ("empty", "is no environment: it has neither bin/python, nor .venv/bin/python, nor .pixi/envs/default/bin/py"),
+        ("beside", "/named/venv: name that"),
         ("nothing", "has none of TensorFlow, PyTorch, JAX, MLX, MLX LM"),
     ],
 )
@@ -226,6 +227,8 @@ def test_where_there_is_nothing_to_look_at_nothing_is_said_of_the_machine(
     folder = tmp_path / "named"
     if state == "empty":
         folder.mkdir()
+    if state == "beside":
+        bare(folder / "venv")
     if state == "nothing":
         bare(folder)
     done = look(folder)

@@ -83,13 +83,14 @@ class InterpreterJudge:
         return [CheckResult("environment.reachable", "pass", f"answers, {self.platform}"), self._environment(data)]
 
     def _environment(self, data: dict[str, str]) -> CheckResult:
-        given, python = data["given"], data["python"]
+        given, python, beside = data["given"], data["python"], data.get("beside", "")
+        hint = f"; there is one in {beside}: name that" if beside else ""
         fault, problem = {
             "missing": (NO_ENVIRONMENT, f"{given} is not there"),
             "no-environment": (
                 NO_ENVIRONMENT,
                 f"{given} is no environment: it has neither bin/python, nor .venv/bin/python, nor "
-                ".pixi/envs/default/bin/python",
+                f".pixi/envs/default/bin/python{hint}",
             ),
             "dangling": ("wrong-python", f"{python} is a link to a Python that is gone"),
             "not-executable": ("wrong-python", f"{python} cannot be run"),

@@ -52,7 +52,15 @@ if [ -d "$prefix/conda-meta" ]; then
 elif [ -f "$prefix/pyvenv.cfg" ]; then
     kind=venv
 fi
+# A folder beside it that the user may mean.
+beside=''
+if [ "$state" = no-environment ]; then
+    for folder in "$given/venv" "$given/env"; do
+        if there "$folder/bin/python"; then beside=$folder; break; fi
+    done
+fi
 printf '\n%s\n' "$nonce"
 printf 'system=%s\nmachine=%s\n' "$(uname -s)" "$(uname -m)"
 printf 'given=%s\nstate=%s\nkind=%s\nprefix=%s\npython=%s\n' "$given" "$state" "$kind" "$prefix" "$python"
+printf 'beside=%s\n' "$beside"
 printf '\n%s\n' "$nonce"
