@@ -267,6 +267,21 @@ def test_a_python_that_does_not_run_is_named(
     assert done.one(check)["advice"] == advice.ELSEWHERE[fault]
 
 
+def test_of_an_environment_with_an_older_python_nothing_is_said(look: Callable[..., Looked], tmp_path: Path) -> None:
+    bare(tmp_path / "env")
+    python = tmp_path / "env" / "bin" / "python"
+    python.unlink()
+    # Started as `python -I -S -c START ORDER`.
+    older = f'exec {sys.executable} -I -S -c "import sys; sys.version_info = (3, 8, 20)\n$4" "$5"\n'
+    python.write_text(f"#!/bin/sh\n{older}", encoding="utf-8")
+    python.chmod(0o755)
+    done = look(tmp_path / "env")
+    assert (done.code, done.report["verdict"]) == (2, "unverified"), done.output
+    said = "what is asked here runs on Python 3.9 and newer; this one is 3.8.20"
+    assert done.one("internal")["message"] == said
+    assert said in done.one("environment.python")["message"]
+
+
 def test_without_numpy_as_much_is_looked_at_as_can_be(look: Callable[..., Looked], tmp_path: Path) -> None:
     torch(bare(tmp_path / "env"), TORCH)
     done = look(tmp_path / "env", "--frameworks", "pytorch")

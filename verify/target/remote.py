@@ -39,6 +39,10 @@ _LOOK = (
 # python3 on the target, just to learn its encoding.
 _SUPERVISE = 'exec "$(printf %b "$1")" -I -S -c "$2" "$3"'
 
+TOO_OLD = "what is asked here runs on Python 3.9 and newer; this one is "
+# Before anything that an older one cannot read.
+_SERVED = f"if sys.version_info < (3, 9): sys.exit('{TOO_OLD}' + '.'.join(map(str, sys.version_info[:3])))"
+
 
 def look(host: Host, profile: str) -> Outcome:
     """Take a first look at a machine: its stage `look` has its system, and its record of a profile's environment.
@@ -129,7 +133,7 @@ def probe(
         "seconds": seconds,
     }
     source = _pack((PROBES / "supervisor.py").read_text(encoding="utf-8"))
-    start = f"import base64,sys,zlib;exec(zlib.decompress(base64.b64decode('{source}')));main(sys.argv[1])"
+    start = f"import base64,sys,zlib\n{_SERVED}\nexec(zlib.decompress(base64.b64decode('{source}')));main(sys.argv[1])"
     command = ("sh -c %s sh %s %s %s", _SUPERVISE, _octal(python), start, _pack(json.dumps(order)))
     try:
         return _understand(connection.run(host, seconds + OUTER_MARGIN_S, *command), kind, nonce)
