@@ -106,7 +106,7 @@ def told(arguments: list[str]) -> int:
     try:
         code = main(arguments, start=start_clean)
     except SystemExit as end:  # argparse's
-        code = COULD_NOT_RUN if end.code else 0
+        code = 0 if end.code in (0, None) else COULD_NOT_RUN
     try:
         sys.stdout.flush()
     except OSError as error:

@@ -96,9 +96,9 @@ class GivenHealth(HostHealth):
         found = self._walk(ENVIRONMENT, subject, outcome, limit, skipped=unsaid, set=sets)
         python = outcome.data("python")
         if python is None:
-            _, old, version = outcome.evidence.partition(remote.TOO_OLD)
-            if old:
-                self.note(UserError(old + version.split()[0]))
+            if remote.TOO_OLD in outcome.evidence:
+                version = outcome.evidence.partition(remote.TOO_OLD)[2].split()
+                self.note(UserError(remote.TOO_OLD + "".join(version[:1])))
             self._obstacle = self._obstacle or "not reached: the environment's Python does not run"
             return found
         listed = outcome.data("packages")

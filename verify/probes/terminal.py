@@ -419,7 +419,7 @@ def _processes() -> Iterator[_Process]:
         with suppress(OSError, ValueError, IndexError):
             # number (name) state parent group ...; tmux calls itself "tmux: client".
             head, rest = path.read_text(encoding="utf-8", errors="replace").rsplit(") ", 1)
-            _, parent, group = rest.split()[:3]
+            parent, group = rest.split()[1:3]
             yield _Process(int(group), int(parent), head.partition(" (")[2].partition(":")[0])
 
 
