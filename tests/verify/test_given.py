@@ -296,6 +296,11 @@ def test_without_numpy_as_much_is_looked_at_as_can_be(look: Callable[..., Looked
     assert done.of("fail").keys() == {"internal"}
 
 
+AS_FROM_A_TERMINAL = (
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_who_ends_a_run_ends_its_probes_and_need_not_wait(tmp_path: Path, number: signal.Signals) -> None:
     place = tmp_path / "pid"
@@ -311,8 +316,13 @@ def test_who_ends_a_run_ends_its_probes_and_need_not_wait(tmp_path: Path, number
         str(tmp_path),
         "--no-page",
     ]
+    # What a shell runs in the background, as run-tests does, is told to ignore Ctrl-C.
     process = subprocess.Popen(
-        line, cwd=ROOT, env={**os.environ, "HOME": str(tmp_path)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [sys.executable, "-c", AS_FROM_A_TERMINAL, *line],
+        cwd=ROOT,
+        env={**os.environ, "HOME": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     text = wait_until(lambda: place.exists() and place.read_text().endswith(".") and place.read_text(), process)
     process.send_signal(number)

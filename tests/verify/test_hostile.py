@@ -146,7 +146,7 @@ def test_a_flood_is_ended_in_bounded_memory_and_told(
         assert outcome.evidence
         assert not STEERING.search(outcome.evidence)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - held < 100_000
-    assert children.read_text(encoding="utf-8") == before
+    assert set(children.read_text(encoding="utf-8").split()) <= set(before.split())
 
 
 def test_the_most_that_frameworks_may_say_leaves_a_result_that_can_be_read(
