@@ -184,23 +184,23 @@ def test_what_runs_in_the_background_ends_with_the_terminal(home: Home) -> None:
 
 @pytest.mark.parametrize("home", ["zsh"], indirect=True)
 @pytest.mark.parametrize(
-    ("of_all", "read", "prefix"),
+    ("of_all", "path"),
     [
         # Without it in the environment ~/.zshenv is read, as in a new window.
-        ("export ZDOTDIR=~/dots VIRTUAL_ENV=/of/zshenv", "PATH=HOME/bin:$PATH", "our env"),
+        ("export ZDOTDIR=~/dots VIRTUAL_ENV=/of/zshenv", "'{}/bin':$PATH"),
         # Said too late for this shell.
-        ("", "PATH=/usr/bin:/bin", "our env"),
+        ("", "/usr/bin:/bin"),
     ],
 )
 def test_zdotdir_of_this_process_is_no_terminals_where_a_start_up_file_exports_it(
-    home: Home, monkeypatch: pytest.MonkeyPatch, of_all: str, read: str, prefix: str
+    home: Home, monkeypatch: pytest.MonkeyPatch, of_all: str, path: str
 ) -> None:
     (home.path / "dots").mkdir()
     (home.path / ".zshenv").write_text(of_all)
-    (home.path / "dots" / ".zshrc").write_text(read.replace("HOME", str(home.ours)).replace("our env", "'our env'"))
+    (home.path / "dots" / ".zshrc").write_text(f"PATH={path.format(home.ours)}")
     monkeypatch.setenv("ZDOTDIR", str(home.path / "dots"))
     found = home.ask("export ZDOTDIR=~/dots\n")
-    assert Path(found.prefix).name == prefix
+    assert found.prefix == str(home.ours)
     assert found.variables["VIRTUAL_ENV"] == ("/of/zshenv" if of_all else "")
 
 

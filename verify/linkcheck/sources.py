@@ -142,18 +142,15 @@ def _add_place(wanted: str, rest: str, file: Path, target: Target, found: Requir
     assert parts is not None
     place, extras = parts["place"], parts["extras"] or ""
     scheme = urlsplit(place).scheme
-    if why := _not_a_wheel(place):
-        if scheme or place.startswith((".", "/")) or _is_there(file.parent / place):
-            if _is_for(marker, target):
-                found.left_out[_name_of(place, file)] = f"{_public(place)} is {why.removeprefix('which is ')}"
-            return
-    elif _is_for(marker, target):
-        whole = place if scheme else str((file.parent / place).resolve())
-        found.lines.append(f"{whole}{extras}{rest}")
+    why = _not_a_wheel(place)
+    if why and not (scheme or place.startswith((".", "/")) or _is_there(file.parent / place)):
+        found.lines.append(f"{wanted}{rest}")
+    elif not _is_for(marker, target):
         return
+    elif why:
+        found.left_out[_name_of(place, file)] = f"{_public(place)} is {why.removeprefix('which is ')}"
     else:
-        return
-    found.lines.append(f"{wanted}{rest}")
+        found.lines.append(f"{place if scheme else (file.parent / place).resolve()}{extras}{rest}")
 
 
 def _split(text: str) -> tuple[str, str]:

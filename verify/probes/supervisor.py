@@ -113,8 +113,8 @@ def _wait(child: subprocess.Popen[bytes], end: float, scratch: str) -> None:
     """Wait for the probe's end, or until nobody hears any more: then it is killed, and all is over.
 
     sshd sends no signal when a connection goes, as after the user's Ctrl-C. An empty line is no answer, and shows
-    whether somebody hears. poll(2) would not: sshd may give one pair of sockets for both ways, of which one is closed
-    from the beginning, and macOS calls that a hang-up.
+    whether somebody hears. poll(2) may not: sshd can give one pair of sockets for both ways, of which one is closed
+    from the beginning, and whether each system tells that from a hang-up is not known.
 
     Raises:
         subprocess.TimeoutExpired: it goes on at `end`, by time.monotonic().

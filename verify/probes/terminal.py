@@ -382,7 +382,7 @@ def _at_prompt(master: int) -> bool:
 def _elsewhere(master: int) -> str:
     """The programs that have a terminal where no shell reads it, so that a line would go to another session; else "".
 
-    What hands on all that is typed takes the keys of signals too: seen of ssh, mosh, tmux, screen and dtach. The line
+    What hands on all that is typed takes the keys of signals too: seen of ssh, tmux, screen and dtach. The line
     editors of bash, zsh and fish leave these to the terminal, so that nothing in the background is held against them.
     """
     try:
