@@ -46,6 +46,8 @@ _PLACES = ("filename", "url", "path")
 _LINE = re.compile(r"\S+ @ \S+( --hash=[a-z0-9_]+:[0-9a-fA-F]+)+")
 """A wheel in a requirements file: nothing of a lock may become another line or option of it."""
 _HASH = re.compile(r"\s--hash=(\S+)")
+_ODD = (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration)
+"""What a uv.lock that is none, or of another form, may end in where it is looked into."""
 _UNUSABLE = (
     *(OSError, ValueError, TypeError, AttributeError, RecursionError),
     *(PylockSelectError, PylockValidationError),
@@ -119,13 +121,14 @@ def lay_down_file(
         arguments = ["--require-hashes", "--no-deps", "-r", str(requirements)]
     else:
         of_project = file.name == "uv.lock"
-        without = {**(_without_wheels(file, target) if of_project else {}), **(without or {})}
-        wanted = sources.read(_export(file, requirements, extras) if of_project else file, target, without)
+        lock = _read_lock(file) if of_project else {}
+        without = {**_without_wheels(lock, target), **(without or {})}
+        wanted = sources.read(_export(file, lock, requirements, extras) if of_project else file, target, without)
         left_out = wanted.left_out
         if of_project:
-            names = _projects(file)
+            names = _projects(lock)
             left_out = {names.get(place.removeprefix("./"), place): why for place, why in left_out.items()}
-            for index, lines in _by_index(wanted.lines, _indexes(file, target)).items():
+            for index, lines in _by_index(wanted.lines, _indexes(file, lock, target)).items():
                 requirements.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
                 _install_from(index, target, platform, folder, ["-r", str(requirements), "--no-deps"], lines)
             return left_out
@@ -141,7 +144,15 @@ def lay_down_file(
     return left_out
 
 
-def _export(file: Path, requirements: Path, extras: Iterable[str]) -> Path:
+def _read_lock(file: Path) -> dict[str, Any]:
+    """What a uv.lock says; nothing where it is none, which uv tells in its own words."""
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+
+
+def _export(file: Path, lock: Mapping[str, Any], requirements: Path, extras: Iterable[str]) -> Path:
     """Have the packages of a uv.lock as requirements, and return their file.
 
     uv wants the project's pyproject.toml beside it. Where that is not there, one with what the lock says of its project
@@ -153,7 +164,7 @@ def _export(file: Path, requirements: Path, extras: Iterable[str]) -> Path:
         project = project.with_name(f"{project.name}-project")
         project.mkdir(exist_ok=True)
         (project / "uv.lock").write_bytes(file.read_bytes())
-        (project / "pyproject.toml").write_text(_project_of(file), encoding="utf-8")
+        (project / "pyproject.toml").write_text(_project_of(file, lock), encoding="utf-8")
     export = ["export", "--quiet", "--no-config", "--frozen", "--no-emit-project", "--no-header", "--no-annotate"]
     export += ["--no-dev", "--format", "requirements.txt", "--output-file", str(requirements)]
     export += [word for extra in extras for word in ("--extra", extra)]
@@ -162,16 +173,16 @@ def _export(file: Path, requirements: Path, extras: Iterable[str]) -> Path:
     return requirements
 
 
-def _without_wheels(file: Path, target: Target) -> dict[str, str]:
+def _without_wheels(lock: Mapping[str, Any], target: Target) -> dict[str, str]:
     """The packages of a uv.lock, NAME==VERSION, that have no wheel for a target, and the words for it."""
     fitting, found = frozenset(target.tags), dict[str, bool]()
     try:
-        for one in tomllib.loads(file.read_text(encoding="utf-8"))["package"]:
+        for one in lock["package"]:
             wheels = [next(wheel[key] for key in _PLACES if key in wheel) for wheel in one.get("wheels", ())]
             fits = any(fitting & _tags(unquote(urlsplit(wheel).path.rpartition("/")[2])) for wheel in wheels)
             name = f"{canonicalize_name(one['name'])}=={one.get('version')}"
             found[name] = found.get(name, False) or fits
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration, RecursionError):
+    except _ODD:
         return {}  # which uv tells in its own words
     macos = show_version(target.floor)
     return {
@@ -181,7 +192,7 @@ def _without_wheels(file: Path, target: Target) -> dict[str, str]:
     }
 
 
-def _indexes(file: Path, target: Target) -> dict[str, str]:
+def _indexes(file: Path, lock: Mapping[str, Any], target: Target) -> dict[str, str]:
     """The indexes of a uv.lock's packages, by NAME==VERSION and by the hashes of the wheels.
 
     Raises:
@@ -189,7 +200,6 @@ def _indexes(file: Path, target: Target) -> dict[str, str]:
     """
     indexes: dict[str, str] = {}
     try:
-        lock = tomllib.loads(file.read_text(encoding="utf-8"))
         wanted = SpecifierSet(lock.get("requires-python", ""))
         for one in lock["package"]:
             index = one["source"].get("registry")
@@ -200,7 +210,7 @@ def _indexes(file: Path, target: Target) -> dict[str, str]:
                     *(wheel.get("hash") for wheel in one.get("wheels", ())),
                 ]
                 indexes.update({str(key): place for key in known})
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except _ODD:
         return {}
     if not any(wanted.contains(f"{target.python}.{patch}") for patch in (0, 99)):
         raise UserError(f"{file} is for Python {wanted}, not for {target.python}. Say which with --python.")
@@ -236,13 +246,12 @@ def _install_from(
     return _install(target.python, platform, folder, arguments)
 
 
-def _projects(file: Path) -> dict[str, str]:
+def _projects(lock: Mapping[str, Any]) -> dict[str, str]:
     """The names of a uv.lock's projects that lie in folders, by these."""
     try:
-        packages = tomllib.loads(file.read_text(encoding="utf-8"))["package"]
-        sources = [(one["name"], one["source"]) for one in packages]
+        sources = [(one["name"], one["source"]) for one in lock["package"]]
         return {place: name for name, source in sources for place in source.values() if isinstance(place, str)}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except _ODD:
         return {}
 
 
@@ -270,17 +279,16 @@ def _check_tags(packages: Iterable[Mapping[str, Any]]) -> None:
                 raise ValueError(f"the name of a wheel of {one.get('name')} stands for {number} tags")
 
 
-def _project_of(file: Path) -> str:
+def _project_of(file: Path, lock: Mapping[str, Any]) -> str:
     """A pyproject.toml for a lock: of the package that is the lock's own project."""
     try:
-        lock = tomllib.loads(file.read_text(encoding="utf-8"))
         own = next(one for one in lock["package"] if one["source"] in ({"editable": "."}, {"virtual": "."}))
         extras = "".join(f"{json.dumps(extra)} = []\n" for extra in own.get("optional-dependencies", {}))
         return (
             f'[project]\nname = {json.dumps(own["name"])}\nversion = "0"\n'
             f"requires-python = {json.dumps(lock['requires-python'])}\n[project.optional-dependencies]\n{extras}"
         )
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration, RecursionError) as error:
+    except _ODD as error:
         raise UserError(f"{file} cannot be used: it is no lock of a project, as uv writes it.") from error
 
 
